@@ -1,0 +1,108 @@
+"""What a step or an objective may look at while it works: the real pictures, the prior, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from gendistill.store import Store
+from gendistill.types import Encodes, LoadedPrior, RealData, UserError
+
+T = TypeVar("T")
+ENCODE_BLOCK = 256
+
+
+def silent(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+    """Show no progress."""
+    return items
+
+
+@dataclass(frozen=True)
+class Context:
+    """One unit of work of a run: some classes, and everything that is known about them.
+
+    classes   class indices of this unit; only their real pictures may be looked at
+    ipc       pictures per class in the finished set
+    block     slots that are worked on together
+    seed      of the run; the streams of a step follow from it and the step's own name
+    resume    a file this unit may save its state to while it works, or None
+    progress  wraps an iterable and shows how far it is
+    """
+
+    real: RealData
+    store: Store
+    device: torch.device
+    dtype: torch.dtype
+    seed: int
+    ipc: int
+    block: int
+    prior: LoadedPrior | None = None
+    classes: tuple[int, ...] = ()
+    resume: Path | None = None
+    progress: Callable[..., Iterable] = silent
+    _memory: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, classes: tuple[int, ...], resume: Path | None = None) -> Context:
+        """The same run, looking at other classes."""
+        return replace(self, classes=classes, resume=resume, _memory={})
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """``make()``, remembered while this unit lasts."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        return self._memory[key]
+
+    def stored(self, index: int) -> Tensor:
+        """All real training pictures of class ``index``, uint8 on the CPU. One class is held at a time."""
+        def read() -> tuple[int, Tensor]:
+            return index, self.real.train.stored(self.real.train.where(index))
+
+        if self.once("stored", read)[0] != index:
+            del self._memory["stored"]
+        return self.once("stored", read)[1]
+
+    def latents(self, index: int) -> Tensor:
+        """Latents of all real training pictures of class ``index``, (n, *latent_shape) on the CPU, kept on disk."""
+        prior = self.prior
+        if not isinstance(prior, Encodes):
+            raise UserError(f"latents of real pictures need a prior that encodes; {type(prior).__name__} does not")
+        key = {"data": self.real.train.fingerprint, "prior": prior.fingerprint, "class": index,
+               "dtype": str(self.dtype), "device": self.device.type}
+
+        def encode() -> dict[str, Tensor]:
+            stored = self.stored(index)
+            with torch.no_grad():
+                parts = [prior.encode(part.to(self.device).float() / 255).float().cpu() for part in stored.split(ENCODE_BLOCK)]
+            return {"latents": torch.cat(parts)}
+
+        return self.once(("latents", index), lambda: self.store.tensors("latents", key, encode)["latents"])
+
+    @cached_property
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel of the real training pictures, in pixel units."""
+        key = {"data": self.real.train.fingerprint}
+        found = self.store.tensors("statistics", key, lambda: channel_statistics(self.real.train))
+        return tuple(found["mean"].tolist()), tuple(found["std"].tolist())
+
+
+def chunks(total: int, size: int) -> Iterator[Tensor]:
+    """Positions 0 .. total - 1 in consecutive chunks."""
+    yield from torch.arange(total).split(size)
+
+
+def channel_statistics(images, at_most: int = 50_000) -> dict[str, Tensor]:
+    """Mean and deviation per channel over evenly spaced pictures, accumulated in float64."""
+    positions = torch.linspace(0, len(images) - 1, min(len(images), at_most)).long()
+    total, squares, count = 0.0, 0.0, 0
+    for part in positions.split(512):
+        pixels = images.pixels(part).double()
+        total, squares = total + pixels.sum((0, 2, 3)), squares + pixels.square().sum((0, 2, 3))
+        count += pixels.numel() // pixels.shape[1]
+    mean = total / count
+    return {"mean": mean.float(), "std": (squares / count - mean.square()).clamp_min(1e-12).sqrt().float()}

@@ -1,0 +1,152 @@
+"""What is on disk: whole files or none, names that follow from content, and a cache of what is costly to make.
+
+The cache lives in ``$GENDISTILL_CACHE``, else in the user's cache folder. Deleting it loses time, never results.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gendistill.types import UserError
+
+
+def fingerprint(*things: object) -> str:
+    """16 hexadecimal digits that follow from the content: tensors by their bytes, all else by its ``repr``."""
+    hashed = hashlib.sha256()
+    for thing in things:
+        if isinstance(thing, Tensor):
+            flat = thing.detach().cpu().contiguous()
+            hashed.update(f"{flat.dtype}{tuple(flat.shape)}".encode())
+            hashed.update(flat.flatten().view(torch.uint8).numpy() if flat.numel() else b"")
+        elif isinstance(thing, np.ndarray):
+            hashed.update(f"{thing.dtype}{thing.shape}".encode() + np.ascontiguousarray(thing).tobytes())
+        elif isinstance(thing, bytes):
+            hashed.update(thing)
+        else:
+            hashed.update(repr(thing).encode())
+        hashed.update(b"\0")
+    return hashed.hexdigest()[:16]
+
+
+def fingerprint_state(module: torch.nn.Module) -> str:
+    """Fingerprint of all parameters and buffers of a network."""
+    return fingerprint(*(item for name, tensor in sorted(module.state_dict().items()) for item in (name, tensor)))
+
+
+def fingerprint_file(path: Path) -> str:
+    """Fingerprint of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def cache_root() -> Path:
+    """Where costly things are kept between runs."""
+    given = os.environ.get("GENDISTILL_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gendistill"
+
+
+@contextmanager
+def out_of_space(path: Path):
+    """Turn 'no space left' into an error that says where and how much was free."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        free = shutil.disk_usage(path).free
+        raise UserError(f"no room left on the disk of {path} ({free / 1e6:.0f} MB free); finished shards are kept, "
+                        "make room and run again with --resume") from error
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary neighbour of ``path``, then put it in place: after a kill it is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with out_of_space(path.parent):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8") and None)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file, whole or not at all."""
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda part: save_file(ready, part))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU."""
+    return load_file(path)
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for part in folder.rglob(".*.part"):
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A cache of tensors and folders, each under the hash of what made it."""
+
+    root: Path
+
+    def path(self, kind: str, key: Mapping[str, object]) -> Path:
+        """Where the thing of this kind and key lives, whether or not it exists."""
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=repr).encode()).hexdigest()[:24]
+        return self.root / kind / digest
+
+    def tensors(self, kind: str, key: Mapping[str, object], make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors of this key, made now if they are not there."""
+        path = self.path(kind, key).with_suffix(".safetensors")
+        if not path.exists():
+            write_tensors(path, make())
+        return read_tensors(path)
+
+    def folder(self, kind: str, key: Mapping[str, object], make: Callable[[Path], None]) -> Path:
+        """The folder of this key. ``make`` fills a working folder that survives a kill, so that it can resume there."""
+        path = self.path(kind, key)
+        if not path.exists():
+            working = path.with_suffix(".working")
+            working.mkdir(parents=True, exist_ok=True)
+            with FileLock(str(working) + ".lock"):
+                if not path.exists():
+                    with out_of_space(working):
+                        make(working)
+                    write_json(working / "key.json", json.loads(json.dumps(key, default=repr)))
+                    os.replace(working, path)
+        return path

@@ -1,0 +1,342 @@
+"""The nouns every part shares, and the conventions they agree on, stated once.
+
+Axes    n pictures, c channels, h height, w width, d features, k classes.
+Pixels  float, (n, c, h, w), in [0, 1]. Stored pictures are 8-bit: ``pixels = stored / 255``.
+Latent  what a prior's ``decode`` accepts. A draft holds latents by name, because some generators are
+        driven by several at once; a prior with a single one calls it ``latent``.
+Ids     int64, (n, 3): class, slot, candidate. The random stream of a picture follows from its id alone.
+Time    training time t / T of a noise level, in [0, 1]; 1 is pure noise, 0 is clean.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+Pixels: TypeAlias = Float[Tensor, "n c h w"]
+Stored: TypeAlias = UInt8[Tensor, "n c h w"]
+Labels: TypeAlias = Int[Tensor, " n"]
+Ids: TypeAlias = Int[Tensor, "n 3"]
+Losses: TypeAlias = Float[Tensor, " groups"]
+LogProbs: TypeAlias = Float[Tensor, "n k"]
+Latents: TypeAlias = Mapping[str, Tensor]
+
+LATENT = "latent"
+"""The name of the only latent of a prior that has one."""
+
+
+class UserError(ValueError):
+    """A mistake in what was asked for, not in our code: shown without a traceback."""
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class of pictures: a name, and the WordNet id when it is an ImageNet synset."""
+
+    name: str
+    wnid: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.wnid})" if self.wnid else self.name
+
+
+class Images(ABC):
+    """Labelled 8-bit pictures, read on demand: never one tensor of everything unless it is small.
+
+    classes      the classes, in index order
+    labels       (N,) int64 on the CPU, known without reading a picture
+    shape        (c, h, w) of every picture
+    fingerprint  content hash: equal pictures and labels in equal order have equal fingerprints
+    """
+
+    classes: tuple[Class, ...]
+    labels: Tensor
+    shape: tuple[int, int, int]
+    fingerprint: str
+
+    @abstractmethod
+    def stored(self, indices: Sequence[int] | Tensor) -> Stored:
+        """8-bit pictures at these positions, (n, c, h, w) uint8 on the CPU."""
+
+    def pixels(self, indices: Sequence[int] | Tensor) -> Pixels:
+        """Pictures at these positions as float32 in [0, 1]."""
+        return self.stored(indices).float().div_(255)
+
+    def where(self, index: int) -> Tensor:
+        """Positions of the pictures of class ``index``, ascending."""
+        return torch.nonzero(self.labels == index).flatten()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class StoredImages(Images):
+    """Pictures held in memory as one uint8 tensor."""
+
+    def __init__(self, classes: Sequence[Class], labels: Tensor, stored: Stored, fingerprint: str = "") -> None:
+        """Keep ``stored`` as it is; an empty ``fingerprint`` is replaced by the hash of the content."""
+        from gendistill.store import fingerprint as hashed
+
+        self.classes = tuple(classes)
+        self.labels = labels.long().cpu()
+        self._stored = stored
+        self.shape = (stored.shape[1], stored.shape[2], stored.shape[3])
+        self.fingerprint = fingerprint or hashed([str(c) for c in self.classes], self.labels, stored)
+
+    def stored(self, indices: Sequence[int] | Tensor) -> Stored:
+        """8-bit pictures at these positions."""
+        return self._stored[torch.as_tensor(indices, dtype=torch.long)]
+
+
+class Subset(Images):
+    """Some positions of other images, still read on demand."""
+
+    def __init__(self, images: Images, positions: Tensor) -> None:
+        """View ``images`` at ``positions``, in that order."""
+        from gendistill.store import fingerprint as hashed
+
+        self._images, self._positions = images, positions.long()
+        self.classes, self.shape = images.classes, images.shape
+        self.labels = images.labels[self._positions]
+        self.fingerprint = hashed("subset", images.fingerprint, self._positions)
+
+    def stored(self, indices: Sequence[int] | Tensor) -> Stored:
+        """8-bit pictures at these positions of the view."""
+        return self._images.stored(self._positions[torch.as_tensor(indices, dtype=torch.long)])
+
+
+@dataclass(frozen=True)
+class RealData:
+    """A data set that was opened: what may be looked at, and what is only for the end.
+
+    train  pictures that distillation, teachers and every choice may use
+    test   opens the held-out pictures; called once, by the evaluation
+    split  "test", or "val" when the held-out pictures were taken from the training pictures
+    """
+
+    name: str
+    train: Images
+    test: Callable[[], Images]
+    split: str = "test"
+    licence: str = "unknown"
+
+    @property
+    def classes(self) -> tuple[Class, ...]:
+        """The classes, in index order."""
+        return self.train.classes
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Settings of real data: where it is, not yet read."""
+
+    def open(self) -> RealData:
+        """Read the index (names and labels, no picture) and return the data."""
+        ...
+
+
+@dataclass(frozen=True)
+class Level:
+    """A noise level: ``x = alpha * clean + sigma * noise``. Scalars, or one number per picture."""
+
+    alpha: float | Tensor
+    sigma: float | Tensor
+    time: float | Tensor
+
+
+CLEAN = Level(1.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a prior is asked for, one row per picture, and the rows that ask for nothing.
+
+    values  by name, (n, ...) each: class rows, text states ...
+    null    the same names and shapes, for classifier-free guidance; empty where a prior knows no null
+    """
+
+    values: Mapping[str, Tensor]
+    null: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def unconditional(self) -> Conditions:
+        """The null rows as conditions of their own."""
+        return Conditions(self.null)
+
+    def __getitem__(self, rows: Tensor | slice) -> Conditions:
+        return Conditions({k: v[rows] for k, v in self.values.items()}, {k: v[rows] for k, v in self.null.items()})
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A denoiser's answer: the clean latent, float32, and the learned variance where there is one.
+
+    log_variance  the head's raw interpolation between the two variance bounds, in [-1, 1] (DiT), or None
+    """
+
+    clean: Tensor
+    log_variance: Tensor | None = None
+
+
+@runtime_checkable
+class LoadedPrior(Protocol):
+    """A generator with its weights: what every prior can do."""
+
+    fingerprint: str
+    latent_shape: tuple[int, ...]
+
+    def noise(self, seed: int, ids: Ids) -> Latents:
+        """Standard normal starting points, one random stream per picture."""
+        ...
+
+    def decode(self, latents: Latents) -> Pixels:
+        """Pixels, differentiable in the latents and not clamped (a clamp would stop gradients)."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A prior that finds the latent of a given picture."""
+
+    def encode(self, pixels: Pixels) -> Tensor:
+        """The latent of each picture, (n, *latent_shape); no randomness."""
+        ...
+
+
+@runtime_checkable
+class Denoises(Protocol):
+    """A prior that answers a noisy latent with the clean one, whatever its head predicts."""
+
+    def condition(self, labels: Labels) -> Conditions:
+        """Conditions that ask for these classes of the data."""
+        ...
+
+    def denoise(self, x: Tensor, level: Level, conditions: Conditions) -> Estimate:
+        """The clean estimate of ``x`` at ``level``, float32."""
+        ...
+
+
+class Prior(ABC):
+    """Settings of a generator. ``loads`` is the class of what `load` returns: its methods are its capabilities."""
+
+    loads: type
+
+    def prepare(self, context: object) -> Prior:
+        """A prior whose weights exist. Those that train on the real data do it here; the others are ready."""
+        return self
+
+    def check(self, data: RealData) -> None:
+        """Raise `UserError` if the checkpoint's configs do not fit the data. Reads no weights."""
+        return None
+
+    @abstractmethod
+    def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPrior:
+        """Load the weights, in eval mode and without gradients of their own."""
+
+
+def lacks(loads: type, needs: Sequence[type]) -> list[str]:
+    """Names of the capabilities in ``needs`` that the class ``loads`` does not have."""
+    return [need.__name__ for need in needs if not issubclass(loads, need)]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Pictures in the making: what one steering step hands to the next.
+
+    latents     by name, (n, ...) each; empty before the first step
+    level       how noisy the latents are; CLEAN means `decode` may be called
+    conditions  what the prior is asked for; None before a prior was asked
+    ids         (n, 3) class, slot, candidate
+    labels      (n,) class of each picture
+    weight      (n,) how much each picture counts when a student learns from it
+    """
+
+    prior: LoadedPrior
+    latents: Latents
+    ids: Ids
+    labels: Labels
+    weight: Tensor
+    level: Level = CLEAN
+    conditions: Conditions | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Tensor | slice) -> Draft:
+        return replace(
+            self,
+            latents={k: v[rows] for k, v in self.latents.items()},
+            ids=self.ids[rows],
+            labels=self.labels[rows],
+            weight=self.weight[rows],
+            conditions=None if self.conditions is None else self.conditions[rows],
+        )
+
+
+class Synthetic:
+    """Pictures as an objective sees them, the same in sampling, optimisation and fine-tuning.
+
+    x        the latent at its noise level (equal to ``clean`` at level CLEAN)
+    clean    the clean latent, or its estimate
+    pixels   ``clean`` decoded, on first use only: an objective in latent space costs no decoder
+    """
+
+    def __init__(
+        self,
+        prior: LoadedPrior,
+        latents: Latents,
+        ids: Ids,
+        labels: Labels,
+        *,
+        x: Tensor | None = None,
+        level: Level = CLEAN,
+        conditions: Conditions | None = None,
+        pixels: Pixels | None = None,
+    ) -> None:
+        """``pixels`` may be given where they are already decoded."""
+        self.prior, self.latents, self.ids, self.labels = prior, latents, ids, labels
+        self.level, self.conditions = level, conditions
+        self._x, self._pixels = x, pixels
+
+    @property
+    def clean(self) -> Tensor:
+        """The clean latent of a prior with a single one, (n, *latent_shape)."""
+        return self.latents[LATENT]
+
+    @property
+    def x(self) -> Tensor:
+        """The latent at its noise level."""
+        return self.clean if self._x is None else self._x
+
+    @property
+    def pixels(self) -> Pixels:
+        """Pixels of the clean latent, differentiable, not clamped."""
+        if self._pixels is None:
+            self._pixels = self.prior.decode(self.latents)
+        return self._pixels
+
+
+Loss: TypeAlias = Callable[[Synthetic], Losses]
+"""An objective bound to real pictures: one number per group it can tell apart, to be summed."""
+
+
+class SoftLabels(ABC):
+    """What the pictures of a set are, by name: log-probabilities over the classes, per picture and view.
+
+    temperature  the temperature a student's loss should use with them (dimensionless)
+    kind         "hard", "soft", "views" or "online": named in every result
+    bytes        what they cost on disk
+    """
+
+    kind: str
+    temperature: float
+    bytes: int
+
+    @abstractmethod
+    def at(self, positions: Tensor, view: int = 0) -> LogProbs:
+        """Log-probabilities at temperature 1 of the pictures at these positions, seen in this view."""
