@@ -1,0 +1,160 @@
+"""What an evaluation found: one row per set, kind of labels and student, always shown side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from gendistill.formatting import SET_NAMES, plural, spell_accuracy, spell_bytes, spell_set
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One measured accuracy.
+
+    set       what was trained on: "distilled", "random_real", "unsteered", "full_real" ...
+    labels    "hard", "soft", "views" or "online"
+    student   the network that was trained, as it calls itself
+    protocol  the name of the training protocol
+    epochs    passes over the set
+    ipc       pictures per class; None for a set that was taken whole
+    split     pictures the accuracy was measured on: "val" or "test"
+    mean, std accuracy of the last epoch in percent, over independent (set, student) seeds
+    n         number of those seeds; with n = 1 there is no deviation and std is 0
+    bytes     what a user stores: pictures, labels and soft labels
+    """
+
+    set: str
+    labels: str
+    student: str
+    protocol: str
+    epochs: int
+    ipc: int | None
+    split: str
+    mean: float
+    std: float
+    n: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that may be compared: one student, protocol, IPC and split.
+
+    A set that was taken whole stands in every block of its student, whatever the IPC.
+    """
+
+    student: str
+    protocol: str
+    ipc: int | None
+    split: str
+    rows: tuple[Row, ...]
+
+    @property
+    def sets(self) -> list[str]:
+        """Names of the sets: the well-known ones first, the others as they came."""
+        known = [name for name in SET_NAMES if any(row.set == name for row in self.rows)]
+        return known + list(dict.fromkeys(row.set for row in self.rows if row.set not in SET_NAMES))
+
+    @property
+    def labels(self) -> list[str]:
+        """Kinds of labels, hard first."""
+        kinds = list(dict.fromkeys(row.labels for row in self.rows))
+        return sorted(kinds, key=lambda kind: (kind != "hard", kinds.index(kind)))
+
+    @property
+    def title(self) -> str:
+        """The student, and what the rows share."""
+        size = "whole sets" if self.ipc is None else f"IPC {self.ipc}"
+        return f"{self.student} · {size} · {self.protocol} · {self.split}"
+
+    def find(self, name: str, labels: str) -> Row | None:
+        """The row of this set with these labels."""
+        return next((row for row in self.rows if row.set == name and row.labels == labels), None)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All rows of an evaluation, and the seconds each stage took. Prints as an aligned table."""
+
+    rows: Sequence[Row]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The rows in groups that may be compared, in the order they were measured."""
+        keys = list(dict.fromkeys((row.student, row.protocol, row.ipc, row.split) for row in self.rows))
+        small = {(student, protocol, split) for student, protocol, ipc, split in keys if ipc is not None}
+        found = []
+        for student, protocol, ipc, split in keys:
+            if ipc is None and (student, protocol, split) in small:
+                continue
+            rows = tuple(
+                row for row in self.rows if (row.student, row.protocol, row.split) == (student, protocol, split) and row.ipc in (ipc, None)
+            )
+            found.append(Block(student, protocol, ipc, split, rows))
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values, ready for a JSON file: ``{"rows": [...], "seconds": {...}}``."""
+        return {"rows": [asdict(row) for row in self.rows], "seconds": dict(self.seconds)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Report:
+        """The report that `to_json` gave; entries this version does not know are left out."""
+        names = {field.name for field in fields(Row)}
+        rows = [Row(**{name: entry for name, entry in row.items() if name in names}) for row in value["rows"]]
+        return cls(rows, dict(value.get("seconds", {})))
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"{block.title}\n{aligned(table(block))}" for block in self.blocks) or "nothing was evaluated"
+
+    def markdown(self) -> str:
+        """The same tables for a card or a README."""
+        return "\n\n".join(f"**{block.title}**\n\n{piped(table(block))}" for block in self.blocks)
+
+
+def table(block: Block) -> list[list[str]]:
+    """Cells of a block with a header: sets by kinds of labels, then epochs and bytes."""
+    lines = [["accuracy in %, mean ± std (n)", *(f"{kind} labels" for kind in block.labels), "epochs", "bytes"]]
+    for name in block.sets:
+        rows = [block.find(name, kind) for kind in block.labels]
+        cells = ["" if row is None else spell_accuracy(row.mean, row.std, row.n) for row in rows]
+        epochs = dict.fromkeys(str(row.epochs) for row in rows if row)
+        sizes = dict.fromkeys(spell_bytes(row.bytes) for row in rows if row)
+        lines.append([spell_set(name), *cells, " / ".join(epochs), " / ".join(sizes)])
+    return lines
+
+
+def aligned(lines: list[list[str]]) -> str:
+    """A table for a terminal: first column to the left, the others to the right, a rule below the header."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+
+    def spread() -> Iterator[str]:
+        for line in lines:
+            cells = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+            yield "  ".join([line[0].ljust(widths[0]), *cells]).rstrip()
+
+    head, *body = spread()
+    return "\n".join([head, "─" * (sum(widths) + 2 * (len(widths) - 1)), *body])
+
+
+def piped(lines: list[list[str]]) -> str:
+    """A table in Markdown, numbers to the right."""
+    head, *body = (f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([head, "|---|" + "---:|" * (len(lines[0]) - 1), *body])
+
+
+def headline(report: Report, labels: str) -> tuple[Row, Row | None] | None:
+    """The distilled set's row with these labels in the first block, and random real's beside it; None if not measured."""
+    for block in report.blocks[:1]:
+        row = block.find("distilled", labels)
+        return row and (row, block.find("random_real", labels))
+    return None
+
+
+def describe(images: int, classes: int, shape: tuple[int, int, int]) -> str:
+    """The size of a set in words: "100 pictures, 10 classes, 16 × 16 grey"."""
+    kind = {1: "grey", 3: "RGB", 4: "RGBA"}.get(shape[0], f"with {shape[0]} channels")
+    return f"{plural(images, 'picture')}, {plural(classes, 'class')}, {shape[1]} × {shape[2]} {kind}"

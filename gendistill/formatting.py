@@ -1,0 +1,68 @@
+"""How numbers become words, the same on the terminal, on the card and on the report; and where templates are read."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+SET_NAMES = {
+    "distilled": "distilled",
+    "random_real": "random real",
+    "unsteered": "unsteered prior",
+    "full_real": "full real data",
+}
+
+
+def spell_set(name: str) -> str:
+    """The name of a compared set, for readers: ``random_real`` is "random real"."""
+    return SET_NAMES.get(name, name.replace("_", " "))
+
+
+def spell_bytes(count: float) -> str:
+    """Bytes in decimal units with three digits: 12345 is "12.3 kB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def spell_seconds(seconds: float) -> str:
+    """A length of time: "0.42 s", "12 s", "3 min 20 s", "2 h 05 min"."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def spell_accuracy(mean: float, std: float, n: int) -> str:
+    """An accuracy in percent with its deviation and number of runs; a single run has no deviation."""
+    return f"{mean:.1f} ± {std:.1f} ({n})" if n > 1 else f"{mean:.1f} ({n})"
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 picture", "2 pictures", "2 classes"."""
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
+
+
+@cache
+def template(name: str) -> Template:
+    """A template of this package; HTML escapes what it is given, and a name it was not given is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=lambda file: file is not None and file.startswith("report.html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(bytes=spell_bytes, seconds=spell_seconds, set=spell_set)
+    environment.globals.update(plural=plural, accuracy=spell_accuracy)
+    return environment.get_template(name)

@@ -1,0 +1,74 @@
+"""What every network of the package is: pixels in [0, 1] in, logits out, normalisation inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from gendistill.types import Pixels
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a classifier is built for.
+
+    channels, size  of the square pictures
+    classes         number of logits
+    mean, std       of each channel, in pixel units; the network normalises by them
+    """
+
+    channels: int
+    size: int
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Net(Protocol):
+    """Settings of an architecture."""
+
+    def build(self, shape: Shape) -> Classifier:
+        """A new network with fresh weights from torch's global random stream."""
+        ...
+
+
+class Classifier(nn.Module):
+    """A body that maps normalised pictures to features (n, d), and a linear head."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, body: nn.Module, width: int, shape: Shape) -> None:
+        """``width`` is d, the number of features the body returns."""
+        super().__init__()
+        self.body, self.head = body, nn.Linear(width, shape.classes)
+        self.register_buffer("mean", _column(shape.mean))
+        self.register_buffer("std", _column(shape.std))
+
+    def features(self, pixels: Pixels) -> Tensor:
+        """What the head sees, (n, d)."""
+        return self.body((pixels - self.mean) / self.std).flatten(1)
+
+    def forward(self, pixels: Pixels) -> Tensor:
+        """Logits, (n, k)."""
+        return self.head(self.features(pixels))
+
+
+def _column(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values).view(1, -1, 1, 1)
+
+
+def build(net: Net, shape: Shape, seed: int, device: torch.device) -> Classifier:
+    """A new network whose weights follow from ``seed`` alone; the global random stream is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return net.build(shape).to(device)
+
+
+def norm_layer(kind: str, channels: int) -> nn.Module:
+    """Instance, batch or no normalisation; instance norm is group norm with a group per channel, affine, as in the field."""
+    return {"instance": lambda: nn.GroupNorm(channels, channels), "batch": lambda: nn.BatchNorm2d(channels), "none": nn.Identity}[kind]()

@@ -1,0 +1,207 @@
+"""Class-conditional latent diffusion: any diffusers ``DiTPipeline`` checkpoint, by hub id, folder or loaded object.
+
+Peebles & Xie, ICCV 2023, https://arxiv.org/abs/2212.09748. The head may predict noise, velocity, the sample or a flow, with
+or without a learned variance; it always answers with the clean latent:
+
+    noise   clean = (x - sigma e) / alpha        velocity   clean = alpha x - sigma v        flow   clean = x - s v
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import diffusers
+import torch
+from torch import Tensor
+
+from gendistill import seeds
+from gendistill.priors.class_rows import class_rows
+from gendistill.priors.schedule import Schedule
+from gendistill.store import fingerprint, fingerprint_state
+from gendistill.types import LATENT, Conditions, Estimate, Ids, Labels, Latents, Level, Pixels, Prior, RealData, UserError
+
+NULL_ROW = 1000
+"""The row that asks for no class, fixed by diffusers' ``DiTPipeline``."""
+
+
+def rows_like(value: float | Tensor, x: Tensor) -> float | Tensor:
+    """A number per picture, shaped to multiply ``x``."""
+    return value.view(-1, *[1] * (x.dim() - 1)) if isinstance(value, Tensor) else value
+
+
+def from_noise(head: Tensor, x: Tensor, level: Level) -> Tensor:
+    """Clean latent from predicted noise."""
+    return (x - rows_like(level.sigma, x) * head) / rows_like(level.alpha, x)
+
+
+def from_velocity(head: Tensor, x: Tensor, level: Level) -> Tensor:
+    """Clean latent from predicted v = alpha noise - sigma clean (Salimans & Ho, 2022)."""
+    return rows_like(level.alpha, x) * x - rows_like(level.sigma, x) * head
+
+
+def from_flow(head: Tensor, x: Tensor, level: Level) -> Tensor:
+    """Clean latent from predicted noise - clean."""
+    return x - rows_like(level.sigma, x) * head
+
+
+def from_sample(head: Tensor, x: Tensor, level: Level) -> Tensor:
+    """Clean latent, predicted as it is."""
+    return head
+
+
+HEADS: Mapping[str, Callable[[Tensor, Tensor, Level], Tensor]] = {
+    "epsilon": from_noise,
+    "v_prediction": from_velocity,
+    "flow_prediction": from_flow,
+    "sample": from_sample,
+}
+
+
+class LoadedLatentDiffusion:
+    """A denoiser and an autoencoder, frozen, in eval mode (so that label dropout is off).
+
+    latent_shape   (c, h, w) of a latent, scaled to unit variance
+    cfg_channels   latent channels that classifier-free guidance changes
+    """
+
+    def __init__(self, pipe: Any, rows: tuple[int, ...], cfg_channels: int | None, device: torch.device, dtype: torch.dtype):
+        """Take a loaded pipeline; the denoiser runs in ``dtype``, the autoencoder and all arithmetic in float32."""
+        self.denoiser = pipe.transformer.to(device=device, dtype=dtype).eval().requires_grad_(False)
+        self.vae = pipe.vae.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
+        config = self.denoiser.config
+        self.schedule = Schedule(type(pipe.scheduler).__name__, pipe.scheduler.config)
+        self.head = HEADS["flow_prediction" if self.schedule.flow else self.schedule.config.get("prediction_type", "epsilon")]
+        self.latent_shape = (config.in_channels, config.sample_size, config.sample_size)
+        self.cfg_channels = config.in_channels if cfg_channels is None else cfg_channels
+        self.device, self.dtype = device, dtype
+        self.rows = torch.tensor(rows, device=device)
+        self.null_row = NULL_ROW
+        self.fingerprint = fingerprint(fingerprint_state(self.denoiser), fingerprint_state(self.vae), rows, str(dtype))
+        vae = self.vae.config
+        self.scale, self.shift = vae.get("scaling_factor", 1.0) or 1.0, vae.get("shift_factor") or 0.0
+        mean, std = vae.get("latents_mean"), vae.get("latents_std")
+        if mean is not None and std is not None:
+            column = {"device": device, "dtype": torch.float32}
+            self.shift = torch.tensor(mean, **column).view(1, -1, 1, 1)
+            self.scale = self.scale / torch.tensor(std, **column).view(1, -1, 1, 1)
+
+    def noise(self, seed: int, ids: Ids) -> Latents:
+        """Standard normal latents, one random stream per picture."""
+        return {LATENT: seeds.normal(seeds.streams(ids, seed, "noise"), self.latent_shape).to(self.device)}
+
+    def encode(self, pixels: Pixels) -> Tensor:
+        """The latent of each picture: the mean of the posterior where the autoencoder has one."""
+        answer = self.vae.encode(pixels * 2 - 1)
+        if hasattr(answer, "latent_dist"):  # AutoencoderKL
+            raw = answer.latent_dist.mode()
+        else:  # AutoencoderTiny, AutoencoderDC
+            raw = answer.latents if hasattr(answer, "latents") else answer.latent
+        return (raw - self.shift) * self.scale
+
+    def decode(self, latents: Latents) -> Pixels:
+        """Pixels, not clamped."""
+        return self.vae.decode(latents[LATENT].float() / self.scale + self.shift).sample * 0.5 + 0.5
+
+    def condition(self, labels: Labels) -> Conditions:
+        """Ask for these classes of the data; the null rows ask for none."""
+        rows = self.rows[labels.to(self.device)]
+        return Conditions({"class": rows}, {"class": torch.full_like(rows, self.null_row)})
+
+    def denoise(self, x: Tensor, level: Level, conditions: Conditions) -> Estimate:
+        """The clean estimate of ``x``, float32; at ``level`` scalar or one per picture."""
+        time = torch.as_tensor(level.time, dtype=torch.float32, device=x.device) * self.schedule.total
+        answer = self.denoiser(
+            x.to(self.dtype), timestep=time.expand(len(x)), class_labels=conditions.values["class"]
+        ).sample.float()
+        head, rest = answer[:, : x.shape[1]], answer[:, x.shape[1] :]
+        return Estimate(self.head(head, x.float(), level), rest if rest.shape[1] else None)
+
+
+@dataclass(frozen=True)
+class LatentDiffusion(Prior):
+    """A diffusers class-conditional latent diffusion checkpoint.
+
+    source        hub id, folder, or a loaded ``DiTPipeline``
+    rows          label row of each class of the data, where names cannot tell
+    cfg_channels  latent channels that guidance changes: None all (diffusers), 3 as in DiT's own sampler
+    revision      of the hub repository
+    """
+
+    source: Any
+    rows: tuple[int, ...] | None = None
+    cfg_channels: int | None = None
+    revision: str | None = None
+    loads = LoadedLatentDiffusion
+
+    def __repr__(self) -> str:
+        shown = [repr(self.source) if isinstance(self.source, str) else f"<{type(self.source).__name__} {_object_hash(self.source)}>"]
+        shown += [f"{name}={getattr(self, name)!r}" for name in ("rows", "cfg_channels", "revision") if getattr(self, name) is not None]
+        return f"LatentDiffusion({', '.join(shown)})"
+
+    def check(self, data: RealData) -> None:
+        """Compare the configs with the data: class names, channels, size. Reads no weights."""
+        configs = self._configs()
+        self._rows(data, configs)
+        vae, transformer = configs["vae"], configs["transformer"]
+        channels, height, width = data.train.shape
+        if vae.get("in_channels", 3) != channels:
+            raise UserError(f"{self} decodes {vae.get('in_channels', 3)} channels, the data has {channels}; "
+                            f"set channels={vae.get('in_channels', 3)} in `real`, or train a prior on this data with train-prior")
+        levels = len(vae.get("block_out_channels") or vae.get("encoder_block_out_channels") or ()) or 4
+        side = transformer["sample_size"] * 2 ** (levels - 1)
+        if (height, width) != (side, side):
+            raise UserError(f"{self} makes {side} x {side} pictures, the data is {height} x {width}; set size={side} in `real`")
+        if transformer.get("num_embeds_ada_norm", 1000) != NULL_ROW:
+            raise UserError(f"{self} has {transformer['num_embeds_ada_norm']} label rows; diffusers puts the null class at row 1000, "
+                            "so guidance needs num_embeds_ada_norm=1000")
+
+    def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedLatentDiffusion:
+        """Load denoiser and autoencoder; every key of the checkpoint must be used and every weight found."""
+        pipe = self._load_pipeline() if isinstance(self.source, str) else self.source
+        return LoadedLatentDiffusion(pipe, self._rows(data, self._configs()), self.cfg_channels, device, dtype)
+
+    def _rows(self, data: RealData, configs: Mapping[str, Any]) -> tuple[int, ...]:
+        if self.rows is None:
+            names = {int(row): name for row, name in (configs["index"].get("id2label") or {}).items()}
+            return class_rows(data.classes, names, str(self.source) if isinstance(self.source, str) else repr(self))
+        if len(self.rows) != len(data.classes) or not all(0 <= row < NULL_ROW for row in self.rows):
+            raise UserError(f"rows={self.rows} must hold one row in 0 .. 999 for each of the {len(data.classes)} classes of the data")
+        return self.rows
+
+    def _configs(self) -> dict[str, Mapping[str, Any]]:
+        if not isinstance(self.source, str):
+            pipe = self.source
+            return {"index": dict(pipe.config), "vae": dict(pipe.vae.config), "transformer": dict(pipe.transformer.config)}
+        revision = {"revision": self.revision} if self.revision else {}
+        try:
+            index = diffusers.DiffusionPipeline.load_config(self.source, **revision)
+            vae = getattr(diffusers, index["vae"][1]).load_config(self.source, subfolder="vae", **revision)
+            transformer = diffusers.DiTTransformer2DModel.load_config(self.source, subfolder="transformer", **revision)
+        except (OSError, KeyError, ValueError) as error:
+            raise UserError(f"no class-conditional diffusers pipeline at {self.source!r} (looked for model_index.json, vae/ and "
+                            f"transformer/): {str(error).splitlines()[0]}. Without a network, give the folder of a downloaded copy") from error
+        return {"index": index, "vae": vae, "transformer": transformer}
+
+    def _load_pipeline(self) -> Any:
+        index = self._configs()["index"]
+        parts = {}
+        for name in ("vae", "transformer"):
+            kind = diffusers.DiTTransformer2DModel if name == "transformer" else getattr(diffusers, index[name][1])
+            try:
+                parts[name], found = kind.from_pretrained(
+                    self.source, subfolder=name, revision=self.revision, output_loading_info=True, dtype=torch.float32
+                )
+            except (OSError, ValueError, RuntimeError) as error:
+                raise UserError(f"the {name} of {self.source!r} does not load: {error}") from error
+            for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+                if found[problem]:
+                    raise UserError(f"the {name} of {self.source!r} does not fit its config: {problem.replace('_', ' ')} "
+                                    f"{list(found[problem])[:5]}; is the checkpoint complete and its config.json its own?")
+        scheduler = getattr(diffusers, index["scheduler"][1]).from_pretrained(self.source, subfolder="scheduler", revision=self.revision)
+        return diffusers.DiTPipeline(scheduler=scheduler, **parts)
+
+
+def _object_hash(pipe: Any) -> str:
+    return fingerprint(fingerprint_state(pipe.transformer), fingerprint_state(pipe.vae))

@@ -1,0 +1,176 @@
+"""Noise levels and time stepping. Every solver is a diffusers scheduler; what it is told is always the clean estimate.
+
+Two families of paths from clean to noise:
+
+    variance preserving   x = sqrt(abar_t) clean + sqrt(1 - abar_t) noise      t = 0 .. T - 1, abar from the training betas
+    flow                  x = (1 - s) clean + s noise                          s in [0, 1], t = s T
+
+Most schedulers take the clean estimate as it is (``prediction_type="sample"``). For the others it is written as the
+quantity they step with, which loses nothing, because level, x and clean determine noise and velocity.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import diffusers
+import torch
+from torch import Tensor
+
+from gendistill.types import Estimate, Level, UserError
+
+
+def as_sample(estimate: Tensor, x: Tensor, level: Level) -> Tensor:
+    """The clean estimate itself."""
+    return estimate
+
+
+def as_noise(estimate: Tensor, x: Tensor, level: Level) -> Tensor:
+    """The noise that ``x`` holds if ``estimate`` is right."""
+    return (x - level.alpha * estimate) / level.sigma
+
+
+def as_velocity(estimate: Tensor, x: Tensor, level: Level) -> Tensor:
+    """d x / d s along the flow: noise - clean."""
+    return (x - estimate) / level.sigma
+
+
+PREDICTIONS: Mapping[Callable, str | None] = {as_sample: "sample", as_noise: "epsilon", as_velocity: None}
+
+SOLVERS: Mapping[str, Callable[[Tensor, Tensor, Level], Tensor]] = {
+    "DDIM": as_sample,
+    "DDPM": as_sample,
+    "DEISMultistep": as_sample,
+    "DPMSolverMultistep": as_sample,
+    "DPMSolverSinglestep": as_sample,
+    "EulerDiscrete": as_noise,
+    "EulerAncestralDiscrete": as_noise,
+    "FlowMatchEulerDiscrete": as_velocity,
+    "FlowMatchHeunDiscrete": as_velocity,
+    "HeunDiscrete": as_noise,
+    "KDPM2AncestralDiscrete": as_noise,
+    "KDPM2Discrete": as_noise,
+    "LCM": as_sample,
+    "LMSDiscrete": as_noise,
+    "PNDM": as_noise,
+    "SASolver": as_sample,
+    "TCD": as_sample,
+    "UniPCMultistep": as_sample,
+}
+"""Every diffusers scheduler that can step a prior here, by its name without 'Scheduler'."""
+
+
+class Schedule:
+    """The noise levels a prior was trained on, read from its scheduler's config."""
+
+    def __init__(self, name: str, config: Mapping[str, Any]) -> None:
+        """``name`` is the diffusers class that the checkpoint names, ``config`` its settings."""
+        self.name = name.removesuffix("Scheduler")
+        self.config = {k: v for k, v in config.items() if not k.startswith("_")}
+        self.total = int(self.config.get("num_train_timesteps", 1000))
+        self.flow = self.name.startswith("FlowMatch") or self.config.get("prediction_type") == "flow_prediction"
+        self.abar: list[float] = []
+        if not self.flow:
+            betas = {k: v for k, v in self.config.items() if k in ("beta_start", "beta_end", "beta_schedule", "trained_betas",
+                                                                  "num_train_timesteps", "rescale_betas_zero_snr")}
+            self.abar = diffusers.DDIMScheduler(**betas).alphas_cumprod.double().tolist()
+
+    def level(self, t: float) -> Level:
+        """The level at training step ``t``; between whole steps log(sigma / alpha) is interpolated."""
+        if self.flow:
+            return Level(1 - t / self.total, t / self.total, t / self.total)
+        low = min(max(int(math.floor(t)), 0), self.total - 1)
+        abar = self.abar[low]
+        if t > low and low + 1 < self.total:
+            ends = [0.5 * math.log((1 - a) / max(a, 1e-20)) for a in self.abar[low : low + 2]]
+            abar = 1 / (1 + math.exp(2 * (ends[0] + (t - low) * (ends[1] - ends[0]))))
+        return Level(math.sqrt(abar), math.sqrt(1 - abar), t / self.total)
+
+    def levels(self, t: Tensor) -> Level:
+        """The levels at whole training steps ``t``, one per picture: tensors (n,) on the device of ``t``."""
+        if self.flow:
+            share = t.float() / self.total
+            return Level(1 - share, share, share)
+        abar = torch.tensor(self.abar, device=t.device, dtype=torch.float64)[t.long()]
+        return Level(abar.sqrt().float(), (1 - abar).sqrt().float(), t.float() / self.total)
+
+    def solver(self, name: str | None, steps: int, device: torch.device, eta: float = 0.0) -> Solver:
+        """A solver of ``steps`` steps. ``name`` is a diffusers scheduler, None the checkpoint's own."""
+        return Solver(self, (name or self.name).removesuffix("Scheduler"), steps, device, eta)
+
+
+def check_solver(name: str | None, flow: bool | None = None) -> None:
+    """Raise `UserError` unless ``name`` is a scheduler that works here (and, if ``flow`` is known, for such a prior)."""
+    if name is None:
+        return
+    short = name.removesuffix("Scheduler")
+    if short not in SOLVERS:
+        near = difflib.get_close_matches(short, SOLVERS, n=3, cutoff=0.4)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise UserError(f"no scheduler {name!r} that can step a prior here; {hint}There are {', '.join(sorted(SOLVERS))}")
+    if flow is not None and flow != (SOLVERS[short] is as_velocity):
+        kind = "flow matching" if flow else "variance preserving diffusion"
+        raise UserError(f"{name} cannot step this prior, which was trained by {kind}; "
+                        f"{'FlowMatchEulerDiscrete' if flow else 'DDIM or DPMSolverMultistep'} can")
+
+
+class Solver:
+    """A diffusers scheduler set up for a number of steps, told the clean estimate at every one.
+
+    levels   the noise level before each step, noisiest first
+    """
+
+    def __init__(self, schedule: Schedule, name: str, steps: int, device: torch.device, eta: float) -> None:
+        """Build the scheduler from the prior's own config, so that its betas and spacing are the trained ones."""
+        check_solver(name, schedule.flow)
+        self.encode = SOLVERS[name]
+        kind = getattr(diffusers, name + "Scheduler")
+        config = {**schedule.config, "clip_sample": False, "thresholding": False}
+        config["prediction_type"] = PREDICTIONS[self.encode]
+        # Runge-Kutta warm-up steps cannot be entered half-way; the last step of a multistep solver must not extrapolate.
+        config.update(skip_prk_steps=True, lower_order_final=True)
+        learned = str(config.get("variance_type", "")).startswith("learned")
+        self.learned_variance = learned and name == "DDPM"
+        if learned and not self.learned_variance:
+            del config["variance_type"]
+        known = inspect.signature(kind.__init__).parameters
+        self.scheduler = kind(**{key: value for key, value in config.items() if key in known})
+        self.scheduler.set_timesteps(steps, device=device)
+        self.steps = [float(t) for t in self.scheduler.timesteps]
+        self.levels = [schedule.level(t) for t in self.steps]
+        # Schedulers that step in sigma space hold x / alpha; the network always sees x itself.
+        self.exploding = not schedule.flow and float(self.scheduler.init_noise_sigma) != 1.0
+        accepted = inspect.signature(self.scheduler.step).parameters
+        self.takes_generator = "generator" in accepted
+        self.extra = {"eta": eta} if "eta" in accepted else {}
+
+    def index_after(self, time: float) -> int:
+        """The first step whose level is no noisier than training time ``time``; the number of steps if there is none."""
+        order = self.scheduler.order  # a solver of order 2 visits every level but the first twice, and starts on the second visit
+        starts = range(0, len(self.levels), order)
+        return next((i for i in starts if float(self.levels[i].time) <= time + 1e-9), len(self.levels))
+
+    def enter(self, x: Tensor, index: int) -> Tensor:
+        """The scheduler's own variable for a latent ``x`` at the level of step ``index``; steps go on from there."""
+        begin = getattr(self.scheduler, "set_begin_index", None)
+        if begin is not None:
+            begin(index)
+        return x / self.levels[index].alpha if self.exploding else x
+
+    def network_input(self, x: Tensor, index: int) -> Tensor:
+        """What the network sees: the latent at the level of step ``index``, with the variance it was trained on."""
+        if self.encode is as_velocity:
+            return x
+        return self.scheduler.scale_model_input(x, self.scheduler.timesteps[index])
+
+    def step(self, estimate: Estimate, seen: Tensor, x: Tensor, index: int, generators: Sequence[torch.Generator]) -> Tensor:
+        """The scheduler's variable after step ``index``, given the estimate made from ``seen``."""
+        answer = self.encode(estimate.clean, seen, self.levels[index])
+        if self.learned_variance and estimate.log_variance is not None:
+            answer = torch.cat([answer, estimate.log_variance], dim=1)
+        extra = {**self.extra, "generator": list(generators)} if self.takes_generator else self.extra
+        return self.scheduler.step(answer, self.scheduler.timesteps[index], x, **extra).prev_sample
