@@ -52,6 +52,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{ending}"
 
 
+def describe(images: int, classes: int, shape: tuple[int, int, int]) -> str:
+    """The size of a set in words: "100 pictures, 10 classes, 16 × 16 grey"."""
+    kind = {1: "grey", 3: "RGB", 4: "RGBA"}.get(shape[0], f"with {shape[0]} channels")
+    return f"{plural(images, 'picture')}, {plural(classes, 'class')}, {shape[1]} × {shape[2]} {kind}"
+
+
 @cache
 def template(name: str) -> Template:
     """A template of this package; HTML escapes what it is given, and a name it was not given is an error."""

@@ -284,6 +284,7 @@ class Synthetic:
     x        the latent at its noise level (equal to ``clean`` at level CLEAN)
     clean    the clean latent, or its estimate
     pixels   ``clean`` decoded, on first use only: an objective in latent space costs no decoder
+    step     of the optimisation or the sampler: what is drawn anew at every step follows from it
     """
 
     def __init__(
@@ -296,12 +297,15 @@ class Synthetic:
         x: Tensor | None = None,
         level: Level = CLEAN,
         conditions: Conditions | None = None,
-        pixels: Pixels | None = None,
+        step: int = 0,
+        decode: Callable[[Latents], Pixels] | None = None,
     ) -> None:
-        """``pixels`` may be given where they are already decoded."""
+        """``decode`` replaces the prior's own, where memory or a cheaper decoder for gradients asks for it."""
         self.prior, self.latents, self.ids, self.labels = prior, latents, ids, labels
-        self.level, self.conditions = level, conditions
-        self._x, self._pixels = x, pixels
+        self.level, self.conditions, self.step = level, conditions, step
+        self._decode = decode or prior.decode
+        self._x: Tensor | None = x
+        self._pixels: Pixels | None = None
 
     @property
     def clean(self) -> Tensor:
@@ -317,7 +321,7 @@ class Synthetic:
     def pixels(self) -> Pixels:
         """Pixels of the clean latent, differentiable, not clamped."""
         if self._pixels is None:
-            self._pixels = self.prior.decode(self.latents)
+            self._pixels = self._decode(self.latents)
         return self._pixels
 
 

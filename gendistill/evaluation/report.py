@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from gendistill.formatting import SET_NAMES, plural, spell_accuracy, spell_bytes, spell_set
+from gendistill.formatting import SET_NAMES, spell_accuracy, spell_bytes, spell_set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +152,3 @@ def headline(report: Report, labels: str) -> tuple[Row, Row | None] | None:
         row = block.find("distilled", labels)
         return row and (row, block.find("random_real", labels))
     return None
-
-
-def describe(images: int, classes: int, shape: tuple[int, int, int]) -> str:
-    """The size of a set in words: "100 pictures, 10 classes, 16 × 16 grey"."""
-    kind = {1: "grey", 3: "RGB", 4: "RGBA"}.get(shape[0], f"with {shape[0]} channels")
-    return f"{plural(images, 'picture')}, {plural(classes, 'class')}, {shape[1]} × {shape[2]} {kind}"

@@ -1,0 +1,81 @@
+"""What stands for a class before anything is made: points in latent space, taken from or computed over its real pictures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from gendistill import seeds
+from gendistill.context import Context
+from gendistill.types import UserError
+
+
+class Anchors(ABC):
+    """Settings of a choice of points per class.
+
+    by_ipc  the points depend on how many pictures per class are made, so a picture is not the same at another IPC
+    """
+
+    by_ipc: bool = True
+
+    @abstractmethod
+    def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
+        """The point of each slot of class ``index``, (len(slots), *latent_shape) float32 on the CPU."""
+
+
+@dataclass(frozen=True)
+class RealPictures(Anchors):
+    """Real pictures in a seeded order, encoded: slot j gets the j-th."""
+
+    by_ipc = False
+
+    def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
+        """Latents of real pictures.
+
+        Raises:
+            UserError: the class has fewer pictures than there are slots.
+        """
+        latents = context.latents(index)
+        need = context.ipc
+        if len(latents) < need:
+            name = context.real.classes[index]
+            raise UserError(f"class {name} has {len(latents)} real pictures, ipc={need} needs as many; lower ipc, or start from noise")
+        order = torch.randperm(len(latents), generator=seeds.stream(context.seed, "real pictures", index))
+        return latents[order[slots % len(latents)]]
+
+
+@dataclass(frozen=True)
+class Modes(Anchors):
+    """k-means over the latents of a class, slot j gets mode j; no augmentation is ever seen.
+
+    count   modes per class, None for one per picture (k = IPC, as published)
+    medoid  take the nearest real latent instead of the mean, which is blurry off the manifold
+    pool    average-pool latents by this factor before clustering; the mode is the mean of the full latents
+    """
+
+    count: int | None = None
+    medoid: bool = False
+    pool: int = 1
+
+    def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
+        """Modes, the most populous first. A class with fewer pictures than modes repeats them."""
+        modes = context.once(("modes", self, index), lambda: self._cluster(context, index))
+        return modes[slots % len(modes)]
+
+    def _cluster(self, context: Context, index: int) -> Tensor:
+        latents = context.latents(index)
+        k = min(self.count or context.ipc, len(latents))
+        seen = F.avg_pool2d(latents, self.pool) if self.pool > 1 else latents
+        seed = seeds.number(context.seed, "modes", index) % 2**32
+        found = KMeans(k, n_init=3, random_state=seed).fit(seen.flatten(1).numpy())
+        belongs = torch.from_numpy(found.labels_).long()
+        order = torch.bincount(belongs, minlength=k).argsort(descending=True, stable=True)
+        means = torch.stack([latents[belongs == mode].mean(0) for mode in order])
+        if not self.medoid:
+            return means
+        return torch.stack([latents[(latents - mean).flatten(1).square().sum(1).argmin()] for mean in means])

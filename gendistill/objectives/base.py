@@ -1,0 +1,41 @@
+"""What every objective is: settings that, bound to real pictures, give a loss to be summed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+from gendistill.context import Context
+from gendistill.types import Loss
+
+Scope = Literal["picture", "class", "block", "set"]
+SCOPES: tuple[Scope, ...] = ("picture", "class", "block", "set")
+"""What must be seen together, narrowest first."""
+
+
+class Objective(ABC):
+    """What is wanted of synthetic pictures; a frozen dataclass with a ``weight``.
+
+    weight  strength; losses are sums, so it means the same at every IPC
+    needs   capabilities of the prior it uses
+    scope   what one number of its loss judges
+    by_ipc  what is wanted depends on how many pictures per class are made
+    """
+
+    weight: float
+    needs: ClassVar[tuple[type, ...]] = ()
+    scope: Scope = "picture"
+
+    @property
+    def by_ipc(self) -> bool:
+        """Whether a picture's wish changes with IPC."""
+        return False
+
+    @abstractmethod
+    def bind(self, context: Context) -> Loss:
+        """Measure the real pictures of ``context.classes`` once; return the loss, one number per group, unweighted."""
+
+
+def widest(scopes: list[Scope]) -> Scope:
+    """The widest of some scopes, at least 'picture'."""
+    return max(scopes, key=SCOPES.index, default="picture")

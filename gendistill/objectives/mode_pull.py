@@ -1,0 +1,49 @@
+"""Every picture is pulled towards its own mode of the class (MGD3: Chan-Santiago et al., ICML 2025), https://arxiv.org/abs/2505.18963.
+
+    loss_picture = 1/2 | clean - mode |^2,   whose gradient clean - mode is the published guidance
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gendistill.anchors import Anchors, Modes
+from gendistill.context import Context
+from gendistill.objectives.base import Objective
+from gendistill.types import Encodes, Ids, Loss, Losses, Synthetic
+
+
+@dataclass(frozen=True)
+class ModePull(Objective):
+    """Half the squared distance of the clean latent to the anchor of the picture's slot.
+
+    anchors  what to pull to, one point per slot
+    """
+
+    anchors: Anchors = Modes()
+    weight: float = 1.0
+    needs = (Encodes,)
+    scope = "picture"
+
+    @property
+    def by_ipc(self) -> bool:
+        """Modes are as many as pictures unless their count is fixed."""
+        return self.anchors.by_ipc and getattr(self.anchors, "count", None) is None
+
+    def bind(self, context: Context) -> Loss:
+        """One number per picture. Classes that the context does not hold are an error of the caller."""
+
+        def loss(synthetic: Synthetic) -> Losses:
+            key = ("wanted", self, tuple(synthetic.ids[:, :2].flatten().tolist()))
+            wanted = context.once(key, lambda: self._wanted(context, synthetic.ids).to(context.device))
+            return 0.5 * (synthetic.clean - wanted).square().flatten(1).sum(1)
+
+        return loss
+
+    def _wanted(self, context: Context, ids: Ids) -> Tensor:
+        found = {index: self.anchors.find(context, index, ids[ids[:, 0] == index, 1]) for index in ids[:, 0].unique().tolist()}
+        points = {index: iter(rows) for index, rows in found.items()}
+        return torch.stack([next(points[index]) for index in ids[:, 0].tolist()]).float()

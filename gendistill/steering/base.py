@@ -1,0 +1,62 @@
+"""What every steering step is: settings that, given a draft, return a new one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from gendistill.context import Context
+from gendistill.objectives.base import Objective, Scope, widest
+from gendistill.types import Draft
+
+
+@dataclass(frozen=True)
+class Work:
+    """Some calls of one kind that a step will make: what `gendistill plan` counts, times once and multiplies.
+
+    what   "denoise", "decode", "encode", "objective" ...
+    calls  how many
+    once   makes one of them
+    """
+
+    what: str
+    calls: float
+    once: Callable[[], object]
+
+
+class Steering(ABC):
+    """How a wish reaches pixels; a frozen dataclass.
+
+    objectives  what it steers by, empty where it steers by none
+    """
+
+    objectives: tuple[Objective, ...] = ()
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Capabilities of the prior without which it cannot work."""
+        return tuple(need for objective in self.objectives for need in objective.needs)
+
+    @property
+    def scope(self) -> Scope:
+        """What it must see together: the widest scope of its objectives."""
+        return widest([objective.scope for objective in self.objectives])
+
+    @property
+    def by_ipc(self) -> bool:
+        """Whether a picture changes with the number of pictures per class."""
+        return self.scope != "picture" or any(objective.by_ipc for objective in self.objectives)
+
+    @property
+    def copies(self) -> int:
+        """Pictures that come out for each that goes in."""
+        return 1
+
+    @abstractmethod
+    def __call__(self, draft: Draft, context: Context) -> Draft:
+        """A new draft; ``draft`` stays as it is."""
+
+    @abstractmethod
+    def work(self, draft: Draft, context: Context) -> Iterable[Work]:
+        """What `__call__` would do with such a draft, without doing it."""

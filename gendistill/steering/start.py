@@ -1,0 +1,60 @@
+"""Where pictures begin: noise, real pictures, or modes of the class. `Sample` re-noises clean starts by its ``strength``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+
+from gendistill.anchors import Anchors
+from gendistill.context import ENCODE_BLOCK, Context
+from gendistill.steering.base import Steering, Work
+from gendistill.types import CLEAN, LATENT, Draft, Encodes, Level
+
+NOISE = Level(0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Start(Steering):
+    """Put latents where there are none yet.
+
+    anchors  real points to begin from, encoded; None for noise
+    """
+
+    anchors: Anchors | None = None
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """Real points must be encoded."""
+        return () if self.anchors is None else (Encodes,)
+
+    @property
+    def by_ipc(self) -> bool:
+        """As the anchors."""
+        return self.anchors is not None and self.anchors.by_ipc
+
+    def __call__(self, draft: Draft, context: Context) -> Draft:
+        """Clean latents of the anchors, or noise at level 1."""
+        if self.anchors is None:
+            return replace(draft, latents=draft.prior.noise(context.seed, draft.ids), level=NOISE)
+        shape = draft.prior.latent_shape
+        found = torch.empty(len(draft), *shape)
+        for index in draft.labels.unique().tolist():
+            rows = draft.labels == index
+            found[rows] = self.anchors.find(context, index, draft.ids[rows, 1])
+        return replace(draft, latents={LATENT: found.to(context.device)}, level=CLEAN)
+
+    def work(self, draft: Draft, context: Context) -> Iterable[Work]:
+        """Encoding of every real picture, once per class."""
+        if self.anchors is not None:
+            yield from encoding(draft, context)
+
+
+def encoding(draft: Draft, context: Context) -> Iterable[Work]:
+    """The work of encoding the real pictures of the classes of a draft, unless it was done before."""
+    prior = draft.prior
+    assert isinstance(prior, Encodes)
+    count = sum(len(context.real.train.where(index)) for index in context.classes)
+    probe = torch.zeros(min(ENCODE_BLOCK, count), *context.real.train.shape, device=context.device)
+    yield Work("encode", count / len(probe), lambda: prior.encode(probe))

@@ -1,0 +1,221 @@
+"""An exported folder is read by others: by `datasets`, by timm, by people, without this package."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from datasets import Image, load_dataset
+from datasets.features import ClassLabel, List
+
+from gendistill.evaluation.report import Report, Row
+from gendistill.export import export, imagefolder
+from gendistill.parquet import unique_names, write_parquet
+from gendistill.types import Class, SoftLabels, StoredImages, UserError
+
+ORIGIN = {
+    "real": {"name": "made-up pictures", "licence": "cc0-1.0"},
+    "prior": {"name": "none"},
+    "teachers": [{"name": "ConvNet-3", "saw": "the training split"}],
+    "versions": {"torch": "2"},
+    "command": "gendistill run demo --out runs/demo",
+}
+
+
+class Table(SoftLabels):
+    """Soft labels from a table of log-probabilities."""
+
+    def __init__(self, log_probs: torch.Tensor, kind: str = "soft", temperature: float = 20.0) -> None:
+        """``log_probs`` (N, k)."""
+        self.log_probs, self.kind, self.temperature, self.bytes = log_probs, kind, temperature, log_probs.nbytes
+
+    def at(self, positions: torch.Tensor, view: int = 0) -> torch.Tensor:
+        """Rows of the table."""
+        return self.log_probs[positions]
+
+
+def made_up(shape=(3, 16, 16), classes=3, ipc=4, kind="soft", recipe=None) -> SimpleNamespace:
+    """What `export` looks at of a distilled set: random pictures, classes interleaved."""
+    dice = torch.Generator().manual_seed(0)
+    labels = torch.arange(classes).repeat(ipc)
+    stored = torch.randint(0, 256, (len(labels), *shape), dtype=torch.uint8, generator=dice)
+    slots = torch.arange(ipc).repeat_interleave(classes)
+    names = [Class("crane", "n02012849"), Class("tench", "n01440764"), Class("crane", "n03126707")]
+    names += [Class(f"class {i}") for i in range(3, classes)]
+    log_probs = (4 * torch.randn(len(labels), classes, generator=dice)).log_softmax(-1)
+    images = StoredImages(names[:classes], labels, stored)
+    return SimpleNamespace(
+        images=images,
+        classes=images.classes,
+        soft=Table(log_probs, kind),
+        ids=torch.stack([labels, slots, torch.zeros_like(slots)], 1),
+        weight=torch.linspace(0.5, 1, len(labels)),
+        recipe=recipe,
+    )
+
+
+def in_a_process(code: str, folder: Path, cache: Path) -> str:
+    """Run code inside an exported folder, in a Python that cannot import gendistill."""
+    blocked = "import sys; sys.modules['gendistill'] = None\n"
+    environment = {**os.environ, "HF_DATASETS_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", blocked + code], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def load(folder: Path, cache: Path):
+    """The exported set as `datasets` reads it."""
+    return load_dataset(str(folder), split="train", cache_dir=str(cache))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_every_pixel_and_label_comes_back(channels: int, tmp_path: Path) -> None:
+    made = made_up((channels, 9, 16), recipe=SimpleNamespace(seed=7, source="https://example.org/paper"))
+    read = load(export(made, tmp_path / "set", provenance=ORIGIN), tmp_path / "cache")
+    assert isinstance(read.features["image"], Image)
+    assert isinstance(read.features["label"], ClassLabel)
+    assert read.features["label"].names == ["crane (n02012849)", "tench", "crane (n03126707)"]
+    assert read.features["log_probs"] == List(read.features["log_probs"].feature, length=3)
+    order = torch.cat([made.images.where(index) for index in range(3)])
+    for row, position in zip(read, order.tolist(), strict=True):
+        array = np.array(row["image"]).reshape(9, 16, channels).transpose(2, 0, 1)
+        assert np.array_equal(array, made.images.stored([position])[0].numpy())
+        assert row["label"] == made.images.labels[position]
+        assert row["class_id"] == made.classes[row["label"]].wnid
+        assert row["rank"] == made.ids[position, 1]
+        assert row["id"] == "-".join(f"{part:05d}" for part in made.ids[position].tolist())
+        assert row["seed"] == 7
+        assert row["weight"] == made.weight[position]
+        assert row["log_probs"] == made.soft.log_probs[position].tolist()
+    small = read.filter(lambda rank: rank < 1, input_columns="rank")
+    assert small["label"][:] == [0, 1, 2]
+
+
+def test_other_channels_are_arrays_and_hard_sets_have_no_soft_column(tmp_path: Path) -> None:
+    made = made_up((2, 4, 6), kind="hard")
+    read = load(export(made, tmp_path / "set"), tmp_path / "cache")
+    assert "log_probs" not in read.features
+    assert set(read["seed"][:]) == {None}
+    arrays = read.with_format("torch")["image"][:]
+    order = torch.cat([made.images.where(index) for index in range(3)])
+    assert torch.equal(arrays, made.images.stored(order))
+
+
+def test_loads_where_gendistill_cannot_be_imported(tmp_path: Path) -> None:
+    made = made_up()
+    folder = export(made, tmp_path / "set")
+    said = in_a_process(
+        "import json, numpy as np; from datasets import load_dataset\n"
+        "read = load_dataset('.', split='train')\n"
+        "print(json.dumps([read.features['label'].names, [np.array(i).tolist() for i in read['image']]]))",
+        folder,
+        tmp_path / "cache",
+    )
+    names, pixels = json.loads(said.splitlines()[-1])
+    assert names == unique_names(made.classes)
+    order = torch.cat([made.images.where(index) for index in range(3)])
+    assert torch.equal(torch.tensor(pixels).permute(0, 3, 1, 2), made.images.stored(order).long())
+
+
+def test_same_set_same_bytes_and_nothing_left_over(tmp_path: Path) -> None:
+    first = export(made_up(), tmp_path / "a", provenance=ORIGIN)
+    second = export(made_up(), tmp_path / "b", provenance=ORIGIN)
+    again = export(made_up(), tmp_path / "a", provenance=ORIGIN)  # replaces what an export wrote
+    files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
+    assert [str(file) for file in files] == ["README.md", "data/train-00000-of-00001.parquet", "preview.png"]
+    for file in files:
+        assert (first / file).read_bytes() == (second / file).read_bytes() == (again / file).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_row_groups_hold_one_class_and_files_roll_over(tmp_path: Path) -> None:
+    made = made_up(ipc=5)
+    written = write_parquet(made, tmp_path / "data", file_bytes=1)
+    files = sorted((tmp_path / "data").iterdir())
+    assert [file.name for file in files] == [f"train-{i:05d}-of-00003.parquet" for i in range(3)]
+    assert [pq.read_table(file)["label"].unique().to_pylist() for file in files] == [[0], [1], [2]]
+    assert (written.rows, written.files) == (15, 3)
+    assert 0 < sum(written.columns.values()) < written.disk == sum(file.stat().st_size for file in files)
+
+
+def test_never_more_than_one_class_is_asked_for(tmp_path: Path) -> None:
+    made = made_up(ipc=5)
+    asked = []
+    stored = made.images.stored
+    made.images.stored = lambda positions: asked.append(positions) or stored(positions)
+    write_parquet(made, tmp_path / "data")
+    assert all(len(made.images.labels[torch.as_tensor(p)].unique()) == 1 for p in asked)
+    assert sum(len(p) for p in asked) == 15
+
+
+def test_foreign_folders_empty_sets_and_wrong_labels_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.png").write_bytes(b"mine")
+    with pytest.raises(UserError, match="mine.png"):
+        export(made_up(), tmp_path / "photos")
+    with pytest.raises(UserError, match="empty"):
+        export(made_up(ipc=0), tmp_path / "empty")
+    logits = made_up()
+    logits.soft.log_probs += 1
+    with pytest.raises(ValueError, match="4 of 4 pictures do not sum to 1"):
+        export(logits, tmp_path / "logits")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]  # nothing half-written
+
+
+def test_image_folder_view(tmp_path: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    made = made_up()
+    folder = imagefolder(made, tmp_path / "images")
+    read = ImageFolder(str(folder / "train"))
+    assert read.classes == ["n01440764", "n02012849", "n03126707"]
+    assert (folder / "classes.txt").read_text().split() == ["n02012849", "n01440764", "n03126707"]
+    picture, label = read[0]
+    position = made.images.where(1)[0]
+    assert label == 0
+    assert np.array_equal(np.array(picture).transpose(2, 0, 1), made.images.stored([position])[0].numpy())
+    with pytest.raises(UserError, match="2 channels"):
+        imagefolder(made_up((2, 4, 4)), tmp_path / "arrays")
+
+
+def test_the_card_states_what_is_known_and_invents_nothing(tmp_path: Path) -> None:
+    from huggingface_hub import DatasetCard
+
+    row = Row(set="distilled", labels="soft", student="ConvNet-3", protocol="demo", epochs=9, ipc=4, split="val",
+              mean=87.6, std=0.5, n=5, bytes=12345)  # fmt: skip
+    folder = export(made_up(), tmp_path / "a", report=Report([row]), provenance=ORIGIN)
+    read = DatasetCard.load(folder / "README.md")
+    head = read.data.to_dict()
+    assert head["license"] == "other"
+    assert "real data made-up pictures: cc0-1.0; prior none: not stated" in head["license_details"]
+    assert head["tags"] == ["synthetic", "dataset-distillation"]
+    assert head["size_categories"] == ["n<1K"]
+    assert head["configs"] == [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*"}]}]
+    assert head["dataset_info"]["splits"][0]["num_examples"] == 12
+    for expected in ("87.6 ± 0.5 (5)", "12.3 kB", "Leakage: Not stated", "gendistill run demo", "the training split"):
+        assert expected in read.text
+    licensed = export(made_up(), tmp_path / "b", provenance={"licence": "CC-BY-4.0", "leakage": "None."})
+    assert DatasetCard.load(licensed / "README.md").data.license == "cc-by-4.0"
+    assert "Leakage: None." in (licensed / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("soft", 3), ("hard", 1)])
+def test_every_snippet_of_the_card_runs(kind: str, channels: int, tmp_path: Path) -> None:
+    folder = export(made_up((channels, 32, 32), kind=kind), tmp_path / "set", provenance=ORIGIN)
+    snippets = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert len(snippets) == 4  # load, torch, transformers, timm
+    said = in_a_process(
+        "\n".join(f"exec({code!r}, {{}}); print('ran', {i})" for i, code in enumerate(snippets)), folder, tmp_path / "cache"
+    )
+    assert said.count("ran") == 4
