@@ -29,13 +29,18 @@ def defined(module: ModuleType) -> dict[str, type]:
     return {
         name: item
         for name, item in vars(module).items()
-        if inspect.isclass(item) and item.__module__ == module.__name__ and not name.startswith("_") and is_settings(item)
+        if inspect.isclass(item)
+        and item.__module__ == module.__name__
+        and not name.startswith("_")
+        and is_settings(item)
     }
 
 
 def is_settings(item: type) -> bool:
     """Whether this class is a frozen dataclass one can make: a value that prints, compares and hashes."""
-    return dataclasses.is_dataclass(item) and getattr(item, "__dataclass_params__").frozen and not inspect.isabstract(item)
+    return (
+        dataclasses.is_dataclass(item) and getattr(item, "__dataclass_params__").frozen and not inspect.isabstract(item)
+    )
 
 
 @cache
@@ -45,7 +50,9 @@ def parts() -> dict[str, type]:
     for module in modules():
         for name, part in defined(module).items():
             if name in found:
-                raise TypeError(f"two parts are called {name}: {found[name].__module__} and {module.__name__}; rename one")
+                raise TypeError(
+                    f"two parts are called {name}: {found[name].__module__} and {module.__name__}; rename one"
+                )
             found[name] = part
     return found
 

@@ -63,10 +63,10 @@ def made_up(shape=(3, 16, 16), classes=3, ipc=4, kind="soft", recipe=None) -> Si
     )
 
 
-def in_a_process(code: str, folder: Path, cache: Path) -> str:
-    """Run code inside an exported folder, in a Python that cannot import gendistill."""
+def in_a_process(code: str, folder: Path) -> str:
+    """Run code in a folder, in a Python that cannot import gendistill."""
     blocked = "import sys; sys.modules['gendistill'] = None\n"
-    environment = {**os.environ, "HF_DATASETS_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "HF_DATASETS_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", blocked + code], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
     )
@@ -114,13 +114,12 @@ def test_other_channels_are_arrays_and_hard_sets_have_no_soft_column(tmp_path: P
 
 def test_loads_where_gendistill_cannot_be_imported(tmp_path: Path) -> None:
     made = made_up()
-    folder = export(made, tmp_path / "set")
+    export(made, tmp_path / "dataset")
     said = in_a_process(
         "import json, numpy as np; from datasets import load_dataset\n"
-        "read = load_dataset('.', split='train')\n"
+        "read = load_dataset('dataset', split='train')\n"
         "print(json.dumps([read.features['label'].names, [np.array(i).tolist() for i in read['image']]]))",
-        folder,
-        tmp_path / "cache",
+        tmp_path,
     )
     names, pixels = json.loads(said.splitlines()[-1])
     assert names == unique_names(made.classes)
@@ -182,7 +181,7 @@ def test_image_folder_view(tmp_path: Path) -> None:
     assert read.classes == ["n01440764", "n02012849", "n03126707"]
     assert (folder / "classes.txt").read_text().split() == ["n02012849", "n01440764", "n03126707"]
     picture, label = read[0]
-    position = made.images.where(1)[0]
+    position = int(made.images.where(1)[0])
     assert label == 0
     assert np.array_equal(np.array(picture).transpose(2, 0, 1), made.images.stored([position])[0].numpy())
     with pytest.raises(UserError, match="2 channels"):
@@ -212,10 +211,10 @@ def test_the_card_states_what_is_known_and_invents_nothing(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("kind", "channels"), [("soft", 3), ("hard", 1)])
 def test_every_snippet_of_the_card_runs(kind: str, channels: int, tmp_path: Path) -> None:
-    folder = export(made_up((channels, 32, 32), kind=kind), tmp_path / "set", provenance=ORIGIN)
+    folder = export(made_up((channels, 32, 32), kind=kind), tmp_path / "dataset", provenance=ORIGIN)
     snippets = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
     assert len(snippets) == 4  # load, torch, transformers, timm
     said = in_a_process(
-        "\n".join(f"exec({code!r}, {{}}); print('ran', {i})" for i, code in enumerate(snippets)), folder, tmp_path / "cache"
+        "\n".join(f"exec({code!r}, {{}}); print('ran', {i})" for i, code in enumerate(snippets)), tmp_path
     )
     assert said.count("ran") == 4

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from gendistill.context import Context
 from gendistill.types import Loss
 
-Scope = Literal["picture", "class", "block", "set"]
-SCOPES: tuple[Scope, ...] = ("picture", "class", "block", "set")
+Scope = Literal["picture", "class", "set"]
+SCOPES: tuple[Scope, ...] = ("picture", "class", "set")
 """What must be seen together, narrowest first."""
 
 

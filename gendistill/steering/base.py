@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective, Scope, widest
@@ -29,9 +30,13 @@ class Steering(ABC):
     """How a wish reaches pixels; a frozen dataclass.
 
     objectives  what it steers by, empty where it steers by none
+    begins      works on an empty draft
+    keeps       leaves as many pictures as the recipe wants, however many candidates came in
     """
 
     objectives: tuple[Objective, ...] = ()
+    begins: ClassVar[bool] = False
+    keeps: ClassVar[bool] = False
 
     @property
     def needs(self) -> tuple[type, ...]:

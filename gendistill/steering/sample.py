@@ -38,6 +38,7 @@ class Sample(Steering):
     strength: float = 1.0
     oversample: int = 1
     eta: float = 0.0
+    begins = True
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.oversample < 1 or not 0 < self.strength <= 1 or self.cfg < 0:

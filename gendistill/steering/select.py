@@ -24,6 +24,7 @@ class Select(Steering):
 
     objectives: tuple[Objective, ...]
     per_slot: bool = False
+    keeps = True
 
     def __post_init__(self) -> None:
         judges = [type(objective).__name__ for objective in self.objectives if objective.scope != "picture"]

@@ -23,6 +23,7 @@ class Start(Steering):
     """
 
     anchors: Anchors | None = None
+    begins = True
 
     @property
     def needs(self) -> tuple[type, ...]:

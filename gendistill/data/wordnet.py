@@ -1,0 +1,81 @@
+"""The words of ImageNet's synsets, from timm's tables: a class is a name and a WordNet id, never a position."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+from gendistill.types import Class
+
+WNID = re.compile(r"n\d{8}")
+
+NAMES = {"n02012849": "crane (bird)", "n03126707": "crane (machine)", "n03710721": "tank suit"}
+"""Synsets of ImageNet-1K whose first word another synset has too, so that the 1000 names are distinct."""
+
+
+@cache
+def imagenet() -> tuple[Class, ...]:
+    """The 1000 classes of ImageNet-1K in index order, which is the order of their WordNet ids."""
+    return tuple(Class(NAMES.get(wnid, words.split(",")[0]), wnid) for wnid, words in _words("imagenet-1k").items())
+
+
+def as_class(name: str) -> Class:
+    """The class a folder or a label names: a WordNet id gets the words of its synset, any other name is kept."""
+    if not WNID.fullmatch(name):
+        return Class(name)
+    if name in NAMES:
+        return Class(NAMES[name], name)
+    for subset in ("imagenet-1k", "imagenet-22k"):
+        if name in _words(subset):
+            return Class(_words(subset)[name].split(",")[0], name)
+    return Class(name, name)
+
+
+def find(name: str) -> Class | None:
+    """The class of ImageNet-1K with this WordNet id or words, or None where no class, or more than one, is meant."""
+    wnid = name if name in _words("imagenet-1k") else _spoken().get(_plain(name))
+    return None if wnid is None else as_class(wnid)
+
+
+def resolve(names: Iterable[str]) -> list[Class | None]:
+    """The class of ImageNet-1K that each name means, or None.
+
+    Names that two synsets share ("crane") are told apart where all 1000 are given and every other one stands
+    at its own ImageNet index.
+    """
+    found = [find(name) for name in names]
+    ordered = len(found) == 1000 and all(one in (None, own) for one, own in zip(found, imagenet(), strict=True))
+    return list(imagenet()) if ordered and found.count(None) <= 10 else found
+
+
+@cache
+def _words(subset: str) -> Mapping[str, str]:
+    """The words of every synset of an ImageNet subset, "tench, Tinca tinca", by WordNet id."""
+    from timm.data import ImageNetInfo  # slow to import, and most data name their classes themselves
+
+    info = ImageNetInfo(subset)
+    return {wnid: info.label_name_to_description(wnid) for wnid in info.label_names()}
+
+
+@cache
+def _spoken() -> Mapping[str, str | None]:
+    """Every way to say a synset of ImageNet-1K -> its WordNet id, or None where two are said alike.
+
+    All words of a synset together, and our own names, say it more surely than one of its words does.
+    """
+    words = _words("imagenet-1k")
+    single = [(word, wnid) for wnid, together in words.items() for word in together.split(",")]
+    return {**_unique(single), **_unique((together, wnid) for wnid, together in words.items()),
+            **_unique((one.name, one.wnid or "") for one in imagenet())}
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
+    said: dict[str, str | None] = {}
+    for word, wnid in pairs:
+        said[_plain(word)] = wnid if said.setdefault(_plain(word), wnid) == wnid else None
+    return said
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())

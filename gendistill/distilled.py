@@ -1,0 +1,176 @@
+"""What comes out: pictures, their labels, and where they came from. Random real and full real sets are values of this kind too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from gendistill.labelers.hard import HardLabels
+from gendistill.labelers.relabel import StaticLabels
+from gendistill.store import fingerprint, read_tensors
+from gendistill.types import Class, Images, SoftLabels, Stored, UserError
+
+if TYPE_CHECKING:
+    import datasets
+
+
+class ShardImages(Images):
+    """Finished pictures in their shards: one file is in memory at a time."""
+
+    def __init__(self, classes: tuple[Class, ...], shards: list[Path]) -> None:
+        """``shards`` in the order of the set; each holds ``stored`` and ``ids``."""
+        self.classes = classes
+        found = [read_tensors(shard) for shard in shards]
+        self.ids = torch.cat([shard["ids"] for shard in found])
+        self.weight = torch.cat([shard["weight"] for shard in found])
+        self.labels = self.ids[:, 0].clone()
+        self.shape = tuple(found[0]["stored"].shape[1:])
+        self.fingerprint = fingerprint([str(c) for c in classes], self.ids, *(fingerprint(shard["stored"]) for shard in found))
+        self._shards = shards
+        counts = torch.tensor([len(shard["ids"]) for shard in found])
+        self._owner = torch.arange(len(shards)).repeat_interleave(counts)
+        self._offset = torch.cat([torch.arange(count) for count in counts.tolist()])
+        self._open: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    def stored(self, indices: Any) -> Stored:
+        """8-bit pictures at these positions."""
+        positions = torch.as_tensor(indices, dtype=torch.long)
+        out = torch.empty(len(positions), *self.shape, dtype=torch.uint8)
+        owners = self._owner[positions]
+        for owner in owners.unique().tolist():
+            rows = owners == owner
+            out[rows] = self._read(owner)[self._offset[positions[rows]]]
+        return out
+
+    def _read(self, owner: int) -> Tensor:
+        if self._open[0] != owner:
+            self._open = (owner, read_tensors(self._shards[owner])["stored"])
+        return self._open[1]
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """A small set to train on.
+
+    images   the pictures, 8-bit, read on demand
+    soft     their labels: hard, or log-probabilities of an ensemble
+    ids      (N, 3) class, slot, candidate
+    weight   (N,) how much each picture counts in a student's loss, 1 on average
+    recipe   what made it; None for a set of others
+    origin   what is known of its making: versions, data, prior, teachers
+    """
+
+    images: Images
+    soft: SoftLabels
+    ids: Tensor
+    weight: Tensor
+    recipe: Any = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, images: Images, soft: SoftLabels | None = None, recipe: Any = None) -> Distilled:
+        """A set from any labelled pictures, numbered within their classes in order."""
+        slots = torch.zeros(len(images), dtype=torch.long)
+        for index in range(len(images.classes)):
+            where = images.where(index)
+            slots[where] = torch.arange(len(where))
+        ids = torch.stack([images.labels, slots, torch.zeros_like(slots)], 1)
+        return cls(images, soft or HardLabels(images.labels, len(images.classes)), ids, torch.ones(len(images)), recipe)
+
+    @property
+    def classes(self) -> tuple[Class, ...]:
+        """The classes, in index order."""
+        return self.images.classes
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) class of each picture."""
+        return self.images.labels
+
+    @property
+    def ipc(self) -> int:
+        """Pictures in the largest class."""
+        return int(torch.bincount(self.labels, minlength=1).max())
+
+    def hard(self) -> Distilled:
+        """The same pictures with their hard labels."""
+        return Distilled(self.images, HardLabels(self.labels, len(self.classes)), self.ids, self.weight, self.recipe, self.origin)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of pictures (as lossless PNG, or raw where PNG knows no such picture), of labels and of soft labels."""
+        from gendistill.pictures import MODES, png
+
+        total = 0
+        for positions in torch.arange(len(self.images)).split(256):
+            stored = self.images.stored(positions)
+            total += sum(len(png(one)) for one in stored) if stored.shape[1] in MODES else stored.numel()
+        return {"images": total, "labels": HardLabels(self.labels, len(self.classes)).bytes,
+                "soft labels": 0 if self.soft.kind == "hard" else self.soft.bytes}
+
+    def torch(self) -> Dataset:
+        """A map-style dataset of (pixels in [0, 1], target): the class index, or its log-probabilities where labels are soft."""
+        return TorchView(self)
+
+    def hf(self) -> datasets.Dataset:
+        """A ``datasets.Dataset`` with the columns of the exported set, in memory."""
+        from gendistill.export import to_dataset
+
+        return to_dataset(self)
+
+
+class TorchView(Dataset):
+    """A distilled set as torch and timm loaders take it."""
+
+    def __init__(self, distilled: Distilled) -> None:
+        """View ``distilled``."""
+        self._set = distilled
+
+    def __len__(self) -> int:
+        return len(self._set.images)
+
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
+        target = self._set.labels[position] if self._set.soft.kind == "hard" else self._set.soft.at(torch.tensor([position]))[0]
+        return self._set.images.pixels([position])[0], target
+
+
+def load(folder: str | Path) -> Distilled:
+    """The distilled set of a run directory, or of one of its sets.
+
+    Raises:
+        UserError: there is none, or it is not finished.
+    """
+    from gendistill.overrides import read_value
+
+    root = Path(folder)
+    for place in (root, root / "sets" / "seed-0"):
+        if (place / "set.json").exists():
+            return read_set(place, read_value)
+    if (root / "run.json").exists():
+        raise UserError(f"the run in {root} has no finished set yet; go on with --resume")
+    raise UserError(f"no run of gendistill in {root}; `gendistill evaluate` also reads image folders, Parquet and .pt files")
+
+
+def read_set(folder: Path, read_value: Any = None) -> Distilled:
+    """A finished set from its folder."""
+    about = json.loads((folder / "set.json").read_text())
+    classes = tuple(Class(**c) for c in about["classes"])
+    images = ShardImages(classes, [folder / "shards" / name for name in about["shards"]])
+    labels = folder / "labels.safetensors"
+    soft = (StaticLabels(read_tensors(labels)["log_probs"], about["temperature"]) if labels.exists()
+            else HardLabels(images.labels, len(classes)))
+    recipe = None
+    if read_value is not None:
+        try:
+            recipe = read_value(about["recipe"])
+        except UserError:
+            recipe = about["recipe"]  # it held loaded objects, which text cannot make again
+    return Distilled(images, soft, images.ids, images.weight, recipe, about["origin"])

@@ -1,0 +1,33 @@
+"""What a distilled set is always compared with: sets made by recipes of their own, with the same data, labeler and IPC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gendistill.anchors import RealPictures
+from gendistill.priors.pixels import Pixels
+from gendistill.recipe import Recipe
+from gendistill.steering.sample import Sample
+from gendistill.steering.start import Start
+from gendistill.types import Denoises
+
+
+def random_real(recipe: Recipe) -> Recipe:
+    """Real pictures drawn at random, anew for every seed."""
+    return replace(recipe, prior=Pixels(), steering=(Start(RealPictures()),))
+
+
+def unsteered(recipe: Recipe) -> Recipe | None:
+    """The same prior sampled from noise as the recipe samples it, without any guidance; None where nothing samples."""
+    if not issubclass(recipe.prior.loads, Denoises):
+        return None
+    samples = [step for step in recipe.steering if isinstance(step, Sample)]
+    plain = replace(samples[0], guides=(), strength=1.0, oversample=1) if samples else Sample()
+    return replace(recipe, steering=(plain,))
+
+
+def baselines(recipe: Recipe) -> Mapping[str, Recipe]:
+    """Name -> recipe of every comparison that makes sense; a recipe is not compared with itself."""
+    found = {"random_real": random_real(recipe), "unsteered": unsteered(recipe)}
+    return {name: other for name, other in found.items() if other is not None and other.steering != recipe.steering}

@@ -1,0 +1,134 @@
+"""The report's charts as inline SVG. Colours and type come from the page's style sheet, so both colour schemes work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from markupsafe import Markup, escape
+
+from gendistill.evaluation.report import Block, Row
+from gendistill.formatting import spell_set
+
+WIDTH = 960
+"""Width of every chart in its own units; the page scales it."""
+
+LEFT, RIGHT = 170, 190
+ROW, STEP, AXIS = 30, 17, 30
+SHARES = 6
+"""Colours of a stacked bar; what is left over shares the last one."""
+
+
+def accuracy_chart(block: Block) -> Markup:
+    """Sets from top to bottom, a dot with its deviation for each kind of labels, and the value in figures."""
+    low, high, ticks = axis(block.rows)
+
+    def x(value: float) -> float:
+        return LEFT + (value - low) / (high - low) * (WIDTH - RIGHT - LEFT)
+
+    parts, y = [], 6.0
+    for name in block.sets:
+        rows = [row for kind in block.labels if (row := block.find(name, kind))]
+        height = ROW + STEP * (len(rows) - 1)
+        if name == "distilled":
+            parts.append(f'<rect class="band" x="0" y="{y:.1f}" width="{WIDTH}" height="{height}" rx="6"/>')
+        style = "name strong" if name == "distilled" else "name"
+        parts.append(f'<text class="{style}" x="12" y="{y + height / 2:.1f}">{escape(spell_set(name))}</text>')
+        parts += [mark(row, x, y + ROW / 2 + STEP * place) for place, row in enumerate(rows)]
+        y += height + 6
+    grid = [
+        f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="0" y2="{y:.1f}"/>'
+        f'<text class="tick" x="{x(t):.1f}" y="{y + 18:.1f}">{t:g}{" %" if t == ticks[-1] else ""}</text>'
+        for t in ticks
+    ]
+    return svg(y + AXIS, f"Accuracy: {block.title}", grid + parts)
+
+
+def mark(row: Row, x: Callable[[float], float], y: float) -> str:
+    """A dot, its deviation, and its value in figures at the right."""
+    kind = "hard" if row.labels == "hard" else "soft"
+    spread = ""
+    if row.n > 1:
+        a, b = x(max(row.mean - row.std, 0)), x(min(row.mean + row.std, 100))
+        spread = (
+            f'<path class="whisker {kind}" d="M{a:.1f} {y - 4:.1f}v8M{a:.1f} {y:.1f}H{b:.1f}M{b:.1f} {y - 4:.1f}v8"/>'
+        )
+    middle = x(row.mean)
+    # A shape of its own besides the colour: a circle for hard labels, a diamond for all others.
+    if kind == "hard":
+        dot = f'<circle class="dot hard" cx="{middle:.1f}" cy="{y:.1f}" r="5"/>'
+    else:
+        dot = f'<path class="dot soft" d="M{middle:.1f} {y - 6.4:.1f}l6.4 6.4l-6.4 6.4l-6.4 -6.4z"/>'
+    value = f"{row.mean:.1f}" + (f" ± {row.std:.1f}" if row.n > 1 else "")
+    words = f"{spell_set(row.set)}, {row.labels} labels: {value} %, n = {row.n}, {row.epochs} epochs"
+    figures = (
+        f'<text class="value" x="{WIDTH - RIGHT + 24}" y="{y:.1f}">{value}<tspan class="faint" dx="8">{escape(row.labels)}, '
+        f"n = {row.n}</tspan></text>"
+    )
+    return f"<g><title>{escape(words)}</title>{spread}{dot}{figures}</g>"
+
+
+def axis(rows: Sequence[Row]) -> tuple[float, float, list[float]]:
+    """Round limits around all accuracies and their deviations, within 0 to 100, and the ticks between them."""
+    low = min(row.mean - row.std for row in rows)
+    high = max(row.mean + row.std for row in rows)
+    step = next(s for s in (1, 2, 5, 10, 20) if (high - low) / s <= 5 or s == 20)
+    first = max(0, math.floor(low / step - 0.25))
+    last = min(math.ceil(100 / step), math.ceil(high / step + 0.25))
+    ticks = [float(step * t) for t in range(first, max(last, first + 1) + 1)]
+    return ticks[0], ticks[-1], ticks
+
+
+def histogram(counts: Sequence[int], limit: float, unit: str) -> Markup:
+    """Columns over equal bins from 0 to ``limit``, as high as their counts, the highest with its number."""
+    width, height, bottom = 460, 150, 34
+    gap = 2.0
+    bar = (width - gap * (len(counts) - 1)) / len(counts)
+    top, highest, parts = max(max(counts), 1), counts.index(max(counts)), []
+    for index, count in enumerate(counts):
+        tall = count / top * (height - 20)
+        left = index * (bar + gap)
+        parts.append(
+            f'<rect class="soft-fill" x="{left:.1f}" y="{height - tall:.1f}" width="{bar:.1f}" height="{tall:.1f}" rx="1.5">'
+            f"<title>{count} pictures</title></rect>"
+        )
+        if index == highest:
+            parts.append(f'<text class="tick" x="{left + bar / 2:.1f}" y="{height - tall - 9:.1f}">{count:,}</text>')
+    parts.append(f'<line class="rule" x1="0" x2="{width}" y1="{height}" y2="{height}"/>')
+    for value, anchor in ((0.0, "start"), (limit / 2, "middle"), (limit, "end")):
+        text = f"{value:.2g}" + (f" {unit}" if value == limit else "")
+        parts.append(
+            f'<text class="tick" style="text-anchor:{anchor}" x="{value / limit * width:.1f}" y="{height + 18}">{text}</text>'
+        )
+    return svg(height + bottom, "Histogram of label entropy", parts, width)
+
+
+def shares(amounts: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    """Name, amount and share of the whole, largest first; what exceeds the colours is added up as "other"."""
+    ranked = sorted(((name, amount) for name, amount in amounts.items() if amount > 0), key=lambda item: -item[1])
+    if len(ranked) > SHARES:
+        ranked = [*ranked[: SHARES - 1], ("other", sum(amount for _, amount in ranked[SHARES - 1 :]))]
+    whole = sum(amount for _, amount in ranked) or 1
+    return [(name, amount, amount / whole) for name, amount in ranked]
+
+
+def stacked_bar(parts: Sequence[tuple[str, float, float]], title: str) -> Markup:
+    """One horizontal bar of coloured shares."""
+    left, drawn = 0.0, []
+    for index, (name, _, share) in enumerate(parts):
+        width = share * WIDTH
+        drawn.append(
+            f'<rect class="share-{index}" x="{left:.1f}" y="0" width="{max(width - 2, 1):.1f}" height="22" rx="2">'
+            f"<title>{escape(name)}: {share:.0%}</title></rect>"
+        )
+        left += width
+    return svg(22, title, drawn, stretch=True)
+
+
+def svg(height: float, title: str, parts: Sequence[str], width: int = WIDTH, stretch: bool = False) -> Markup:
+    """The parts as one picture with a title for those who cannot see it."""
+    keep = ' preserveAspectRatio="none"' if stretch else ""
+    size = f' height="{height:.0f}"' if stretch else ""
+    return Markup(
+        f'<svg viewBox="0 0 {width} {height:.0f}" width="100%"{size}{keep} role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+    )

@@ -1,0 +1,123 @@
+"""Train students on sets and count what they get right: last epoch, mean and deviation over independent seeds, side by side.
+
+The held-out pictures are opened once, after everything was made. Nothing is chosen by them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from gendistill import seeds
+from gendistill.context import Context, silent
+from gendistill.distilled import Distilled
+from gendistill.evaluation.baselines import baselines
+from gendistill.evaluation.protocols import SCREENING, Protocol
+from gendistill.evaluation.report import Report, Row
+from gendistill.nets.base import build
+from gendistill.nets.trained import shape_of
+from gendistill.runs import distill, open_context
+from gendistill.store import fingerprint
+from gendistill.training import Training, accuracy, train
+from gendistill.types import Images, UserError
+
+log = logging.getLogger("gendistill")
+Sets = Mapping[str, Sequence[Distilled]]
+
+
+def evaluate(
+    distilled: Distilled | Sequence[Distilled],
+    protocol: Protocol = SCREENING,
+    *,
+    device: str | torch.device = "cpu",
+    progress: Callable[..., Iterable] = silent,
+    context: Context | None = None,
+) -> Report:
+    """What a distilled set is worth, beside random real pictures, the unsteered prior, and all real pictures.
+
+    Args:
+        distilled: one set, or several made by the same recipe from different seeds.
+        protocol: which student, trained how, how often.
+        device: where to train.
+        progress: wraps iterables to show how far they are.
+        context: data and prior that are open already.
+
+    Raises:
+        UserError: the set does not know its recipe, so there is nothing to compare it with.
+    """
+    made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
+    recipe = made[0].recipe
+    if recipe is None or isinstance(recipe, str):
+        raise UserError("this set does not know its recipe; `gendistill evaluate PATH --real SOURCE` compares it with real data")
+    context = context or open_context(recipe, torch.device(device), torch.float32, progress)
+    sets = {"distilled": made, **make_baselines(recipe, protocol, context)}
+    return measure(sets, protocol, context)
+
+
+def make_baselines(recipe, protocol: Protocol, context: Context) -> dict[str, list[Distilled]]:
+    """The sets that a recipe is compared with, one per (set, student) seed where drawing one is free."""
+    made: dict[str, list[Distilled]] = {}
+    for name, other in baselines(recipe).items():
+        count = protocol.sets * (protocol.students if name == "random_real" else 1)
+        inner = context if other.prior == recipe.prior else open_context(other, context.device, context.dtype, context.progress)
+        try:
+            made[name] = [distill(replace(other, seed=recipe.seed + i), context=inner, device=context.device) for i in range(count)]
+        except UserError as error:
+            log.warning("no row for %s: %s", name, error)
+    made["full_real"] = [Distilled.of(context.real.train)]
+    return made
+
+
+def measure(sets: Sets, protocol: Protocol, context: Context) -> Report:
+    """Rows for every set, with hard labels and with its soft ones. Opens the held-out pictures."""
+    held_out = context.real.test()
+    log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
+    rows, seconds = [], {}
+    for name, made in sets.items():
+        started = time.monotonic()
+        for kind in ("hard", "soft"):
+            chosen = [one.hard() if kind == "hard" else one for one in made if kind == "hard" or one.soft.kind == kind]
+            if chosen:
+                rows.append(row(name, chosen, protocol, context, held_out))
+        seconds[f"evaluate {name}"] = time.monotonic() - started
+    return Report(rows, seconds)
+
+
+def row(name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images) -> Row:
+    """One line of the table: students on every set of this name, each from a seed of its own."""
+    whole = name == "full_real"
+    training = protocol.full if whole else protocol.training
+    total = 1 if whole else max(protocol.sets * protocol.students, len(made))
+    pairs = [(made[i % len(made)], i) for i in range(total)]
+    title = f"{name} {made[0].soft.kind}"
+    scores = [score(one, protocol, training, i, context, held_out) for one, i in context.progress(pairs, title, total)]
+    found = torch.tensor(scores, dtype=torch.float64)
+    return Row(
+        set=name, labels=made[0].soft.kind, student=str(protocol.student), protocol=protocol.name,
+        epochs=training.passes(len(made[0].images)), ipc=None if whole else made[0].ipc, split=context.real.split,
+        mean=float(found.mean()), std=float(found.std()) if total > 1 else 0.0, n=total,
+        bytes=sum(made[0].sizes.values()),
+    )  # fmt: skip
+
+
+def score(made: Distilled, protocol: Protocol, training: Training, seed: int, context: Context, held_out: Images) -> float:
+    """Accuracy in percent of one student after its last epoch; kept in the store, so a killed evaluation goes on."""
+    positions = torch.arange(len(made.images))
+    key = {
+        "set": made.images.fingerprint, "weight": fingerprint(made.weight), "student": repr(protocol.student), "seed": seed,
+        "labels": "hard" if made.soft.kind == "hard" else fingerprint(made.soft.at(positions), made.soft.temperature),
+        "training": repr(training), "held out": held_out.fingerprint, "statistics": repr(context.statistics),
+        "device": context.device.type,
+    }  # fmt: skip
+
+    def run() -> dict[str, torch.Tensor]:
+        net = build(protocol.student, shape_of(context), seeds.number(seed, "student"), context.device)
+        train(net, made.images, training, seeds.number(seed, "student", "order"), context.device, soft=made.soft,
+              weight=None if bool((made.weight == 1).all()) else made.weight)
+        return {"accuracy": torch.tensor(accuracy(net, held_out, context.device), dtype=torch.float64)}
+
+    return float(context.store.tensors("students", key, run)["accuracy"])

@@ -1,0 +1,28 @@
+"""Several processes share the units of a run when a launcher such as ``torchrun`` started them; else there is one."""
+
+from __future__ import annotations
+
+import os
+
+
+def count() -> int:
+    """How many processes work together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def number() -> int:
+    """Which of them this is, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def first() -> bool:
+    """Whether this is the process that writes what only one may write."""
+    return number() == 0
+
+
+def wait() -> None:
+    """Return when all processes are here."""
+    if count() > 1:
+        from accelerate import PartialState
+
+        PartialState().wait_for_everyone()

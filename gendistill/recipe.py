@@ -1,0 +1,77 @@
+"""The value that holds all of a distillation: which real data, which prior, which steering, who labels. Prints as code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gendistill.data.given import as_source
+from gendistill.labelers.base import Labeler
+from gendistill.labelers.hard import Hard
+from gendistill.priors.latent_diffusion import LatentDiffusion
+from gendistill.steering.base import Steering
+from gendistill.types import Prior, Source, UserError, lacks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A distillation, before anything is loaded. It compares, hashes, prints as the code that makes it, and can be altered.
+
+    real      the data to distil: a source, or a loaded ``datasets.Dataset``
+    prior     what generates: a prior, or a loaded ``DiTPipeline``
+    steering  steps from left to right
+    labeler   who labels the finished pictures
+    ipc       pictures per class
+    seed      everything random follows from it
+    block     slots of a class that are worked on together; other values change pictures by rounding only
+    source    URL of the publication
+    """
+
+    real: Source
+    prior: Prior
+    steering: tuple[Steering, ...]
+    labeler: Labeler = Hard()
+    ipc: int = 10
+    seed: int = 0
+    block: int = 10
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Take loaded objects where settings are, and check that every step can do its work with this prior.
+
+        Raises:
+            UserError: a step needs what the prior lacks, comes before there is anything to work on, or a number is out of range.
+        """
+        object.__setattr__(self, "real", as_source(self.real))
+        object.__setattr__(self, "prior", as_prior(self.prior))
+        object.__setattr__(self, "steering", tuple(self.steering))
+        if self.ipc < 1 or self.block < 1:
+            raise UserError(f"a recipe needs ipc >= 1 and block >= 1, got ipc={self.ipc}, block={self.block}")
+        if not self.steering:
+            raise UserError("a recipe needs at least one steering step, for example Start(anchors=RealPictures()) or Sample()")
+        for step in self.steering:
+            if not isinstance(step, Steering):
+                raise UserError(f"{step!r} is no steering step")
+            missing = lacks(self.prior.loads, step.needs)
+            if missing:
+                raise UserError(f"{type(step).__name__} needs a prior that {' and '.join(missing).lower()}; "
+                                f"{type(self.prior).__name__} does not")
+        first = self.steering[0]
+        if not first.begins:
+            raise UserError(f"{type(first).__name__} works on pictures, and there are none yet: put Start(...) or Sample(...) before it")
+        copies = 1
+        for step in self.steering:
+            copies *= step.copies
+            if step.keeps:
+                copies = 1
+        if copies != 1:
+            raise UserError(f"{copies} candidates per slot are left at the end: put a Select(...) after the oversampling")
+
+
+def as_prior(given: Any) -> Prior:
+    """A prior as it is, or settings around a loaded pipeline."""
+    if isinstance(given, Prior):
+        return given
+    if all(hasattr(given, part) for part in ("transformer", "vae", "scheduler")):
+        return LatentDiffusion(given)
+    raise UserError(f"{type(given).__name__} is no prior: give LatentDiffusion(...), Pixels(), SmallDiffusion() or a loaded DiTPipeline")

@@ -1,0 +1,271 @@
+"""`distill`: one recipe, once, left to right, into a folder that says what is done and what is left.
+
+Neighbouring steps of one scope are executed together, unit by unit; a unit's result is one file, written atomically, and a
+unit whose file exists is not worked on again. So a killed run goes on where it was, and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from gendistill import ranks
+from gendistill.context import Context, silent
+from gendistill.distilled import Distilled, ShardImages, read_set
+from gendistill.environment import versions
+from gendistill.labelers.relabel import StaticLabels
+from gendistill.objectives.base import Scope
+from gendistill.recipe import Recipe
+from gendistill.steering.base import Steering
+from gendistill.steering.render import render
+from gendistill.store import Store, cache_root, clear_parts, fingerprint, read_tensors, write_json, write_tensors
+from gendistill.types import CLEAN, Draft, Level, LoadedPrior, RealData, UserError
+
+log = logging.getLogger("gendistill")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Some slots of some classes that are worked on together.
+
+    slots  how many are worked on, from ``first``; of these ``kept`` are wanted, the others only fill the block
+    """
+
+    classes: tuple[int, ...]
+    first: int
+    slots: int
+    kept: int
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return f"class-{self.classes[0]:05d}-{self.classes[-1]:05d}-slots-{self.first:05d}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Neighbouring steps of one scope."""
+
+    number: int
+    steps: tuple[Steering, ...]
+    scope: Scope
+    last: bool
+
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return f"{self.number}-" + "-".join(type(step).__name__.lower() for step in self.steps)
+
+    def units(self, recipe: Recipe, classes: int) -> Iterator[Unit]:
+        """All units of this stage, in the order of the set."""
+        if self.scope == "set":
+            yield Unit(tuple(range(classes)), 0, recipe.ipc, recipe.ipc)
+            return
+        size = recipe.block if self.scope == "picture" else recipe.ipc
+        for index in range(classes):
+            for first in range(0, recipe.ipc, size):
+                yield Unit((index,), first, size, min(size, recipe.ipc - first))
+
+
+def stages(recipe: Recipe) -> list[Stage]:
+    """The steps of a recipe in groups of one scope."""
+    groups: list[list[Steering]] = []
+    for step in recipe.steering:
+        if groups and groups[-1][-1].scope == step.scope:
+            groups[-1].append(step)
+        else:
+            groups.append([step])
+    return [Stage(number, tuple(group), group[0].scope, number == len(groups) - 1) for number, group in enumerate(groups)]
+
+
+def open_context(recipe: Recipe, device: torch.device, dtype: torch.dtype, progress: Callable[..., Iterable]) -> Context:
+    """Open the data, make the prior ready, check that everything fits, and load the weights. Nothing is written to the run.
+
+    Raises:
+        UserError: anything the user has to mend.
+    """
+    data = recipe.real.open()
+    check_data(data, recipe)
+    context = Context(real=data, store=Store(cache_root()), device=device, dtype=dtype, seed=recipe.seed, ipc=recipe.ipc,
+                      block=recipe.block, progress=progress)
+    prior = recipe.prior.prepare(context)
+    prior.check(data)
+    return replace(context, prior=prior.load(data, device, dtype))
+
+
+def check_data(data: RealData, recipe: Recipe) -> None:
+    """Refuse a class without pictures."""
+    counts = torch.bincount(data.train.labels, minlength=len(data.classes))
+    empty = [str(data.classes[index]) for index in torch.nonzero(counts == 0).flatten().tolist()]
+    if empty:
+        raise UserError(f"{len(empty)} classes of {data.name} have no training pictures: {', '.join(empty[:10])}")
+
+
+def check_room(recipe: Recipe, data: RealData, folder: Path) -> None:
+    """Refuse to begin when the pictures cannot fit on the disk."""
+    pictures = recipe.ipc * len(data.classes)
+    need = 3 * pictures * math.prod(data.train.shape) + (16 << 20)
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    if free < need:
+        raise UserError(f"{pictures} pictures need about {need / 1e6:.0f} MB in {folder}, {free / 1e6:.0f} MB are free; "
+                        "make room, choose another --out, or lower ipc")
+
+
+def distill(
+    recipe: Recipe,
+    out: str | Path | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype = "float32",
+    resume: bool = True,
+    progress: Callable[..., Iterable] = silent,
+    context: Context | None = None,
+) -> Distilled:
+    """Run a recipe and return the distilled set.
+
+    Args:
+        recipe: what to do.
+        out: folder of the set; None for a place in the cache that follows from the recipe and the data.
+        device: where to compute.
+        dtype: of the denoiser; guidance, decoding and labels are float32 always.
+        resume: go on with what is in ``out``; False refuses a folder that is not empty.
+        progress: wraps iterables to show how far they are.
+        context: data and prior that are open already, for several recipes over them.
+
+    Raises:
+        UserError: the recipe cannot work with its data or prior, ``out`` belongs to another recipe, or the disk is full.
+    """
+    device, dtype = torch.device(device), getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    context = context or open_context(recipe, device, dtype, progress)
+    context = replace(context, seed=recipe.seed, ipc=recipe.ipc, block=recipe.block, _memory={})
+    identity = identify(recipe, context)
+    folder = Path(out) if out is not None else context.store.root / "sets" / identity
+    claim(folder, identity, recipe, resume)
+    if not (folder / "set.json").exists():
+        check_room(recipe, context.real, folder)
+        if ranks.first():
+            clear_parts(folder)
+        ranks.wait()
+        for stage in stages(recipe):
+            run_stage(stage, recipe, context, folder)
+        if ranks.first():
+            finish(recipe, context, folder, identity)
+        ranks.wait()
+    done = read_set(folder)
+    return Distilled(done.images, done.soft, done.ids, done.weight, recipe, done.origin)
+
+
+def identify(recipe: Recipe, context: Context) -> str:
+    """What a set follows from: the recipe, the pictures, the prior's weights, and the arithmetic."""
+    assert context.prior is not None
+    return fingerprint(repr(recipe), context.real.train.fingerprint, context.prior.fingerprint, str(context.dtype), context.device.type)
+
+
+def claim(folder: Path, identity: str, recipe: Recipe, resume: bool) -> None:
+    """Take a folder for this recipe.
+
+    Raises:
+        UserError: it holds something else, or ``resume`` is False and it holds anything.
+    """
+    mark = folder / "identity"
+    if mark.exists() and mark.read_text() != identity:
+        raise UserError(f"{folder} belongs to another recipe, other data or another prior; choose another folder, or overwrite it")
+    if folder.exists() and any(folder.iterdir()):
+        if not mark.exists():
+            raise UserError(f"{folder} is not empty and holds no run of gendistill; choose another folder")
+        if not resume:
+            raise UserError(f"{folder} holds a run of this recipe; go on with --resume, or start anew with --overwrite")
+    if ranks.first():
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text(identity)
+        (folder / "recipe.py").write_text(repr(recipe) + "\n")
+
+
+def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> None:
+    """Work on every unit of a stage that has no file yet; several processes share them."""
+    units = list(stage.units(recipe, len(context.real.classes)))
+    target = folder / "shards" / ("pictures" if stage.last else stage.name)
+    todo = [unit for unit in units[ranks.number() :: ranks.count()] if not (target / f"{unit.name}.safetensors").exists()]
+    if len(todo) < len(units):
+        log.info("%s: %d of %d shards are done already", stage.name, len(units) - len(todo), len(units))
+    for unit in context.progress(todo, stage.name, len(todo)):
+        work = folder / "work" / f"{stage.name}-{unit.name}.safetensors"
+        inner = context.of(unit.classes, resume=work)
+        draft = first_draft(unit, inner) if stage.number == 0 else read_draft(unit, recipe, inner, folder, stage.number - 1)
+        for step in stage.steps:
+            draft = step(draft, inner)
+        draft = draft[draft.ids[:, 1] < unit.first + unit.kept]
+        kept = {"ids": draft.ids, "weight": draft.weight}
+        if stage.last:
+            kept["stored"] = render(draft)
+        else:
+            kept["level"] = torch.tensor([float(draft.level.alpha), float(draft.level.sigma), float(draft.level.time)])
+            kept.update({f"latent/{name}": value for name, value in draft.latents.items()})
+        write_tensors(target / f"{unit.name}.safetensors", kept)
+        work.unlink(missing_ok=True)
+    ranks.wait()
+
+
+def first_draft(unit: Unit, context: Context) -> Draft:
+    """An empty draft with the ids of a unit."""
+    assert context.prior is not None
+    slots = torch.arange(unit.first, unit.first + unit.slots)
+    ids = torch.cat([torch.stack([torch.full_like(slots, index), slots, torch.zeros_like(slots)], 1) for index in unit.classes])
+    return Draft(context.prior, {}, ids, ids[:, 0].clone(), torch.ones(len(ids)))
+
+
+def read_draft(unit: Unit, recipe: Recipe, context: Context, folder: Path, before: int) -> Draft:
+    """What the stage before left for the classes and slots of a unit, in order of class, slot and candidate."""
+    assert context.prior is not None
+    stage = stages(recipe)[before]
+    units = [u for u in stage.units(recipe, len(context.real.classes)) if set(u.classes) & set(unit.classes)]
+    found = [read_tensors(folder / "shards" / stage.name / f"{u.name}.safetensors") for u in units]
+    joined = {name: found[0][name] if name == "level" else torch.cat([part[name] for part in found]) for name in found[0]}
+    alpha, sigma, time = joined.pop("level").tolist()
+    ids = joined["ids"]
+    latents = {name.partition("/")[2]: v.to(context.device) for name, v in joined.items() if name.startswith("latent/")}
+    draft = Draft(context.prior, latents, ids, ids[:, 0].clone(), joined["weight"], CLEAN if time == 0 else Level(alpha, sigma, time))
+    mine = torch.isin(ids[:, 0], torch.tensor(unit.classes)) & (ids[:, 1] >= unit.first) & (ids[:, 1] < unit.first + unit.slots)
+    return draft if bool(mine.all()) else draft[mine]
+
+
+def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> None:
+    """Label the pictures and write down what they are; the set exists once this is done."""
+    last = stages(recipe)[-1]
+    names = [f"pictures/{unit.name}.safetensors" for unit in last.units(recipe, len(context.real.classes))]
+    images = ShardImages(context.real.classes, [folder / "shards" / name for name in names])
+    soft = recipe.labeler(images, context.of(()))
+    if isinstance(soft, StaticLabels):
+        write_tensors(folder / "labels.safetensors", {"log_probs": soft.log_probs})
+    write_json(
+        folder / "set.json",
+        {
+            "identity": identity,
+            "recipe": repr(recipe),
+            "classes": [asdict(c) for c in context.real.classes],
+            "shards": names,
+            "temperature": soft.temperature,
+            "origin": origin(recipe, context),
+        },
+    )
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    log.info("%d pictures of %d classes in %s", len(images), len(images.classes), folder)
+
+
+def origin(recipe: Recipe, context: Context) -> dict:
+    """What a reader must know about the making of a set."""
+    prior: LoadedPrior | None = context.prior
+    return {
+        "data": {"name": context.real.name, "licence": context.real.licence, "fingerprint": context.real.train.fingerprint,
+                 "pictures": len(context.real.train), "split": context.real.split},
+        "prior": {"name": repr(recipe.prior), "fingerprint": prior.fingerprint if prior else ""},
+        "teachers": recipe.labeler.describe(),
+        "versions": versions(),
+    }
