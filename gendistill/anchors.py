@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,9 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from gendistill import seeds
-from gendistill.context import Context
+from gendistill.context import Context, encoding
 from gendistill.types import UserError
+from gendistill.work import Work
 
 
 class Anchors(ABC):
@@ -22,6 +24,10 @@ class Anchors(ABC):
     """
 
     by_ipc: bool = True
+
+    def work(self, context: Context) -> Iterable[Work]:
+        """What finding the points of the context's classes will cost."""
+        yield from encoding(context)
 
     @abstractmethod
     def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
@@ -66,6 +72,11 @@ class Modes(Anchors):
         """Modes, the most populous first. A class with fewer pictures than modes repeats them."""
         modes = context.once(("modes", self, index), lambda: self._cluster(context, index))
         return modes[slots % len(modes)]
+
+    def work(self, context: Context) -> Iterable[Work]:
+        """Encoding, then one clustering per class."""
+        yield from encoding(context)
+        yield Work("k-means", len(context.classes), lambda: self._cluster(context, context.classes[0]))
 
     def _cluster(self, context: Context, index: int) -> Tensor:
         latents = context.latents(index)

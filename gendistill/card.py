@@ -13,7 +13,7 @@ from gendistill.evaluation.report import Report
 from gendistill.formatting import describe, template
 from gendistill.parquet import Written, features_of, has_soft, unique_names
 from gendistill.pictures import MODES
-from gendistill.provenance import NO_LEAKAGE_STATEMENT, Provenance, licence_fields, origins
+from gendistill.provenance import NO_LEAKAGE_STATEMENT, Provenance, licence_fields, origins, spell_recipe
 
 if TYPE_CHECKING:
     from gendistill.distilled import Distilled
@@ -46,8 +46,8 @@ def card(distilled: Distilled, written: Written, *, report: Report | None, prove
         channels=images.shape[0],
         mode=MODES.get(images.shape[0]),
         names=unique_names(distilled.classes),
-        recipe=None if recipe is None else repr(recipe),
-        paper="" if recipe is None else recipe.source,
+        recipe=spell_recipe(recipe),
+        paper="" if recipe is None or isinstance(recipe, str) else recipe.source,
         results=report.markdown() if report and report.rows else "",
         origins=origins(provenance),
         leakage=provenance.get("leakage", NO_LEAKAGE_STATEMENT),

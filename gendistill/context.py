@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gendistill.store import Store
 from gendistill.types import Encodes, LoadedPrior, RealData, UserError
+from gendistill.work import Work
 
 T = TypeVar("T")
 ENCODE_BLOCK = 256
@@ -32,6 +33,7 @@ class Context:
     block     slots that are worked on together
     seed      of the run; the streams of a step follow from it and the step's own name
     resume    a file this unit may save its state to while it works, or None
+    dry       nothing is to be computed or kept for long: latents are random and teachers untrained, but of the right size
     progress  wraps an iterable and shows how far it is
     """
 
@@ -45,6 +47,7 @@ class Context:
     prior: LoadedPrior | None = None
     classes: tuple[int, ...] = ()
     resume: Path | None = None
+    dry: bool = False
     progress: Callable[..., Iterable] = silent
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
 
@@ -75,6 +78,9 @@ class Context:
         key = {"data": self.real.train.fingerprint, "prior": prior.fingerprint, "class": index,
                "dtype": str(self.dtype), "device": self.device.type}
 
+        if self.dry:
+            return torch.randn(len(self.real.train.where(index)), *prior.latent_shape)
+
         def encode() -> dict[str, Tensor]:
             stored = self.stored(index)
             with torch.no_grad():
@@ -91,11 +97,6 @@ class Context:
         return tuple(found["mean"].tolist()), tuple(found["std"].tolist())
 
 
-def chunks(total: int, size: int) -> Iterator[Tensor]:
-    """Positions 0 .. total - 1 in consecutive chunks."""
-    yield from torch.arange(total).split(size)
-
-
 def channel_statistics(images, at_most: int = 50_000) -> dict[str, Tensor]:
     """Mean and deviation per channel over evenly spaced pictures, accumulated in float64."""
     positions = torch.linspace(0, len(images) - 1, min(len(images), at_most)).long()
@@ -106,3 +107,17 @@ def channel_statistics(images, at_most: int = 50_000) -> dict[str, Tensor]:
         count += pixels.numel() // pixels.shape[1]
     mean = total / count
     return {"mean": mean.float(), "std": (squares / count - mean.square()).clamp_min(1e-12).sqrt().float()}
+
+
+def encoding(context: Context) -> Iterable[Work]:
+    """The work of encoding the real pictures of the context's classes, which is kept on disk."""
+    prior = context.prior
+    assert isinstance(prior, Encodes)
+    count = sum(len(context.real.train.where(index)) for index in context.classes)
+    probe = torch.zeros(min(ENCODE_BLOCK, count), *context.real.train.shape, device=context.device)
+
+    def once() -> Tensor:
+        with torch.no_grad():
+            return prior.encode(probe)
+
+    yield Work("encode", count / len(probe), once, shared=True, rows=len(probe))

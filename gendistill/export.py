@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+from datasets import Dataset, DatasetInfo, Split
+
 from gendistill.card import card
 from gendistill.evaluation.report import Report
-from gendistill.parquet import spell_id, unique_names, write_parquet
+from gendistill.parquet import features_of, groups, rows_of, spell_id, unique_names, write_parquet
 from gendistill.pictures import MODES, encode, png, sheet
 from gendistill.provenance import Provenance
 from gendistill.store import out_of_space
@@ -45,6 +47,13 @@ def export(
         text = card(distilled, written, report=report, provenance=provenance or Provenance())
         (part / "README.md").write_text(text, encoding="utf-8")
     return Path(folder)
+
+
+def to_dataset(distilled: Distilled) -> Dataset:
+    """The set as a ``datasets.Dataset`` with the columns of the exported one, held in memory."""
+    features = features_of(distilled)
+    tables = [rows_of(distilled, *group, features.arrow_schema) for group in groups(distilled)]
+    return Dataset(pa.concat_tables(tables), info=DatasetInfo(features=features), split=Split.TRAIN)
 
 
 def imagefolder(distilled: Distilled, folder: str | Path) -> Path:
@@ -102,24 +111,23 @@ def whole_folder(folder: Path, ours: set[str]) -> Iterator[Path]:
             f"{folder} holds something that no export wrote ({', '.join(strange[:3])}); give an empty or a new folder"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
+    part, old = (folder.with_name(f".{folder.name}{ending}.part") for ending in ("", ".old"))
+    for leftover in (part, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     with out_of_space(folder.parent):
-        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
         try:
+            part.mkdir()
             yield part
             for path in part.rglob("*"):
                 if path.is_file():
                     sync(path)
-            part.chmod(0o755)
             if folder.exists():
                 # Two renames: a kill between them leaves no folder, never half of one, and the next export makes it.
-                old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old.", suffix=".part"))
-                os.replace(folder, old / folder.name)
-                os.replace(part, folder)
-                shutil.rmtree(old)
-            else:
-                os.replace(part, folder)
+                os.replace(folder, old)
+            os.replace(part, folder)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            for leftover in (part, old):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

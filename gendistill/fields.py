@@ -37,7 +37,7 @@ def fields_of(cls: type) -> dict[str, dataclasses.Field]:
 
 
 def fit(value: object, hint: Any, where: str) -> Any:
-    """``value`` as a field of this annotation holds it: a whole number as a float, a list as a tuple, a string as a path.
+    """``value`` as a field of this annotation holds it: whole numbers as floats, lists as tuples, strings as paths.
 
     Objects of other libraries (a loaded pipeline, a data set) are passed on: what takes them judges them.
 

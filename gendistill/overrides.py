@@ -11,6 +11,8 @@ import dataclasses
 import re
 import types
 import warnings
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gendistill.fields import construct, fields_of, fit, nearest
@@ -18,6 +20,9 @@ from gendistill.parts import named_values, parts
 from gendistill.types import UserError
 
 T = TypeVar("T")
+P = TypeVar("P")
+Changes = list[tuple[list[str], object]]
+"""Paths below some place, and what is to stand there."""
 
 
 class _NotAValue(Exception):
@@ -25,7 +30,7 @@ class _NotAValue(Exception):
 
 
 def alter(value: T, path: str, new: object) -> T:
-    """A copy of a frozen value in which the field at ``path`` is ``new``; every check of every part on the way runs again.
+    """A copy of a frozen value with ``new`` in the field at ``path``; the checks of every part on the way run again.
 
     ``path`` goes through fields by name and through tuples by position or by the class of the item, if there is one of
     it: "steering.1.cfg", "steering.-1.cfg", "steering.Sample.cfg".
@@ -33,21 +38,54 @@ def alter(value: T, path: str, new: object) -> T:
     Raises:
         UserError: no such field or position, or ``new`` does not fit there.
     """
-    if not path or "" in path.split("."):
-        raise UserError(f"{path!r} names no field; write for example ipc, or steering.1.cfg")
-    return _alter(value, path.split("."), new, type(value), "")
+    return alter_all(value, [(path, new)])
 
 
-def override(value: T, text: str) -> T:
-    """`alter` by a word of the command line, ``path=value``."""
-    path, equals, new = text.partition("=")
+def alter_all(value: T, changes: Iterable[tuple[str, object]]) -> T:
+    """`alter` for several fields at once: what they are together is checked, not what they are on the way."""
+    steps = []
+    for path, new in changes:
+        if "" in path.split("."):
+            raise UserError(f"{path!r} names no field; write for example ipc, or steering.1.cfg")
+        steps.append((path.split("."), new))
+    return _alter(value, steps, type(value), "")
+
+
+def override(recipe: T, protocol: P, words: Iterable[str]) -> tuple[T, P]:
+    """Both after the changes of a command line: ``path=value`` for the recipe, ``protocol.path=value`` for the protocol.
+
+    Raises:
+        UserError: a word is no change, or the change does not fit.
+    """
+    ours, theirs = [], []
+    for word in words:
+        path, new = read_change(word)
+        head, _, rest = path.partition(".")
+        if head == "protocol" and not rest:
+            protocol, theirs = fit(new, type(protocol), path), []
+        elif head == "protocol":
+            theirs.append((rest, new))
+        elif head in fields_of(type(protocol)) and head not in fields_of(type(recipe)):
+            raise UserError(f"{head!r} is a field of the protocol; write protocol.{word}")
+        else:
+            ours.append((path, new))
+    return alter_all(recipe, ours), alter_all(protocol, theirs)
+
+
+def read_change(word: str) -> tuple[str, Any]:
+    """The path and the value of a word ``path=value``.
+
+    Raises:
+        UserError: there is no ``=`` in it, or the value cannot be read.
+    """
+    path, equals, text = word.partition("=")
     if not equals:
-        raise UserError(f"{text!r} changes nothing; write path=value, for example ipc=10")
-    return alter(value, path, read_value(new))
+        raise UserError(f"{word!r} changes nothing; write path=value, for example ipc=10")
+    return path, read_value(text)
 
 
 def read_value(text: str) -> Any:
-    """What a text stands for: a Python literal, a part built from such (``Sample(steps=20, cfg=2.0)``), or the text itself.
+    """What a text stands for: a Python literal, a part built from such (``Sample(cfg=2.0)``), or the text itself.
 
     The name of a part alone is that part with its defaults, and an upper-case name defined beside the parts is what it
     is there (a protocol of the field). All other words and whatever is no Python are strings: paths and hub ids need no
@@ -73,25 +111,46 @@ def read_value(text: str) -> Any:
         ) from None
 
 
-def _alter(value: Any, path: list[str], new: object, hint: Any, where: str) -> Any:
-    if not path:
-        return fit(new, hint, where)
-    head, rest = path[0], path[1:]
-    name = type(value).__name__
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = fields_of(type(value))
-        if head not in names:
-            shown = ", ".join(f"{field}={getattr(value, field)!r}" for field in names) or "none"
-            whose = f"{where} (a {name})" if where else name
-            raise UserError(f"{whose} has no field {head!r}{nearest(head, names)}\nits fields: {shown}")
-        below = f"{where}.{head}" if where else head
-        return dataclasses.replace(
-            value, **{head: _alter(getattr(value, head), rest, new, get_type_hints(type(value))[head], below)}
-        )
+def _alter(value: Any, changes: Changes, hint: Any, where: str) -> Any:
+    """``value`` with all changes at and below this place; a change of the whole replaces the changes before it."""
+    whole = [i for i, (path, _) in enumerate(changes) if not path]
+    if whole:
+        value, changes = fit(changes[whole[-1]][1], hint, where), changes[whole[-1] + 1 :]
+    if not changes:
+        return value
     if isinstance(value, tuple):
-        at = _position(value, head, where)
-        return (*value[:at], _alter(value[at], rest, new, _item_hint(hint, at), f"{where}.{at}"), *value[at + 1 :])
-    raise UserError(f"{where} is {value!r}, which has no field {head!r}")
+        below = _grouped((_position(value, path[0], where), path[1:], new) for path, new in changes)
+        items = list(value)
+        for at, inner in below.items():
+            items[at] = _alter(items[at], inner, _item_hint(hint, at), f"{where}.{at}")
+        return tuple(items)
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        raise UserError(f"{where} is {value!r}, which has no field {changes[0][0][0]!r}")
+    below = _grouped((path[0], path[1:], new) for path, new in changes)
+    hints = get_type_hints(type(value))
+    for head in below:
+        _check_field(value, head, where)
+    found = {
+        head: _alter(getattr(value, head), inner, hints[head], f"{where}.{head}" if where else head)
+        for head, inner in below.items()
+    }
+    return dataclasses.replace(value, **found)
+
+
+def _grouped(changes: Iterable[tuple[Any, list[str], object]]) -> dict[Any, Changes]:
+    """Changes by the field or position they go through, in order."""
+    found: dict[Any, Changes] = {}
+    for head, rest, new in changes:
+        found.setdefault(head, []).append((rest, new))
+    return found
+
+
+def _check_field(value: Any, name: str, where: str) -> None:
+    names = fields_of(type(value))
+    if name not in names:
+        shown = ", ".join(f"{field}={getattr(value, field)!r}" for field in names) or "none"
+        whose = f"{where} (a {type(value).__name__})" if where else type(value).__name__
+        raise UserError(f"{whose} has no field {name!r}{nearest(name, names)}\nits fields: {shown}")
 
 
 def _position(items: tuple, wanted: str, where: str) -> int:
@@ -146,6 +205,8 @@ def _word(name: str) -> Any:
 
 
 def _call(name: str, args: list[ast.expr], keywords: list[ast.keyword]) -> Any:
+    if name in ("Path", "PosixPath", "WindowsPath") and not keywords:
+        return Path(*(_read(arg) for arg in args))
     if name not in parts():
         raise UserError(f"there is no part {name!r}{nearest(name, parts())}\nparts: {', '.join(sorted(parts()))}")
     given = {}

@@ -32,7 +32,7 @@ HOW = {
     "compression": "zstd",
     "compression_level": 3,
     "use_dictionary": ["label", "class_id"],
-    "write_page_index": True,
+    "write_statistics": ["label", "rank"],
     "data_page_version": "1.0",
     "version": "2.6",
 }
@@ -133,7 +133,8 @@ def rows_of(distilled: Distilled, index: int, first: int, positions: Tensor, sch
     else:
         files = [{"bytes": png(one), "path": f"{name}.png"} for one, name in zip(stored, ids, strict=True)]
         image = pa.array(files, type=kind)
-    seed = None if distilled.recipe is None else distilled.recipe.seed
+    recipe = distilled.recipe  # text where it held loaded objects
+    seed = None if recipe is None or isinstance(recipe, str) else recipe.seed
     columns = {
         "image": image,
         "label": pa.array([index] * n, pa.int64()),

@@ -1,4 +1,4 @@
-"""Which parts there are: found by walking the folders of roles, so that a new part is one new file and no other edit."""
+"""Which parts there are, found by walking the folders of roles: a new part is one new file and no other edit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cache
 from types import ModuleType
 
 FOLDERS = ("data", "nets", "priors", "objectives", "steering", "labelers")
-FILES = ("views", "training", "evaluation.protocols")
+FILES = ("views", "training", "recipe", "evaluation.protocols")
 
 
 def modules() -> Iterator[ModuleType]:
@@ -38,9 +38,8 @@ def defined(module: ModuleType) -> dict[str, type]:
 
 def is_settings(item: type) -> bool:
     """Whether this class is a frozen dataclass one can make: a value that prints, compares and hashes."""
-    return (
-        dataclasses.is_dataclass(item) and getattr(item, "__dataclass_params__").frozen and not inspect.isabstract(item)
-    )
+    frozen = dataclasses.is_dataclass(item) and item.__dataclass_params__.frozen  # pyright: ignore
+    return frozen and not inspect.isabstract(item)
 
 
 @cache

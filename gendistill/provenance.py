@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import pprint
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
@@ -60,6 +61,16 @@ class Provenance(TypedDict, total=False):
     leakage: str
     command: str
     versions: Mapping[str, str]
+
+
+def spell_recipe(recipe: object) -> str:
+    """A recipe as code, one field a line where it is long; "" where it was not recorded.
+
+    A recipe that held loaded objects comes back from disk as its own text, and stays that.
+    """
+    if recipe is None:
+        return ""
+    return recipe if isinstance(recipe, str) else pprint.pformat(recipe, width=100, sort_dicts=False)
 
 
 def origins(provenance: Provenance) -> list[dict[str, str]]:

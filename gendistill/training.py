@@ -17,6 +17,7 @@ from gendistill.losses import soft_cross_entropy
 from gendistill.nets.base import Classifier
 from gendistill.types import Images, Pixels, SoftLabels, UserError
 from gendistill.views import Siamese
+from gendistill.work import Work
 
 IN_MEMORY_BYTES = 4 << 30
 """Sets up to this size are kept on the device as one tensor; larger ones are read batch by batch."""
@@ -67,6 +68,7 @@ def reader(images: Images, device: torch.device) -> Callable[[Tensor], Pixels]:
     return lambda positions: held[positions.to(device)].float().div_(255)
 
 
+@torch.enable_grad()
 def train(
     net: Classifier,
     images: Images,
@@ -96,10 +98,7 @@ def train(
         FloatingPointError: the loss is not finite.
     """
     read, labels = reader(images, device), images.labels
-    momentum = {"momentum": settings.momentum} if settings.optimizer == "SGD" else {}
-    optimizer = getattr(torch.optim, settings.optimizer)(
-        net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, **momentum
-    )
+    optimizer = _optimizer(net, settings)
     epochs, per_epoch = settings.passes(len(images)), math.ceil(len(images) / settings.batch)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.factor(step / (epochs * per_epoch)))
     stream = seeds.stream(seed, "train")
@@ -124,6 +123,30 @@ def train(
     if not torch.isfinite(loss):
         raise FloatingPointError(f"training diverged: the last loss is {float(loss)} with {settings}")
     return net.eval()
+
+
+def training_work(net: Classifier, images: Images, settings: Training, device: torch.device) -> Iterable[Work]:
+    """The optimiser steps that `train` would take, each on one batch."""
+    batch = min(settings.batch, len(images))
+    steps = settings.passes(len(images)) * len(images) / batch
+    pixels, labels = torch.rand(batch, *images.shape, device=device), torch.zeros(batch, dtype=torch.long, device=device)
+    optimizer, stream = _optimizer(net, settings), seeds.stream(0, "plan")
+
+    @torch.enable_grad()
+    def once() -> None:
+        seen = pixels if settings.augment is None else settings.augment(pixels, stream, net.mean, net.std)
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(net(seen), labels).backward()
+        optimizer.step()
+
+    net.train()
+    yield Work("train", steps, once, rows=batch)
+
+
+def _optimizer(net: Classifier, settings: Training) -> torch.optim.Optimizer:
+    momentum = {"momentum": settings.momentum} if settings.optimizer == "SGD" else {}
+    kind = getattr(torch.optim, settings.optimizer)
+    return kind(net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, **momentum)
 
 
 @torch.no_grad()

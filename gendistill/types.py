@@ -11,13 +11,15 @@ Time    training time t / T of a noise level, in [0, 1]; 1 is pure noise, 0 is c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+
+from gendistill.work import Work
 
 Pixels: TypeAlias = Float[Tensor, "n c h w"]
 Stored: TypeAlias = UInt8[Tensor, "n c h w"]
@@ -230,9 +232,21 @@ class Prior(ABC):
         """A prior whose weights exist. Those that train on the real data do it here; the others are ready."""
         return self
 
+    def origin(self) -> dict[str, str]:
+        """What a reader must know of the prior: name, licence, and the pictures it saw, each where it is known."""
+        return {"name": repr(self)}
+
     def check(self, data: RealData) -> None:
         """Raise `UserError` if the checkpoint's configs do not fit the data. Reads no weights."""
         return None
+
+    def sketch(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPrior:
+        """A prior that costs what this one costs, for planning: where weights do not exist yet, random ones."""
+        return self.load(data, device, dtype)
+
+    def work(self, data: RealData, device: torch.device) -> Iterable[Work]:
+        """What `prepare` would cost, without doing it."""
+        return ()
 
     @abstractmethod
     def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPrior:

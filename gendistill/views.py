@@ -52,7 +52,7 @@ def crop(x: Tensor, draw: Draw) -> Tensor:
     side = x.shape[-1]
     shift = ((draw(2) * 2 - 1) * (int(side * CROP + 0.5) + 0.5)).round()
     rows = torch.arange(side, device=x.device)
-    y, z = (rows + shift[:, i : i + 1]).long() for i in (0, 1)
+    y, z = ((rows + shift[:, i : i + 1]).long() for i in (0, 1))
     inside = ((y >= 0) & (y < side)).unsqueeze(2) & ((z >= 0) & (z < side)).unsqueeze(1)
     n = torch.arange(len(x), device=x.device).view(-1, 1, 1)
     y, z = y.clamp(0, side - 1).expand(len(x), -1), z.clamp(0, side - 1).expand(len(x), -1)

@@ -32,7 +32,8 @@ def decode(encoded: bytes) -> Image.Image:
     """The whole picture of these encoded bytes, turned upright as its EXIF tag says. Raises one of `UNREADABLE`."""
     with Image.open(io.BytesIO(encoded)) as image:
         image.load()
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
 
 
 def read_file(path: Path) -> Picture:
@@ -42,7 +43,7 @@ def read_file(path: Path) -> Picture:
     return decode(path.read_bytes())
 
 
-@dataclass(frozen=True)
+@dataclass
 class Frame:
     """What every picture of a data set is brought to.
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gendistill.data.messages import listed
-from gendistill.data.pictures import UNREADABLE, Frame, Framed, Picture
+from gendistill.data.pictures import MODES, UNREADABLE, Frame, Framed, Picture
 from gendistill.progress import progress
 from gendistill.store import fingerprint
 from gendistill.types import Class, Images, RealData, Stored, UserError
@@ -114,18 +114,16 @@ class OnDemand(Images):
         framed = self._frame(picture, self._raw.name(position))
         if tuple(framed.shape) == self.shape:
             return framed
-        remedies = []
-        if framed.shape[1:] != self.shape[1:]:
-            remedies.append(f"size={min(self.shape[1:])}")
-        if framed.shape[0] != self.shape[0]:
-            remedies.append(f"channels={max(self.shape[0], 3)}")
+        remedies = [f"size={min(self.shape[1:])}"] if framed.shape[1:] != self.shape[1:] else []
+        remedies += ["channels=3"] if framed.shape[0] != self.shape[0] and framed.shape[0] in MODES else []
         raise UserError(
             f"{self._raw.name(position)} is {_shown(framed.shape)}, but {self._raw.name(0)} is {_shown(self.shape)}: "
-            f"pictures must share a shape; {' and '.join(remedies)} would bring them to one"
+            "pictures must share a shape"
+            + (f"; {' and '.join(remedies)} would bring them to one" if remedies else "")
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Index:
     """Labelled pictures before any is decoded.
 
@@ -149,7 +147,8 @@ class Index:
     def readable(self) -> Index:
         """The pictures that can be decoded. Decodes all of them, and names those that are left out."""
         found = _in_threads(lambda i: _attempt(self.raw, i), range(len(self.raw)), self.raw.parallel)
-        broken = {i: p for i, p in enumerate(progress(found, f"checking {self.where}", len(self.raw))) if type(p) is str}
+        checked = enumerate(progress(found, f"checking {self.where}", len(self.raw)))
+        broken = {position: result for position, result in checked if isinstance(result, str)}
         if not broken:
             return self
         log.warning("%s: %d of %d pictures cannot be read and are left out: %s",
@@ -167,41 +166,41 @@ class Index:
         return OnDemand(index.raw, index.classes, index.labels, frame)
 
 
-def agree(train: Sequence[Class], test: Sequence[Class], where: str) -> None:
-    """Raise `UserError` unless both have the same classes, whatever their order."""
-    lacking = [c for c in train if c not in set(test)]
-    added = [c for c in test if c not in set(train)]
-    if lacking or added:
-        parts = [f"lacks {listed(lacking)}" if lacking else "", f"adds {listed(added)}" if added else ""]
-        raise UserError(f"{where}: the test pictures must have the classes of the training pictures, but their set "
-                        + " and ".join(part for part in parts if part))
-
-
 def opened(
     name: str,
     train: Index,
-    test: Callable[[], Index] | None,
+    test: Index | None,
     frame: Frame,
     *,
     skip_corrupt: bool = False,
     licence: str = "unknown",
 ) -> RealData:
-    """Real data of these training pictures; the test pictures are indexed when they are asked for."""
+    """Real data of these pictures. Of the test pictures only the classes are looked at before they are asked for."""
+    if test is not None:
+        _agree(train, test)
     images = train.images(frame, skip_corrupt)
 
     def held_out() -> Images:
         if test is None:
             raise UserError(f"{name} has no test pictures: name some with test=..., or hold out a part of the "
                             "training pictures with Validation(...)")
-        index = test()
-        agree(images.classes, index.classes, index.where)
-        pictures = index.only(images.classes).images(frame, skip_corrupt)
+        pictures = test.only(images.classes).images(frame, skip_corrupt)
         if pictures.shape != images.shape:
-            raise UserError(f"{index.where} holds {_shown(pictures.shape)} pictures, but {train.where} holds "
+            raise UserError(f"{test.where} holds {_shown(pictures.shape)} pictures, but {train.where} holds "
                             f"{_shown(images.shape)} ones: size=... and channels=... bring them to one shape")
         return pictures
 
     return RealData(name, images, held_out, licence=licence)
+
+
+def _agree(train: Index, test: Index) -> None:
+    """Both must have the same classes, whatever their order."""
+    lacking = [c for c in train.classes if c not in test.classes]
+    added = [c for c in test.classes if c not in train.classes]
+    if lacking or added:
+        lacks, adds = (f"lacks {listed(lacking)}" if lacking else "", f"adds {listed(added)}" if added else "")
+        raise UserError(f"{test.where}: test and training pictures must have the same classes, but compared with "
+                        f"{train.where} it {' and '.join(part for part in (lacks, adds) if part)}")
 
 
 def _attempt(raw: Raw, position: int) -> Picture | str:
@@ -219,7 +218,7 @@ def _unreadable(broken: Sequence[str], asked: int) -> UserError:
                      "remove them, or leave them out with skip_corrupt=True")
 
 
-def _in_threads(work: Callable[[T], R], items: Sequence[T] | range, parallel: bool) -> Iterator[R]:
+def _in_threads(work: Callable[[T], R], items: Sequence[T], parallel: bool) -> Iterator[R]:
     """``work`` on each item, in order; decoding lets other threads run."""
     threads = min(16, os.cpu_count() or 1, len(items))
     if not parallel or threads < 2:

@@ -52,7 +52,7 @@ def resolve(names: Iterable[str]) -> list[Class | None]:
 @cache
 def _words(subset: str) -> Mapping[str, str]:
     """The words of every synset of an ImageNet subset, "tench, Tinca tinca", by WordNet id."""
-    from timm.data import ImageNetInfo  # slow to import, and most data name their classes themselves
+    from timm.data.imagenet_info import ImageNetInfo  # slow to import, and most data name their classes themselves
 
     info = ImageNetInfo(subset)
     return {wnid: info.label_name_to_description(wnid) for wnid in info.label_names()}

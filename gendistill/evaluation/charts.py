@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from markupsafe import Markup, escape
 
 from gendistill.evaluation.report import Block, Row
-from gendistill.formatting import spell_set
+from gendistill.formatting import plural, spell_set
 
 WIDTH = 960
 """Width of every chart in its own units; the page scales it."""
@@ -19,9 +19,12 @@ SHARES = 6
 """Colours of a stacked bar; what is left over shares the last one."""
 
 
-def accuracy_chart(block: Block) -> Markup:
-    """Sets from top to bottom, a dot with its deviation for each kind of labels, and the value in figures."""
-    low, high, ticks = axis(block.rows)
+def accuracy_chart(block: Block, ticks: Sequence[float]) -> Markup:
+    """Sets from top to bottom, a dot with its deviation for each kind of labels, and the value in figures.
+
+    The axis runs from the first tick to the last; charts that are read together share theirs.
+    """
+    low, high = ticks[0], ticks[-1]
 
     def x(value: float) -> float:
         return LEFT + (value - low) / (high - low) * (WIDTH - RIGHT - LEFT)
@@ -68,15 +71,14 @@ def mark(row: Row, x: Callable[[float], float], y: float) -> str:
     return f"<g><title>{escape(words)}</title>{spread}{dot}{figures}</g>"
 
 
-def axis(rows: Sequence[Row]) -> tuple[float, float, list[float]]:
-    """Round limits around all accuracies and their deviations, within 0 to 100, and the ticks between them."""
+def axis(rows: Sequence[Row]) -> list[float]:
+    """Round ticks from below all accuracies and their deviations to above them, within 0 to 100."""
     low = min(row.mean - row.std for row in rows)
     high = max(row.mean + row.std for row in rows)
     step = next(s for s in (1, 2, 5, 10, 20) if (high - low) / s <= 5 or s == 20)
     first = max(0, math.floor(low / step - 0.25))
     last = min(math.ceil(100 / step), math.ceil(high / step + 0.25))
-    ticks = [float(step * t) for t in range(first, max(last, first + 1) + 1)]
-    return ticks[0], ticks[-1], ticks
+    return [float(step * tick) for tick in range(first, max(last, first + 1) + 1)]
 
 
 def histogram(counts: Sequence[int], limit: float, unit: str) -> Markup:
@@ -87,13 +89,13 @@ def histogram(counts: Sequence[int], limit: float, unit: str) -> Markup:
     top, highest, parts = max(max(counts), 1), counts.index(max(counts)), []
     for index, count in enumerate(counts):
         tall = count / top * (height - 20)
-        left = index * (bar + gap)
+        left, words = index * (bar + gap), plural(count, "picture")
         parts.append(
             f'<rect class="soft-fill" x="{left:.1f}" y="{height - tall:.1f}" width="{bar:.1f}" height="{tall:.1f}" rx="1.5">'
-            f"<title>{count} pictures</title></rect>"
+            f"<title>{words}</title></rect>"
         )
         if index == highest:
-            parts.append(f'<text class="tick" x="{left + bar / 2:.1f}" y="{height - tall - 9:.1f}">{count:,}</text>')
+            parts.append(f'<text class="tick" x="{min(max(left + bar / 2, 32), width - 32):.1f}" y="{height - tall - 9:.1f}">{words}</text>')
     parts.append(f'<line class="rule" x1="0" x2="{width}" y1="{height}" y2="{height}"/>')
     for value, anchor in ((0.0, "start"), (limit / 2, "middle"), (limit, "end")):
         text = f"{value:.2g}" + (f" {unit}" if value == limit else "")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gendistill.evaluation.charts import accuracy_chart, histogram, shares, stacked_bar
-from gendistill.evaluation.report import Report, headline
-from gendistill.formatting import describe, plural, spell_accuracy, spell_bytes, spell_seconds, template
+from gendistill.evaluation.charts import accuracy_chart, axis, histogram, shares, stacked_bar
+from gendistill.evaluation.report import Block, Report, Row
+from gendistill.formatting import describe, plural, spell_bytes, spell_seconds, template
 from gendistill.parquet import spell_id, unique_names
 from gendistill.pictures import encode, resize, to_pil, viewable
-from gendistill.provenance import NO_LEAKAGE_STATEMENT, Provenance, origins
+from gendistill.provenance import NO_LEAKAGE_STATEMENT, Provenance, origins, spell_recipe
 from gendistill.store import write_text
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SHOWN_CLASSES, SHOWN_PICTURES, SHOWN_LABELS = 20, 10, 3
 SIDE = 128
 """Larger pictures are shrunk to this side, so that the page stays a few megabytes; smaller ones are kept as they are."""
+TILE = 64
+"""Width of a picture on the page in CSS pixels, or the largest multiple of its own width below that."""
 BINS = 20
 
 
@@ -44,7 +46,7 @@ def page(
     seconds     stage -> seconds it took; the report's own where absent
     byte_sizes  what is stored -> its bytes
     """
-    provenance = provenance or Provenance()
+    provenance, recipe = provenance or Provenance(), distilled.recipe
     seconds, byte_sizes = dict(seconds or report.seconds), dict(byte_sizes or {})
     images = distilled.images
     real = provenance.get("real", {}).get("name", "real pictures")
@@ -53,14 +55,15 @@ def page(
     text = template("report.html.jinja").render(
         title=f"{real[:1].upper()}{real[1:]}, distilled{each}",
         size=describe(len(images), len(distilled.classes), images.shape),
-        source="" if distilled.recipe is None else distilled.recipe.source,
-        tiles=tiles(report, seconds, byte_sizes, len(images)),
-        charts=[(block.title, accuracy_chart(block)) for block in report.blocks],
+        source="" if recipe is None or isinstance(recipe, str) else recipe.source,
+        tiles=tiles(report.block(int(counts.max())), seconds, byte_sizes, len(images)),
+        charts=[(block.title, accuracy_chart(block, axis(report.rows))) for block in report.blocks],
         kinds=[kind for block in report.blocks for kind in block.labels],
         classes=[of_class(distilled, index) for index in range(min(SHOWN_CLASSES, len(distilled.classes)))],
         hidden=left_out(counts),
         odd_channels=0 if images.shape[0] in (1, 3, 4) else images.shape[0],
         crisp=max(images.shape[1:]) <= SIDE,
+        tile=TILE // images.shape[2] * images.shape[2] or TILE,
         labels=label_summary(distilled),
         rows=report.rows,
         bars=[
@@ -72,7 +75,7 @@ def page(
             if (parts := shares(amounts))
         ],
         command=command or provenance.get("command", ""),
-        recipe=recipe_text,
+        recipe=recipe_text or spell_recipe(recipe),
         versions=versions or provenance.get("versions", {}),
         origins=origins(provenance),
         leakage=provenance.get("leakage", NO_LEAKAGE_STATEMENT),
@@ -82,17 +85,15 @@ def page(
 
 
 def tiles(
-    report: Report, seconds: Mapping[str, float], byte_sizes: Mapping[str, int], images: int
+    block: Block | None, seconds: Mapping[str, float], byte_sizes: Mapping[str, int], images: int
 ) -> list[tuple[str, str, str]]:
     """The numbers to see first: name, value, what it means beside its baseline."""
     found = []
-    block = next(iter(report.blocks), None)
     for kind in block.labels if block else ():
-        row, random = headline(report, kind)
-        if row is not None:
-            beside = f"{row.mean - random.mean:+.1f} points on random real" if random else f"{row.split}, n = {row.n}"
-            found.append((f"distilled, {kind} labels", f"{row.mean:.1f} %", beside))
-    full = next((row for row in block.rows if row.set == "full_real"), None) if block else None
+        row, random = block.find("distilled", kind), block.find("random_real", kind)
+        if row:
+            found.append((f"distilled, {kind} labels", f"{row.mean:.1f} %", beside(row, random)))
+    full = block and block.find("full_real", "hard")
     if full:
         found.append(("full real data", f"{full.mean:.1f} %", f"{full.labels} labels, {spell_bytes(full.bytes)}"))
     if byte_sizes:
@@ -102,6 +103,13 @@ def tiles(
         longest = max(seconds, key=lambda stage: seconds[stage])
         found.append(("time", spell_seconds(sum(seconds.values())), f"most of it: {longest}"))
     return found
+
+
+def beside(row: Row, random: Row | None) -> str:
+    """How far an accuracy is from that of as many random real pictures, in percentage points."""
+    if random is None:
+        return f"{row.split}, n = {row.n}"
+    return f"{abs(row.mean - random.mean):.1f} {'above' if row.mean >= random.mean else 'below'} random real"
 
 
 def of_class(distilled: Distilled, index: int) -> dict[str, Any]:

@@ -96,6 +96,10 @@ class Report:
             found.append(Block(student, protocol, ipc, split, rows))
         return found
 
+    def block(self, ipc: int) -> Block | None:
+        """The first block of this IPC, else the first of all; None where nothing was measured."""
+        return next((block for block in self.blocks if block.ipc == ipc), next(iter(self.blocks), None))
+
     def to_json(self) -> dict[str, Any]:
         """The report as plain values, ready for a JSON file: ``{"rows": [...], "seconds": {...}}``."""
         return {"rows": [asdict(row) for row in self.rows], "seconds": dict(self.seconds)}
@@ -144,11 +148,3 @@ def piped(lines: list[list[str]]) -> str:
     """A table in Markdown, numbers to the right."""
     head, *body = (f"| {' | '.join(line)} |" for line in lines)
     return "\n".join([head, "|---|" + "---:|" * (len(lines[0]) - 1), *body])
-
-
-def headline(report: Report, labels: str) -> tuple[Row, Row | None] | None:
-    """The distilled set's row with these labels in the first block, and random real's beside it; None if not measured."""
-    for block in report.blocks[:1]:
-        row = block.find("distilled", labels)
-        return row and (row, block.find("random_real", labels))
-    return None

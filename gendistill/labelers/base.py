@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from gendistill.context import Context
 from gendistill.types import Images, SoftLabels
+from gendistill.work import Work
 
 
 class Labeler(ABC):
@@ -14,6 +16,10 @@ class Labeler(ABC):
     @abstractmethod
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """The labels of the pictures of a set, in its order."""
+
+    def work(self, images: Images, context: Context) -> Iterable[Work]:
+        """What labelling will cost, training of teachers included; nothing for hard labels."""
+        return ()
 
     def describe(self) -> list[str]:
         """The teachers, for provenance; none for hard labels."""

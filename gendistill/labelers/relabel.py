@@ -7,16 +7,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gendistill.context import Context
 from gendistill.labelers.base import Labeler
 from gendistill.nets import trained
-from gendistill.types import Images, LogProbs, SoftLabels, UserError
+from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError
+from gendistill.work import Work
+
+BLOCK = 256
+"""Pictures labelled together."""
 
 
 class StaticLabels(SoftLabels):
@@ -48,6 +53,7 @@ class Relabel(Labeler):
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "teachers", tuple(self.teachers))
         if not self.teachers:
             raise UserError("Relabel needs at least one teacher, for example Trained(ConvNet())")
         if self.average not in ("logits", "probs"):
@@ -55,20 +61,27 @@ class Relabel(Labeler):
         if self.temperature <= 0:
             raise UserError(f"temperature={self.temperature} must be above 0")
 
-    @torch.no_grad()
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """One label per picture."""
         nets = [trained.load(reference, context) for reference in self.teachers]
-        parts = []
-        for positions in torch.arange(len(images)).split(256):
-            pixels = images.pixels(positions).to(context.device)
-            logits = torch.stack([net(pixels) for net in nets]).float()
-            if self.average == "logits":
-                mixed = logits.mean(0).log_softmax(1)
-            else:
-                mixed = logits.log_softmax(2).logsumexp(0) - math.log(len(nets))
-            parts.append(mixed.cpu())
-        return StaticLabels(torch.cat(parts), self.temperature)
+        parts = torch.arange(len(images)).split(BLOCK)
+        labels = [self._mixed(nets, images.pixels(part).to(context.device)).cpu() for part in parts]
+        return StaticLabels(torch.cat(labels), self.temperature)
+
+    @torch.no_grad()
+    def _mixed(self, nets: list[nn.Module], pixels: Pixels) -> LogProbs:
+        logits = torch.stack([net(pixels) for net in nets]).float()
+        if self.average == "logits":
+            return logits.mean(0).log_softmax(1)
+        return logits.log_softmax(2).logsumexp(0) - math.log(len(nets))
+
+    def work(self, images: Images, context: Context) -> Iterable[Work]:
+        """Training of the teachers that are trained in place, and one pass of each over the pictures."""
+        for reference in self.teachers:
+            yield from trained.work(reference, context)
+        nets = [trained.load(reference, replace(context, dry=True)) for reference in self.teachers]
+        probe = torch.zeros(min(BLOCK, len(images)), *images.shape, device=context.device)
+        yield Work("label", len(images) / len(probe), lambda: self._mixed(nets, probe), rows=len(probe))
 
     def describe(self) -> list[str]:
         """The teachers in words."""

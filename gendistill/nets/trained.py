@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,8 +14,9 @@ from gendistill.context import Context
 from gendistill.nets.base import Classifier, Net, Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.store import fingerprint_state
-from gendistill.training import Training, train
+from gendistill.training import Training, train, training_work
 from gendistill.types import UserError
+from gendistill.work import Work
 
 Reference = Any
 """What names a classifier with weights: `Trained`, or an ``nn.Module`` from pixels in [0, 1] to logits."""
@@ -69,6 +71,14 @@ def describe(reference: Reference) -> str:
     return f"{reference.net} trained on the real training pictures, {reference.training.epochs} epochs, seed {reference.seed}"
 
 
+def work(reference: Reference, context: Context) -> Iterable[Work]:
+    """What `load` will cost the first time: the training of a network that is trained in place."""
+    if isinstance(reference, Trained):
+        net = build(reference.net, shape_of(context), 0, context.device)
+        for piece in training_work(net, context.real.train, reference.training, context.device):
+            yield replace(piece, what="teacher", shared=True)
+
+
 def _trained(reference: Trained, context: Context) -> Classifier:
     shape = shape_of(context)
     key = {"data": context.real.train.fingerprint, "net": repr(reference), "device": context.device.type}
@@ -80,5 +90,7 @@ def _trained(reference: Trained, context: Context) -> Classifier:
         return net.state_dict()
 
     net = build(reference.net, shape, 0, context.device)
+    if context.dry:
+        return net
     net.load_state_dict(context.store.tensors("classifiers", key, make))
     return net

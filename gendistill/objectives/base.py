@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 from gendistill.context import Context
 from gendistill.types import Loss
+from gendistill.work import Work
 
 Scope = Literal["picture", "class", "set"]
 SCOPES: tuple[Scope, ...] = ("picture", "class", "set")
@@ -30,6 +32,10 @@ class Objective(ABC):
     def by_ipc(self) -> bool:
         """Whether a picture's wish changes with IPC."""
         return False
+
+    def work(self, context: Context) -> Iterable[Work]:
+        """What binding will cost beyond the first use of the loss: clustering, training of teachers."""
+        return ()
 
     @abstractmethod
     def bind(self, context: Context) -> Loss:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from gendistill.context import Context
 from gendistill.nets import trained
 from gendistill.nets.trained import Trained
 from gendistill.objectives.base import Objective
-from gendistill.types import Loss, Losses, Synthetic
+from gendistill.types import Loss, Losses, Synthetic, UserError
+from gendistill.work import Work
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,16 @@ class CrossEntropy(Objective):
     teachers: tuple[Any, ...] = (Trained(),)
     weight: float = 1.0
     scope = "picture"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "teachers", tuple(self.teachers))
+        if not self.teachers:
+            raise UserError("CrossEntropy needs at least one teacher, for example Trained(ConvNet())")
+
+    def work(self, context: Context) -> Iterable[Work]:
+        """Training of the teachers that are trained in place."""
+        for reference in self.teachers:
+            yield from trained.work(reference, context)
 
     def bind(self, context: Context) -> Loss:
         """One number per picture: the mean over teachers of the cross-entropy."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from gendistill.anchors import Anchors, Modes
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
 from gendistill.types import Encodes, Ids, Loss, Losses, Synthetic
+from gendistill.work import Work
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class ModePull(Objective):
     def by_ipc(self) -> bool:
         """Modes are as many as pictures unless their count is fixed."""
         return self.anchors.by_ipc and getattr(self.anchors, "count", None) is None
+
+    def work(self, context: Context) -> Iterable[Work]:
+        """Finding the anchors."""
+        return self.anchors.work(context)
 
     def bind(self, context: Context) -> Loss:
         """One number per picture. Classes that the context does not hold are an error of the caller."""

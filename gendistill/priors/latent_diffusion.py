@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
+from huggingface_hub import ModelCard
+from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor
 
 from gendistill import seeds
@@ -59,6 +62,14 @@ HEADS: Mapping[str, Callable[[Tensor, Tensor, Level], Tensor]] = {
 }
 
 
+def placed(module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
+    """The module on a device, in eval mode and frozen; cast only where its dtype differs."""
+    module = module.to(device)
+    if next(module.parameters()).dtype != dtype:
+        module = module.to(dtype)
+    return module.eval().requires_grad_(False)
+
+
 class LoadedLatentDiffusion:
     """A denoiser and an autoencoder, frozen, in eval mode (so that label dropout is off).
 
@@ -68,8 +79,8 @@ class LoadedLatentDiffusion:
 
     def __init__(self, pipe: Any, rows: tuple[int, ...], cfg_channels: int | None, device: torch.device, dtype: torch.dtype):
         """Take a loaded pipeline; the denoiser runs in ``dtype``, the autoencoder and all arithmetic in float32."""
-        self.denoiser = pipe.transformer.to(device=device, dtype=dtype).eval().requires_grad_(False)
-        self.vae = pipe.vae.to(device=device, dtype=torch.float32).eval().requires_grad_(False)
+        self.denoiser = placed(pipe.transformer, device, dtype)
+        self.vae = placed(pipe.vae, device, torch.float32)
         config = self.denoiser.config
         self.schedule = Schedule(type(pipe.scheduler).__name__, pipe.scheduler.config)
         self.head = HEADS["flow_prediction" if self.schedule.flow else self.schedule.config.get("prediction_type", "epsilon")]
@@ -139,6 +150,17 @@ class LatentDiffusion(Prior):
         shown = [repr(self.source) if isinstance(self.source, str) else f"<{type(self.source).__name__} {_object_hash(self.source)}>"]
         shown += [f"{name}={getattr(self, name)!r}" for name in ("rows", "cfg_channels", "revision") if getattr(self, name) is not None]
         return f"LatentDiffusion({', '.join(shown)})"
+
+    def origin(self) -> dict[str, str]:
+        """Name and licence, as the checkpoint's own card states it."""
+        if not isinstance(self.source, str):
+            return {"name": repr(self)}
+        known = {"name": self.source, "source": self.source}
+        try:
+            licence = ModelCard.load(self.source if not Path(self.source).is_dir() else Path(self.source) / "README.md").data.license
+        except (OSError, ValueError, HfHubHTTPError):
+            return known
+        return {**known, "licence": str(licence)} if licence else known
 
     def check(self, data: RealData) -> None:
         """Compare the configs with the data: class names, channels, size. Reads no weights."""

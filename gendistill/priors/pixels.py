@@ -39,6 +39,10 @@ class Pixels(Prior):
 
     loads = LoadedPixels
 
+    def origin(self) -> dict[str, str]:
+        """There is no generator, so it saw nothing."""
+        return {"name": "none (pixels)", "licence": "none needed", "saw": "nothing"}
+
     def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPixels:
         """The identity, for pictures shaped like the real ones."""
         return LoadedPixels(data.train.shape, device)

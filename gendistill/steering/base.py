@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import ClassVar
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective, Scope, widest
 from gendistill.types import Draft
-
-
-@dataclass(frozen=True)
-class Work:
-    """Some calls of one kind that a step will make: what `gendistill plan` counts, times once and multiplies.
-
-    what   "denoise", "decode", "encode", "objective" ...
-    calls  how many
-    once   makes one of them
-    """
-
-    what: str
-    calls: float
-    once: Callable[[], object]
+from gendistill.work import Work
 
 
 class Steering(ABC):

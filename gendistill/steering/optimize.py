@@ -12,10 +12,11 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
-from gendistill.steering.base import Steering, Work
+from gendistill.steering.base import Steering
 from gendistill.steering.render import CHUNK, decode
 from gendistill.store import read_tensors, write_tensors
 from gendistill.types import Draft, Latents, Loss, Synthetic, UserError
+from gendistill.work import Work
 
 SAVE_EVERY_S = 30.0
 
@@ -39,6 +40,7 @@ class Optimize(Steering):
     chunk: int = CHUNK
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "objectives", tuple(self.objectives))
         if not self.objectives:
             raise UserError("Optimize needs at least one objective")
         if self.steps < 0 or self.lr <= 0:
@@ -87,7 +89,9 @@ class Optimize(Steering):
         latents = draft.latents or draft.prior.noise(context.seed, draft.ids)
         variables = {name: value.detach().clone().requires_grad_() for name, value in latents.items()}
         losses = [objective.bind(context) for objective in self.objectives]
-        yield Work("optimize", self.steps, lambda: self._total(draft, variables, losses, 0).backward())
+        for objective in self.objectives:
+            yield from objective.work(context)
+        yield Work("optimize", self.steps, lambda: self._total(draft, variables, losses, 0).backward(), rows=len(draft))
 
 
 def _save(context: Context, variables: Latents, optimizer: torch.optim.Optimizer, step: int) -> None:

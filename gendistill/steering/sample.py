@@ -12,10 +12,10 @@ from gendistill import seeds
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
 from gendistill.priors.schedule import check_solver
-from gendistill.steering.base import Steering, Work
+from gendistill.steering.base import Steering
 from gendistill.steering.guide import BoundGuide, Guide, bind, displaced
-from gendistill.steering.start import encoding
-from gendistill.types import CLEAN, LATENT, Conditions, Denoises, Draft, Encodes, Estimate, Level, UserError
+from gendistill.types import CLEAN, LATENT, Conditions, Denoises, Draft, Estimate, Level, UserError
+from gendistill.work import Work
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Sample(Steering):
             raise UserError(f"Sample needs steps >= 1, oversample >= 1, 0 < strength <= 1 and cfg >= 0, got steps={self.steps}, "
                             f"oversample={self.oversample}, strength={self.strength}, cfg={self.cfg}")
         check_solver(self.scheduler)
+        object.__setattr__(self, "guides", tuple(self.guides))
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -124,8 +125,8 @@ class Sample(Steering):
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """Denoiser evaluations (both halves of cfg in one call) and guided steps."""
-        if any(isinstance(draft.prior, Encodes) and Encodes in objective.needs for objective in self.objectives):
-            yield from encoding(draft, context)
+        for objective in self.objectives:
+            yield from objective.work(context)
         draft = candidates(draft, self.oversample)
         prior = draft.prior
         solver = prior.schedule.solver(self.scheduler, self.steps, context.device, self.eta)
@@ -139,7 +140,7 @@ class Sample(Steering):
         def denoise() -> Estimate:
             return self._estimate(prior, x, level, both)
 
-        yield Work("denoise", len(solver.levels) - first, denoise)
+        yield Work("denoise", len(solver.levels) - first, denoise, rows=len(draft) * (1 if self.cfg == 1 else 2))
         for guide in self.guides:
             bound = bind([guide], context)
             steps = sum(guide.acts(at) for at in solver.levels[first:])
@@ -151,7 +152,7 @@ class Sample(Steering):
                     estimate = self._estimate(prior, seen, level, both) if seen.requires_grad else Estimate(x)
                 return displaced(estimate, bound, ready, seen, conditions, (level, CLEAN), 0)
 
-            yield Work("guide", steps, guided)
+            yield Work("guide", steps, guided, rows=len(draft))
 
 
 def candidates(draft: Draft, count: int) -> Draft:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective, Scope
-from gendistill.steering.base import Steering, Work
+from gendistill.steering.base import Steering
 from gendistill.steering.render import CHUNK, rows
 from gendistill.types import Draft, Synthetic, UserError
+from gendistill.work import Work
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Select(Steering):
     keeps = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "objectives", tuple(self.objectives))
         judges = [type(objective).__name__ for objective in self.objectives if objective.scope != "picture"]
         if judges or not self.objectives:
             raise UserError(f"Select ranks pictures one by one and needs objectives of scope 'picture', got {', '.join(judges) or 'none'}")
@@ -79,4 +81,6 @@ class Select(Steering):
         def once() -> Tensor:
             return self._scores(ready, losses)
 
-        yield Work("select", 1, once)
+        for objective in self.objectives:
+            yield from objective.work(context)
+        yield Work("select", 1, once, rows=len(draft))

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from gendistill.anchors import Anchors
-from gendistill.context import ENCODE_BLOCK, Context
-from gendistill.steering.base import Steering, Work
+from gendistill.context import Context
+from gendistill.steering.base import Steering
 from gendistill.types import CLEAN, LATENT, Draft, Encodes, Level
+from gendistill.work import Work
 
 NOISE = Level(0.0, 1.0, 1.0)
 
@@ -47,15 +48,5 @@ class Start(Steering):
         return replace(draft, latents={LATENT: found.to(context.device)}, level=CLEAN)
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
-        """Encoding of every real picture, once per class."""
-        if self.anchors is not None:
-            yield from encoding(draft, context)
-
-
-def encoding(draft: Draft, context: Context) -> Iterable[Work]:
-    """The work of encoding the real pictures of the classes of a draft, unless it was done before."""
-    prior = draft.prior
-    assert isinstance(prior, Encodes)
-    count = sum(len(context.real.train.where(index)) for index in context.classes)
-    probe = torch.zeros(min(ENCODE_BLOCK, count), *context.real.train.shape, device=context.device)
-    yield Work("encode", count / len(probe), lambda: prior.encode(probe))
+        """Finding the anchors."""
+        return () if self.anchors is None else self.anchors.work(context)

@@ -1,0 +1,155 @@
+"""What a run runs on: versions, devices, cores, memory, and what is missing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import sys
+from pathlib import Path
+
+LIBRARIES = (
+    "torch", "torchvision", "diffusers", "transformers", "accelerate", "datasets", "huggingface_hub", "timm",
+    "open_clip_torch", "safetensors", "scikit-learn", "numpy", "pillow", "pyarrow",
+)  # fmt: skip
+MATCH = "pip install --upgrade torch torchvision   (both together, from one index, so that they match)"
+
+
+def version() -> str:
+    """The version of this package; "unknown" in a clone that was not installed."""
+    try:
+        return importlib.metadata.version("gendistill")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Version of Python, of this package and of the libraries results depend on; those not installed are left out."""
+    found = {"python": platform.python_version(), "gendistill": version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def pick_device(name: str = "auto") -> str:
+    """The device to work on: the one named, or for "auto" a CUDA device, else Apple's, else the CPU.
+
+    Raises:
+        UserError: no such device here.
+    """
+    import torch
+
+    from gendistill.types import UserError
+
+    there = ["cpu"]
+    if torch.backends.mps.is_available():
+        there.insert(0, "mps")
+    if torch.cuda.is_available():
+        there[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if name == "auto":
+        return there[0]
+    if name not in there:
+        raise UserError(f"there is no device {name!r} here; there are {', '.join(there)}, and auto takes {there[0]}")
+    return name
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory_bytes() -> int | None:
+    """Main memory this process may use: the machine's, or less where a container limits it; None if unknown."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    limit = Path("/sys/fs/cgroup/memory.max")
+    given = limit.read_text().strip() if limit.is_file() else "max"
+    return min(total, int(given)) if given.isdigit() else total
+
+
+def missing() -> list[str]:
+    """What this package requires and this installation lacks, one line each with what would mend it."""
+    try:
+        required = importlib.metadata.requires("gendistill") or []
+    except importlib.metadata.PackageNotFoundError:
+        return ["gendistill itself is not installed: pip install -e ."]
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in required if "extra ==" not in line]
+    lines = []
+    for name in names:
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            lines.append(f"{name} is not installed: pip install {name}")
+    trouble = torchvision_trouble()
+    return [*lines, trouble] if trouble else lines
+
+
+def torchvision_trouble() -> str | None:
+    """Why torchvision cannot be imported, and the remedy; None if it can.
+
+    A torchvision built for another torch makes transformers and diffusers impossible to import, with an error that
+    does not say so.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except (ImportError, RuntimeError, OSError, AttributeError) as error:
+        found = ", ".join(f"{name} {versions().get(name, 'absent')}" for name in ("torch", "torchvision"))
+        return f"torchvision does not fit torch ({found}): {str(error).splitlines()[0]}\n{MATCH}"
+    return None
+
+
+def import_trouble(error: BaseException) -> str | None:
+    """What is wrong with the installation if that is what an error came from, and the remedy; else None."""
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    if any("torchvision" in str(one) for one in chain):
+        return torchvision_trouble()
+    for one in chain:
+        if isinstance(one, ModuleNotFoundError) and one.name and one.name.partition(".")[0] != "gendistill":
+            name = one.name.partition(".")[0]
+            return f"{name} is not installed here ({sys.executable}); `gendistill env` lists all that is missing"
+    return None
+
+
+def describe() -> str:
+    """Everything a bug report needs, as text."""
+    from gendistill.store import cache_root
+
+    lines = [f"{name:<16} {found}" for name, found in versions().items()]
+    lines += ["", f"{'platform':<16} {platform.platform()}", f"{'executable':<16} {sys.executable}"]
+    lines += [f"{'cores':<16} {cores()}", f"{'memory':<16} {_gigabytes(memory_bytes())}"]
+    lines += [f"{'devices':<16} {found}" for found in _devices()]
+    cache = cache_root()
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    lines += [f"{'cache':<16} {cache} ({_gigabytes(shutil.disk_usage(there).free)} free)"]
+    lines += [f"{name:<16} {os.environ[name]}" for name in ("HF_HOME", "HF_HUB_OFFLINE") if name in os.environ]
+    absent = missing()
+    lines += ["", "missing          " + ("nothing" if not absent else "")] + [f"  {line}" for line in absent]
+    return "\n".join(lines)
+
+
+def _devices() -> list[str]:
+    import torch
+
+    found = ["cpu"]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        about = torch.cuda.get_device_properties(i)
+        found.append(f"cuda:{i} {about.name}, {_gigabytes(about.total_memory)}")
+    return [*found, f"auto takes {pick_device()}"]
+
+
+def _gigabytes(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / 1e9:.1f} GB"

@@ -1,0 +1,227 @@
+"""A whole run in one directory: distil, compare, evaluate, export, report. Every stage resumes where it was killed.
+
+    recipe.py      the recipe and protocol as code        run.json       what the run is, versions, seconds per stage
+    sets/seed-N/   the distilled sets, shard by shard     metrics.json   every measured accuracy
+    dataset/       the first set, for `load_dataset`      report.html    all of it, to look at
+    run.log        what was said                          log.jsonl      the same, for programs
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import pprint
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from gendistill import ranks
+from gendistill.context import Context
+from gendistill.distilled import Distilled
+from gendistill.environment import versions
+from gendistill.evaluation.evaluate import make_baselines, measure
+from gendistill.evaluation.page import page
+from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.report import Report
+from gendistill.export import export
+from gendistill.progress import progress as show
+from gendistill.provenance import Provenance
+from gendistill.recipe import Recipe
+from gendistill.runs import distill, open_context
+from gendistill.store import write_json, write_text
+from gendistill.types import UserError
+
+log = logging.getLogger("gendistill")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    report: Report
+
+
+def run(
+    recipe: Recipe,
+    protocol: Protocol,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "cpu",
+    dtype: str = "float32",
+    command: str = "",
+    progress: Callable[..., Iterable] = show,
+) -> Run:
+    """Distil by ``recipe`` into the directory ``out``, judge it by ``protocol``, and leave a dataset and a report there.
+
+    Args:
+        recipe: what to do; its seed is that of the first set.
+        protocol: how many sets, which student, trained how.
+        out: the run directory.
+        resume: go on with a run that is there.
+        overwrite: remove a run that is there, and only a run.
+        device: where to compute.
+        dtype: of the denoiser.
+        command: what the user typed, for the report.
+        progress: wraps iterables to show how far they are.
+
+    Raises:
+        UserError: anything the user has to mend, found before anything is written where that is possible.
+    """
+    folder = Path(out)
+    text = spell(recipe, protocol)
+    look_at(folder, text, resume, overwrite)
+    recipe.prior.check(recipe.real.open())
+    if ranks.first():
+        if overwrite and folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    ranks.wait()
+    with alone(folder), logged(folder):
+        if ranks.first():
+            write_text(folder / "recipe.py", text)
+            note(folder, command=command or " ".join(sys.argv), versions=versions(), device=device, dtype=dtype)
+        with timed(folder, "prior and data"):
+            context = open_context(recipe, torch.device(device), getattr(torch, dtype), progress)
+        with timed(folder, "distil"):
+            seeds = range(recipe.seed, recipe.seed + protocol.sets)
+            made = [distill(replace(recipe, seed=seed), folder / "sets" / f"seed-{seed}", context=context, device=device) for seed in seeds]
+        with timed(folder, "compared sets"):
+            others = make_baselines(recipe, protocol, context)
+        if not ranks.first():
+            return Run(folder, Report([]))
+        with timed(folder, "evaluate"):
+            report = measure({"distilled": made, **others}, protocol, context)
+        return publish(folder, made[0], report, provenance(recipe, context, command), text)
+
+
+def publish(folder: Path, distilled: Distilled, report: Report, origin: Provenance, text: str) -> Run:
+    """Write metrics, dataset and report."""
+    with timed(folder, "export"):
+        export(distilled, folder / "dataset", report=report, provenance=origin)
+    about = json.loads((folder / "run.json").read_text())
+    report = Report(report.rows, about["seconds"])
+    write_json(folder / "metrics.json", report.to_json())
+    page(distilled, report, path=folder / "report.html", command=about["command"], recipe_text=text, seconds=about["seconds"],
+         byte_sizes=distilled.sizes, provenance=origin, versions=about["versions"])
+    return Run(folder, report)
+
+
+def spell(recipe: Recipe, protocol: Protocol) -> str:
+    """The recipe and the protocol as code, one field a line where they are long."""
+    parts = (f"{name} = {pprint.pformat(value, width=100, sort_dicts=False)}\n" for name, value in (("recipe", recipe), ("protocol", protocol)))
+    return "\n".join(parts)
+
+
+def look_at(folder: Path, text: str, resume: bool, overwrite: bool) -> None:
+    """Refuse a directory that this run may not have.
+
+    Raises:
+        UserError: it holds another run, or something that is no run, or nobody said what to do with the run it holds.
+    """
+    if resume and overwrite:
+        raise UserError("--resume goes on with a run and --overwrite removes it; give one of them")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; --out needs a directory")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    there = folder / "recipe.py"
+    if not there.exists() or not (folder / "run.json").exists():
+        raise UserError(f"{folder} is not empty and holds no run of gendistill; nothing was touched, choose another --out")
+    if overwrite:
+        return
+    if not resume:
+        raise UserError(f"{folder} holds a run already; go on with it by --resume, remove it by --overwrite, or choose another --out")
+    if there.read_text() != text:
+        changed = [line for line in difflib.unified_diff(there.read_text().splitlines(), text.splitlines(), lineterm="", n=0)
+                   if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+        raise UserError(f"{folder} belongs to another recipe; it differs in\n  " + "\n  ".join(changed[:8])
+                        + "\nchoose another --out, or remove it by --overwrite")
+
+
+def provenance(recipe: Recipe, context: Context, command: str) -> Provenance:
+    """What a reader of the card must know: data, prior and teachers with their licences, and who saw which pictures."""
+    data, prior = context.real, recipe.prior.origin()
+    teachers = [{"name": name, "licence": data.licence, "saw": "the training pictures"} for name in recipe.labeler.describe()]
+    known = prior.get("saw", "")
+    leakage = f"The {data.split} pictures were opened once, after the set was made. Teachers trained in place never saw them. "
+    leakage += (f"The prior saw {known}." if known else
+                "Whether the prior saw them when it was trained elsewhere is not known to this package.")
+    return Provenance(name=f"{data.name}, distilled", real={"name": data.name, "licence": data.licence}, prior=prior, teachers=teachers,
+                      leakage=leakage, command=command, versions=versions())
+
+
+def note(folder: Path, **entries: object) -> None:
+    """Add entries to run.json."""
+    file = folder / "run.json"
+    about = json.loads(file.read_text()) if file.exists() else {"seconds": {}}
+    write_json(file, {**about, **entries})
+
+
+@contextmanager
+def timed(folder: Path, stage: str) -> Iterator[None]:
+    """Add the seconds of a stage to run.json; a stage that was killed adds what its later part takes."""
+    started = time.monotonic()
+    yield
+    if ranks.first():
+        seconds = json.loads((folder / "run.json").read_text())["seconds"]
+        seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - started, 3)
+        note(folder, seconds=seconds)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a run directory.
+
+    Raises:
+        UserError: another run works in it.
+    """
+    lock = FileLock(str(folder / f".lock-{ranks.number()}"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process works in {folder}; wait for it, or choose another --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line: time, level, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as JSON."""
+        return json.dumps({"time": record.created, "level": record.levelname, "message": record.getMessage()})
+
+
+@contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Write what is said to run.log and log.jsonl as well."""
+    plain, lines = logging.FileHandler(folder / "run.log"), logging.FileHandler(folder / "log.jsonl")
+    plain.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    lines.setFormatter(JsonLines())
+    level = log.level
+    log.setLevel(min(level or logging.INFO, logging.INFO))
+    for handler in (plain, lines):
+        log.addHandler(handler)
+    try:
+        yield
+    except UserError as error:
+        log.error("%s", error)
+        raise
+    finally:
+        log.setLevel(level)
+        for handler in (plain, lines):
+            log.removeHandler(handler)
+            handler.close()

@@ -1,0 +1,280 @@
+"""What a run would do and cost, from one timed piece of every kind of work in it. Nothing is trained, sampled or kept.
+
+The plan counts as if nothing were in the cache. Where the prior or a teacher is not trained yet, untrained ones of the
+same size stand in: they cost the same.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from gendistill.context import Context
+from gendistill.distilled import Distilled
+from gendistill.evaluation.baselines import baselines
+from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.report import aligned
+from gendistill.formatting import spell_bytes, spell_seconds
+from gendistill.labelers.hard import Hard
+from gendistill.nets.base import build
+from gendistill.nets.trained import shape_of
+from gendistill.pictures import MODES, png
+from gendistill.recipe import Recipe
+from gendistill.runs import check_data, first_draft, stages
+from gendistill.store import Store, cache_root
+from gendistill.training import training_work
+from gendistill.types import LATENT, Draft, Images
+from gendistill.work import Work
+
+TRIAL_S = 0.6
+"""How long one kind of work is repeated to be timed."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One kind of work of one part of the run.
+
+    part   "prior", "distil", "random_real" ..., what it is for
+    calls  how often; ``rows`` pictures each
+    """
+
+    part: str
+    what: str
+    calls: float
+    rows: int
+    seconds_each: float
+    flops_each: float
+
+    @property
+    def seconds(self) -> float:
+        """All calls together."""
+        return self.calls * self.seconds_each
+
+    @property
+    def flops(self) -> float:
+        """Floating point operations of all calls."""
+        return self.calls * self.flops_each
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cost of a run. Prints as a table.
+
+    images        pictures in the finished set, and sets made
+    memory_bytes  peak of the process
+    disk_bytes    of the run directory
+    """
+
+    images: int
+    sets: int
+    lines: tuple[Line, ...]
+    memory_bytes: int
+    disk_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Of all work."""
+        return sum(line.seconds for line in self.lines)
+
+    @property
+    def flops(self) -> float:
+        """Of all work."""
+        return sum(line.flops for line in self.lines)
+
+    @property
+    def denoiser_evaluations(self) -> float:
+        """Pictures times steps through the denoiser, both halves of guidance counted."""
+        return sum(line.calls * line.rows for line in self.lines if line.what == "denoise")
+
+    def __str__(self) -> str:
+        cells = [["part", "work", "calls", "pictures a call", "each", "together", "FLOPs"]]
+        for line in self.lines:
+            cells.append([line.part, line.what, f"{line.calls:,.0f}", str(line.rows), spell_seconds(line.seconds_each),
+                          spell_seconds(line.seconds), f"{line.flops:.2g}"])
+        total = (f"\n{self.images:,} pictures in each of {self.sets} sets, {self.denoiser_evaluations:,.0f} denoiser evaluations, "
+                 f"{self.flops:.2g} FLOPs\nabout {spell_seconds(self.seconds)}, {spell_bytes(self.memory_bytes)} of memory at its peak, "
+                 f"{spell_bytes(self.disk_bytes)} on disk, as if nothing were cached")
+        return aligned(cells) + "\n" + total
+
+
+def plan(recipe: Recipe, protocol: Protocol, device: str = "cpu", dtype: str = "float32") -> Plan:
+    """Count the work of `gendistill.experiment.run` with these arguments and time one piece of each kind.
+
+    Raises:
+        UserError: what `run` would refuse.
+    """
+    where = torch.device(device)
+    context = dry_context(recipe, where, getattr(torch, dtype))
+    lines: list[Line] = []
+    with peak_memory(where) as peak:
+        lines += timed("prior", recipe.prior.work(context.real, where), 1)
+        lines += distilling("distil", recipe, context, protocol.sets)
+        for name, other in baselines(recipe).items():
+            inner = context if other.prior == recipe.prior else dry_context(other, where, context.dtype)
+            lines += distilling(name, other, inner, protocol.sets * (protocol.students if name == "random_real" else 1))
+        lines += evaluating(recipe, protocol, context)
+        largest = int(torch.bincount(context.real.train.labels).max())
+    pictures = math.prod(context.real.train.shape)
+    return Plan(recipe.ipc * len(context.real.classes), protocol.sets, tuple(merged(lines)),
+                peak() + largest * pictures, disk(recipe, protocol, context))
+
+
+def dry_context(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> Context:
+    """The context of a run with stand-ins for what is not trained yet."""
+    data = recipe.real.open()
+    check_data(data, recipe)
+    recipe.prior.check(data)
+    prior = recipe.prior.sketch(data, device, dtype)
+    return Context(real=data, store=Store(cache_root()), device=device, dtype=dtype, seed=recipe.seed, ipc=recipe.ipc,
+                   block=recipe.block, prior=prior, dry=True)
+
+
+def distilling(part: str, recipe: Recipe, context: Context, sets: int) -> Iterator[Line]:
+    """The work of making some sets, from one unit of every stage."""
+    copies = 1
+    for stage in stages(recipe):
+        units = list(stage.units(recipe, len(context.real.classes)))
+        inner = replace(context, classes=units[0].classes, _memory={})
+        draft = first_draft(units[0], inner)
+        if stage.number:
+            draft = imagined(draft, copies)
+        for step in stage.steps:
+            found = list(step.work(draft, inner))
+            per_class = len({unit.classes for unit in units})
+            for work in found:
+                # Encoding and clustering are done per class, however many blocks of slots a class has.
+                times = per_class if work.what in ("encode", "k-means") else len(units)
+                times = 1 if work.what == "teacher" else times
+                yield from timed(part, [work], times * (1 if work.shared else sets))
+            copies = 1 if step.keeps else copies * step.copies
+            draft = imagined(first_draft(units[0], inner), copies)
+        if stage.last:
+            yield from timed(part, [Work("decode", 1, lambda d=draft: decode_once(d), rows=len(draft))], len(units) * sets)
+    if not isinstance(recipe.labeler, Hard):
+        example = Imagined(context.real.train, recipe.ipc)
+        for work in recipe.labeler.work(example, context):
+            yield from timed(part if not work.shared else "teachers", [work], 1 if work.shared else sets)
+
+
+@torch.no_grad()
+def decode_once(draft: Draft) -> object:
+    """Decode the latents of a draft."""
+    return draft.prior.decode(draft.latents)
+
+
+def imagined(draft: Draft, copies: int) -> Draft:
+    """A draft with latents of the right shape, ``copies`` candidates per slot."""
+    rows = torch.arange(len(draft)).repeat_interleave(copies)
+    more = draft[rows]
+    latents = {LATENT: torch.randn(len(more), *draft.prior.latent_shape, device=_device(draft))}
+    return replace(more, latents=latents)
+
+
+def _device(draft: Draft) -> torch.device:
+    return next(iter(draft.prior.noise(0, draft.ids[:1]).values())).device
+
+
+class Imagined(Images):
+    """Pictures that do not exist yet: only their number and shape are known."""
+
+    def __init__(self, real: Images, ipc: int) -> None:
+        """As many as ``ipc`` per class of ``real``."""
+        self.classes, self.shape, self.fingerprint = real.classes, real.shape, "imagined"
+        self.labels = torch.arange(len(real.classes)).repeat_interleave(ipc)
+
+    def stored(self, indices) -> torch.Tensor:
+        """Black pictures."""
+        return torch.zeros(len(indices), *self.shape, dtype=torch.uint8)
+
+
+def evaluating(recipe: Recipe, protocol: Protocol, context: Context) -> Iterator[Line]:
+    """Students on every set, with hard labels and, where there is a relabeler, with soft ones; and on all real pictures."""
+    net = build(protocol.student, shape_of(context), 0, context.device)
+    small, kinds = Imagined(context.real.train, recipe.ipc), 1 if isinstance(recipe.labeler, Hard) else 2
+    compared = 1 + len(baselines(recipe))
+    yield from timed("evaluate", training_work(net, small, protocol.training, context.device),
+                     compared * kinds * protocol.sets * protocol.students)
+    yield from timed("evaluate full real", training_work(net, context.real.train, protocol.full, context.device), 1)
+
+
+def timed(part: str, pieces: Iterable[Work], times: float) -> Iterator[Line]:
+    """A line for every piece of work, from the median time of a few calls of it."""
+    for work in pieces:
+        if work.calls * times <= 0:
+            continue
+        with FlopCounterMode(display=False) as counter:
+            work.once()
+        taken: list[float] = []
+        while sum(taken) < TRIAL_S and len(taken) < 9:
+            _settle()
+            started = time.perf_counter()
+            work.once()
+            _settle()
+            taken.append(time.perf_counter() - started)
+        yield Line(part, work.what, work.calls * times, work.rows, sorted(taken)[len(taken) // 2], counter.get_total_flops())
+
+
+def _settle() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def merged(lines: list[Line]) -> list[Line]:
+    """Equal work counted once where it is shared, such as encoding for two steps or teachers for two sets."""
+    found: dict[tuple, Line] = {}
+    for line in lines:
+        shared = line.what in ("encode", "teacher")
+        key = ("", line.what, line.rows, round(line.flops_each)) if shared else (line.part, line.what, line.rows, round(line.flops_each))
+        if key in found and not shared:
+            line = replace(found[key], calls=found[key].calls + line.calls)
+        found.setdefault(key, line)
+        if not shared:
+            found[key] = line
+    return list(found.values())
+
+
+def disk(recipe: Recipe, protocol: Protocol, context: Context) -> int:
+    """Bytes of the run directory: raw shards of every set, and the first set once more as PNG in Parquet."""
+    total, raw = recipe.ipc * len(context.real.classes), math.prod(context.real.train.shape)
+    assert context.prior is not None
+    latents = 4 * math.prod(context.prior.latent_shape) * (len(stages(recipe)) - 1)
+    soft = 0 if isinstance(recipe.labeler, Hard) else 4 * len(context.real.classes)
+    probe = context.real.train.stored(range(min(16, len(context.real.train))))
+    packed = sum(len(png(one)) for one in probe) / len(probe) if probe.shape[1] in MODES else raw
+    return round(protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed + soft) + 200_000)
+
+
+@contextmanager
+def peak_memory(device: torch.device) -> Iterator[Callable[[], int]]:
+    """A function that tells the most memory used inside the block: of the device, else of the process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        yield lambda: torch.cuda.max_memory_allocated(device)
+        return
+    top, done = [resident()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.005):
+            top[0] = max(top[0], resident())
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield lambda: top[0]
+    finally:
+        done.set()
+        thread.join()
+
+
+def resident() -> int:
+    """Bytes of main memory the process holds now."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,80 @@
+"""Second stage: every training picture is encoded once, into a file that is read by position and never held in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from gendistill.priors.training.reading import Read
+from gendistill.store import write_json
+
+BLOCK = 256
+
+
+@dataclass(frozen=True)
+class EncodedLatents:
+    """Latents on disk, as float16 of (pictures, variants, c, h, w); variant 1 is the mirrored picture.
+
+    scale  one over the standard deviation of all of them: what brings them to unit variance
+    """
+
+    path: Path
+    scale: float
+
+    def reader(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """``read(positions, variants)``: scaled latents, (n, c, h, w) float32."""
+        table = np.load(self.path, mmap_mode="r")
+        return lambda positions, variants: torch.from_numpy(table[positions.numpy(), variants.numpy()]).float() * self.scale
+
+
+def encode_all(
+    vae: AutoencoderKL,
+    read: Read,
+    pictures: int,
+    shape: tuple[int, int, int],
+    folder: Path,
+    accelerator: Accelerator,
+    *,
+    mirrored: bool,
+    progress: Callable[..., Iterable],
+) -> EncodedLatents:
+    """Encode all pictures into ``folder``, block by block; after a kill it goes on after the last whole block."""
+    path, note = folder / "latents.npy", folder / "latents.json"
+    if accelerator.is_main_process:
+        _encode(vae.to(accelerator.device), read, pictures, shape, path, note, mirrored, progress)  # type: ignore[arg-type]
+    accelerator.wait_for_everyone()
+    return EncodedLatents(path, json.loads(note.read_text())["scale"])
+
+
+def _encode(
+    vae: AutoencoderKL, read: Read, pictures: int, shape: tuple[int, int, int], path: Path, note: Path, mirrored: bool,
+    progress: Callable[..., Iterable],
+) -> None:
+    state = json.loads(note.read_text()) if note.exists() and path.exists() else {"done": 0, "sum": 0.0, "squares": 0.0}
+    if "scale" in state:
+        return
+    size = (pictures, 2 if mirrored else 1, *shape)
+    table = np.lib.format.open_memmap(path, mode="r+" if state["done"] else "w+", dtype=np.float16, shape=size)
+    blocks = torch.arange(state["done"], pictures).split(BLOCK)
+    for block in progress(blocks, "latents", len(blocks)):
+        pixels = read(block).to(next(vae.parameters()).device)
+        with torch.no_grad():
+            means = [vae.encode(view).latent_dist.mode() for view in ([pixels, pixels.flip(-1)] if mirrored else [pixels])]
+        found = torch.stack(means, 1).half().cpu()
+        start, stop = int(block[0]), int(block[-1]) + 1
+        table[start:stop] = found.numpy()
+        wide = found.double()
+        state = {"done": stop, "sum": state["sum"] + float(wide.sum()), "squares": state["squares"] + float(wide.square().sum())}
+        table.flush()
+        write_json(note, state)
+    count = float(np.prod(size))
+    variance = state["squares"] / count - (state["sum"] / count) ** 2
+    write_json(note, state | {"scale": float(variance) ** -0.5})
