@@ -59,8 +59,10 @@ def card(distilled: Distilled, written: Written, *, report: Report | None, prove
 
 def head(distilled: Distilled, written: Written, name: str, provenance: Provenance) -> str:
     """The YAML head, in the words ``push_to_hub`` itself would use."""
+    licence, details = licence_fields(provenance)
     data = DatasetCardData(
-        **licence_fields(provenance),
+        license=licence,
+        license_details=details,
         pretty_name=name,
         task_categories=["image-classification"],
         size_categories=[next((size for limit, size in SIZES if written.rows < limit), "n>10M")],
@@ -71,5 +73,7 @@ def head(distilled: Distilled, written: Written, name: str, provenance: Provenan
         features=features_of(distilled), splits=splits, download_size=written.disk, dataset_size=written.memory
     )
     DatasetInfosDict({"default": info}).to_dataset_card_data(data)
-    MetadataConfigs({"default": {"data_files": [{"split": "train", "path": "data/train-*"}]}}).to_dataset_card_data(data)
+    MetadataConfigs({"default": {"data_files": [{"split": "train", "path": "data/train-*"}]}}).to_dataset_card_data(
+        data
+    )
     return data.to_yaml()

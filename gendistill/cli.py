@@ -39,7 +39,7 @@ changes = click.argument("changes", nargs=-1, metavar="[path=value]...")
 pipeline = click.argument("pipeline", metavar="PIPELINE")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(version(), message="gendistill %(version)s")
 def cli() -> None:
     """Dataset distillation with generative models."""
@@ -57,7 +57,9 @@ def cli() -> None:
 def run(
     pipeline: str, changes: tuple[str, ...], out: Path, resume: bool, overwrite: bool, device: str, dtype: str
 ) -> None:
-    """Distil: make the pictures, label them, evaluate them beside random real ones, export them, write the report.
+    """Distil, evaluate, export and report.
+
+    Makes the pictures, labels them, trains students on them and on random real ones, exports the set and writes a page.
 
     PIPELINE is a name that `gendistill list` shows, or the path of a Python file with `recipe` and `protocol`.
     """
@@ -65,7 +67,7 @@ def run(
         raise click.UsageError("--resume and --overwrite exclude each other")
     chosen = _altered(pipeline, changes)
     from gendistill.environment import pick_device
-    from gendistill.runs import run as run_pipeline
+    from gendistill.experiment import run as run_pipeline
 
     hide_bars()
     with resumable("Finished shards are kept; run the same command with --resume (and without --overwrite) to go on."):
@@ -79,12 +81,13 @@ def run(
             dtype=dtype,
             command=shlex.join(["gendistill", *sys.argv[1:]]),
         )
-    click.echo(f"{done}")
+    if done.report.rows:  # of several processes, the first has the report
+        click.echo(f"{done.report}\n\n{done.folder / 'dataset'}\n{done.folder / 'report.html'}")
 
 
 @cli.command("list")
 def list_() -> None:
-    """List the pipelines: one published method each."""
+    """List the pipelines, one published method each."""
     from gendistill.pipeline import list_pipelines
 
     found = list_pipelines()
@@ -99,7 +102,10 @@ def list_() -> None:
 @device
 @dtype
 def plan(pipeline: str, changes: tuple[str, ...], device: str, dtype: str) -> None:
-    """Say what a run would do and cost, from one timed step. Runs nothing else and writes nothing."""
+    """Say what a run would do and cost.
+
+    Times one step, runs nothing else and writes nothing.
+    """
     chosen = _altered(pipeline, changes)
     from gendistill.environment import pick_device
     from gendistill.plan import plan as make_plan
@@ -122,9 +128,10 @@ def plan(pipeline: str, changes: tuple[str, ...], device: str, dtype: str) -> No
 def train_prior(
     train_data: str, output_dir: Path, resume_from_checkpoint: str | None, seed: int, device: str, **words: Any
 ) -> None:
-    """Train a small autoencoder and diffusion transformer on your own pictures; a stock diffusers pipeline comes out.
+    """Train a small diffusion prior on your pictures.
 
-    Use it with prior='LatentDiffusion("FOLDER")'. Settings without a default follow from the size of the pictures.
+    An autoencoder and a diffusion transformer; a folder comes out that stock diffusers opens. Use it with
+    prior='LatentDiffusion("FOLDER")'. Settings without a default follow from the size of the pictures.
     """
     from gendistill.environment import pick_device
     from gendistill.fields import construct
@@ -159,7 +166,9 @@ def train_prior(
 )
 @device
 def evaluate(path: str, changes: tuple[str, ...], real: str | None, protocol: str | None, device: str) -> None:
-    """Train students on a set and say what they reach, beside random real pictures and all real ones.
+    """Say what any small set is worth.
+
+    Trains students on it, on random real pictures and on all real ones.
 
     PATH is a run, a folder of images or Parquet files, a data set of the hub, or a .pt file of images and labels.
     Words of the form path=value change the protocol: students=5, training.epochs=300.
@@ -178,19 +187,31 @@ def evaluate(path: str, changes: tuple[str, ...], real: str | None, protocol: st
 @cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
-def export(run: Path, to: Path) -> None:
-    """Write the set of a run as a Hugging Face data set: Parquet and a card."""
-    from gendistill.export import export_run
+@click.option("--imagefolder", is_flag=True, help="Plain PNG files, a folder per class: hard labels only.")
+def export(run: Path, to: Path, imagefolder: bool) -> None:
+    """Write a run's set as a Hugging Face data set."""
+    import json
+
+    from gendistill.distilled import load
+    from gendistill.evaluation.report import Report
+    from gendistill.export import export as write
+    from gendistill.export import imagefolder as write_files
 
     hide_bars()
-    click.echo(f"{export_run(run, to)}")
+    made, metrics, about = load(run), run / "metrics.json", run / "run.json"
+    if imagefolder:
+        click.echo(f"{write_files(made, to)}")
+        return
+    report = Report.from_json(json.loads(metrics.read_text())) if metrics.is_file() else None
+    provenance = json.loads(about.read_text()).get("provenance") if about.is_file() else None
+    click.echo(f"{write(made, to, report=report, provenance=provenance)}")
 
 
 @cli.command()
 @click.argument("pipeline", required=False, metavar="[PIPELINE]")
 @changes
 def cite(pipeline: str | None, changes: tuple[str, ...]) -> None:
-    """Print BibTeX: for this package, and for the publications a pipeline and its parts come from."""
+    """Print BibTeX for a pipeline and its parts."""
     from gendistill.cite import cite as entries
 
     click.echo(entries(*([] if pipeline is None else [_altered(pipeline, changes)])), nl=False)
@@ -198,7 +219,7 @@ def cite(pipeline: str | None, changes: tuple[str, ...]) -> None:
 
 @cli.command()
 def env() -> None:
-    """Print versions, devices, cores and memory, and what is missing: what a bug report needs."""
+    """Print versions, devices and what is missing."""
     from gendistill.environment import describe
 
     click.echo(describe())

@@ -30,7 +30,9 @@ class Lines(logging.Handler):
     """Plain lines on stderr that do not tear a progress bar apart."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
+        """Write one record; not errors, which are also raised, and told once by `execute`."""
+        if record.levelno >= logging.ERROR:
+            return
         from tqdm import tqdm
 
         tqdm.write(self.format(record), file=sys.stderr)

@@ -135,8 +135,9 @@ def describe() -> str:
     lines += [f"{'cache':<16} {cache} ({_gigabytes(shutil.disk_usage(there).free)} free)"]
     lines += [f"{name:<16} {os.environ[name]}" for name in ("HF_HOME", "HF_HUB_OFFLINE") if name in os.environ]
     absent = missing()
-    lines += ["", "missing          " + ("nothing" if not absent else "")] + [f"  {line}" for line in absent]
-    return "\n".join(lines)
+    return "\n".join(
+        [*lines, "", "missing" if absent else f"{'missing':<16} nothing", *(f"  {line}" for line in absent)]
+    )
 
 
 def _devices() -> list[str]:

@@ -27,7 +27,7 @@ class _Misfit(Exception):
 def nearest(name: str, names: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the valid names nearest to a wrong one, or nothing if none is near."""
     known = {valid.lower(): valid for valid in names}
-    near = [repr(known[found]) for found in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)]
+    near = [repr(known[found]) for found in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)]
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 

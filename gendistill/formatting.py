@@ -47,7 +47,7 @@ def spell_accuracy(mean: float, std: float, n: int) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """ "1 picture", "2 pictures", "2 classes"."""
+    """A number of things: "1 picture", "2 pictures", "2 classes"."""
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
     return f"{count:,} {noun}{ending}"
 

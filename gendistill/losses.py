@@ -22,7 +22,8 @@ def divergence(logits: Tensor, log_probs: Tensor, temperature: float = 1.0) -> T
     """T² · KL of softened teacher and student, (n,) in nats; a teacher's log-probability may be -inf."""
     if logits.shape != log_probs.shape:
         raise ValueError(
-            f"soft labels of shape {tuple(log_probs.shape)} do not fit logits of shape {tuple(logits.shape)}; both must be (pictures, classes)"
+            f"soft labels of shape {tuple(log_probs.shape)} do not fit logits of shape {tuple(logits.shape)}; "
+            "both must be (pictures, classes)"
         )
     teacher = F.log_softmax(log_probs.to(logits.dtype) / temperature, dim=-1)
     student = F.log_softmax(logits / temperature, dim=-1)
@@ -32,7 +33,9 @@ def divergence(logits: Tensor, log_probs: Tensor, temperature: float = 1.0) -> T
     return temperature**2 * (probability * difference).sum(-1)
 
 
-def soft_cross_entropy(logits: Tensor, log_probs: Tensor, temperature: float = 1.0, weight: Tensor | None = None) -> Tensor:
+def soft_cross_entropy(
+    logits: Tensor, log_probs: Tensor, temperature: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """Mean over pictures of T² · KL, in nats: cross-entropy with soft labels, less the labels' own entropy.
 
     ``weight`` (n,) makes it a weighted mean, divided by the sum of the weights.
@@ -51,7 +54,7 @@ def label_loss(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> Tens
 def trainer_loss(
     outputs: Mapping[str, Any], labels: Tensor, num_items_in_batch: Tensor | int | None = None, temperature: float = 1.0
 ) -> Tensor:
-    """The loss for ``transformers.Trainer(compute_loss_func=trainer_loss)``, for class indices and log-probabilities alike.
+    """The loss for ``transformers.Trainer(compute_loss_func=trainer_loss)``: class indices or log-probabilities.
 
     Another temperature: ``functools.partial(trainer_loss, temperature=20.0)``. The Trainer needs
     ``remove_unused_columns=False``, and its batches the labels under "labels".
@@ -64,7 +67,7 @@ def trainer_loss(
 
 
 class SoftTargetLoss(nn.Module):
-    """The loss as a module, where timm or a torch loop takes a criterion: ``criterion(logits, targets)``, mean over pictures."""
+    """The loss as a module, where timm or a torch loop takes a criterion; the mean over pictures."""
 
     def __init__(self, temperature: float = 1.0) -> None:
         """``temperature`` is dimensionless; 1 leaves the labels as they are."""

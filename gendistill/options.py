@@ -1,4 +1,4 @@
-"""Command-line options that follow from a dataclass, read from its source: help must not wait for what the file imports."""
+"""Command-line options that follow from a dataclass, read from its source: help does not wait for what that imports."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def settings_of(source: Path, name: str) -> list[Setting]:
 
 
 def options_of(settings: list[Setting]) -> Callable[[Callable], Callable]:
-    """A decorator that gives a command one option per setting; the command receives those that were given, as values."""
+    """A decorator that gives a command one option per setting; the command receives the words, None where not given."""
 
     def decorate(command: Callable) -> Callable:
         for setting in reversed(settings):
@@ -66,24 +66,25 @@ def given_settings(settings: list[Setting], words: Mapping[str, Any]) -> dict[st
     """The settings that were given on the command line, read; the others keep the defaults of the dataclass."""
     from gendistill.overrides import read_value
 
-    found = {}
+    found: dict[str, Any] = {}
     for setting in settings:
         word = words[setting.name]
-        if word is not None:
-            text = setting.choices or set(setting.arms) <= {"str", "Path"} or isinstance(word, bool)
-            found[setting.name] = word if text else read_value(word)
+        if isinstance(word, bool) or (word is not None and (setting.choices or set(setting.arms) <= {"str", "Path"})):
+            found[setting.name] = word
+        elif word is not None:
+            found[setting.name] = read_value(word)
     return found
 
 
 def _option(setting: Setting) -> Callable[[Callable], Callable]:
-    required = setting.default is None
-    shown = "" if required or setting.default == "None" else f"  [default: {setting.default.strip(chr(39))}]"
-    about = f"{setting.meaning}{shown}".strip()
+    default = "" if setting.default in (None, "None", "False") else f"  [default: {setting.default}]".replace("'", "")
+    meaning = setting.meaning.replace("``", "").rstrip(" .")
+    about = f"{meaning[:1].upper()}{meaning[1:]}.{default}" if meaning else default.strip()
     if setting.arms == ["bool"]:
         return click.option(f"--{setting.name}/--no_{setting.name}", default=None, help=about)
     return click.option(
         f"--{setting.name}",
-        required=required,
+        required=setting.default is None,
         type=click.Choice(setting.choices) if setting.choices else str,
         metavar=None if setting.choices else METAVARS.get(setting.arms[0], "VALUE"),
         help=about,

@@ -52,7 +52,7 @@ def alter_all(value: T, changes: Iterable[tuple[str, object]]) -> T:
 
 
 def override(recipe: T, protocol: P, words: Iterable[str]) -> tuple[T, P]:
-    """Both after the changes of a command line: ``path=value`` for the recipe, ``protocol.path=value`` for the protocol.
+    """Both after the changes of a command line: ``path=value`` is the recipe's, ``protocol.path=value`` the protocol's.
 
     Raises:
         UserError: a word is no change, or the change does not fit.
@@ -208,7 +208,8 @@ def _call(name: str, args: list[ast.expr], keywords: list[ast.keyword]) -> Any:
     if name in ("Path", "PosixPath", "WindowsPath") and not keywords:
         return Path(*(_read(arg) for arg in args))
     if name not in parts():
-        raise UserError(f"there is no part {name!r}{nearest(name, parts())}\nparts: {', '.join(sorted(parts()))}")
+        known = nearest(name, parts()) or f"\nparts: {', '.join(sorted(parts()))}"
+        raise UserError(f"there is no part {name!r}{known}")
     given = {}
     for word in keywords:
         if word.arg is None:

@@ -117,8 +117,8 @@ def log_probabilities(distilled: Distilled, positions: Tensor) -> pa.Array:
     wrong = (values.double().exp().sum(-1) - 1).abs().nan_to_num(1.0) > 1e-3
     if values.shape != (len(positions), len(distilled.classes)) or wrong.any():
         raise ValueError(
-            f"soft labels of shape {tuple(values.shape)} are not log-probabilities over {len(distilled.classes)} classes: "
-            f"{int(wrong.sum())} of {len(positions)} pictures do not sum to 1"
+            f"soft labels of shape {tuple(values.shape)} are not log-probabilities over {len(distilled.classes)} "
+            f"classes: {int(wrong.sum())} of {len(positions)} pictures do not sum to 1"
         )
     return pa.FixedSizeListArray.from_arrays(pa.array(values.numpy().reshape(-1)), values.shape[1])
 

@@ -11,7 +11,7 @@ from functools import cache
 from types import ModuleType
 
 FOLDERS = ("data", "nets", "priors", "objectives", "steering", "labelers")
-FILES = ("views", "training", "recipe", "evaluation.protocols")
+FILES = ("views", "anchors", "training", "recipe", "evaluation.protocols")
 
 
 def modules() -> Iterator[ModuleType]:

@@ -21,7 +21,7 @@ def to_pil(stored: Tensor) -> Image.Image:
 def encode(picture: Image.Image) -> bytes:
     """PNG bytes of a picture, always the same for the same pixels."""
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", compress_level=9)
+    picture.save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()
 
 
@@ -37,12 +37,14 @@ def viewable(stored: Tensor) -> Tensor:
 
 
 def resize(picture: Image.Image, side: int) -> Image.Image:
-    """A picture whose longer side is near ``side``: whole-number blocks when it grows, a smooth filter when it shrinks."""
-    longer = max(picture.size)
+    """A picture with a longer side near ``side``: grown in whole blocks of pixels, shrunk by a smooth filter."""
+    width, height = picture.size
+    longer = max(width, height)
     if longer > side:
-        return picture.resize(tuple(max(1, round(s * side / longer)) for s in picture.size), Image.Resampling.LANCZOS)
+        smaller = (max(1, round(width * side / longer)), max(1, round(height * side / longer)))
+        return picture.resize(smaller, Image.Resampling.LANCZOS)
     times = max(1, side // longer)
-    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+    return picture.resize((width * times, height * times), Image.Resampling.NEAREST)
 
 
 def sheet(rows: Sequence[tuple[str, Tensor]], side: int = 64, gap: int = 4) -> Image.Image:

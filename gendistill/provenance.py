@@ -1,10 +1,10 @@
 """What a distilled set was made from, in the words of those who made it: nothing here is guessed.
 
-    Provenance(name="Digits, distilled", licence="cc-by-4.0",
-               real={"name": "digits (scikit-learn)", "licence": "cc-by-4.0"},
-               prior={"name": "a DiT trained on the same digits", "licence": "cc-by-4.0", "saw": "the training split"},
-               teachers=[{"name": "ConvNet-3", "saw": "the training split"}],
-               leakage="Prior and teachers never saw the test pictures.")
+Provenance(name="Digits, distilled", licence="cc-by-4.0",
+           real={"name": "digits (scikit-learn)", "licence": "cc-by-4.0"},
+           prior={"name": "a DiT trained on the same digits", "licence": "cc-by-4.0", "saw": "the training split"},
+           teachers=[{"name": "ConvNet-3", "saw": "the training split"}],
+           leakage="Prior and teachers never saw the test pictures.")
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ NO_LEAKAGE_STATEMENT = (
     "Not stated: whether the prior or a teacher saw the test pictures is unknown, so read the accuracies with care."
 )
 HUB_LICENCES = frozenset(
-    "afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 "
-    "cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 "
-    "cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0 "
-    "creativeml-openrail-m gpl-2.0 gpl-3.0 lgpl-2.1 lgpl-3.0 mit mpl-2.0 odbl odc-by openrail openrail++ pddl unlicense".split()
+    """
+    afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc-by-2.0
+    cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-
+    by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc0-1.0 cdla-
+    permissive-1.0 cdla-permissive-2.0 cdla-sharing-1.0 creativeml-openrail-m gpl-2.0 gpl-3.0 lgpl-2.1
+    lgpl-3.0 mit mpl-2.0 odbl odc-by openrail openrail++ pddl unlicense
+    """.split()
 )
 
 
@@ -89,10 +92,10 @@ def origins(provenance: Provenance) -> list[dict[str, str]]:
     ]
 
 
-def licence_fields(provenance: Provenance) -> dict[str, str]:
-    """The licence lines of a dataset card: an identifier of the hub, or "other" with the details."""
+def licence_fields(provenance: Provenance) -> tuple[str, str | None]:
+    """The licence of a dataset card: an identifier of the hub, or "other" and the details."""
     given = provenance.get("licence", "")
     if given.lower() in HUB_LICENCES:
-        return {"license": given.lower()}
+        return given.lower(), None
     made_from = "; ".join(f"{row['role']} {row['name']}: {row['licence']}" for row in origins(provenance))
-    return {"license": "other", "license_details": given or f"not stated by its maker. Made from {made_from}"}
+    return "other", given or f"not stated by its maker. Made from {made_from}"

@@ -15,7 +15,7 @@ from gendistill import seeds
 from gendistill.context import silent
 from gendistill.losses import soft_cross_entropy
 from gendistill.nets.base import Classifier
-from gendistill.types import Images, Pixels, SoftLabels, UserError
+from gendistill.types import Diverged, Images, Pixels, SoftLabels, UserError
 from gendistill.views import Siamese
 from gendistill.work import Work
 
@@ -95,7 +95,7 @@ def train(
         what: the name shown with the progress.
 
     Raises:
-        FloatingPointError: the loss is not finite.
+        Diverged: the loss is not finite.
     """
     read, labels = reader(images, device), images.labels
     optimizer = _optimizer(net, settings)
@@ -121,7 +121,7 @@ def train(
             optimizer.step()
             scheduler.step()
     if not torch.isfinite(loss):
-        raise FloatingPointError(f"training diverged: the last loss is {float(loss)} with {settings}")
+        raise Diverged(f"training diverged: the last loss is {float(loss)} with {settings}")
     return net.eval()
 
 

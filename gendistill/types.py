@@ -37,6 +37,10 @@ class UserError(ValueError):
     """A mistake in what was asked for, not in our code: shown without a traceback."""
 
 
+class Diverged(UserError):
+    """Numbers ceased to be finite: settings were too strong."""
+
+
 @dataclass(frozen=True)
 class Class:
     """A class of pictures: a name, and the WordNet id when it is an ImageNet synset."""

@@ -18,7 +18,7 @@ from datasets import Image, load_dataset
 from datasets.features import ClassLabel, List
 
 from gendistill.evaluation.report import Report, Row
-from gendistill.export import export, imagefolder
+from gendistill.export import export, imagefolder, to_dataset
 from gendistill.parquet import unique_names, write_parquet
 from gendistill.types import Class, SoftLabels, StoredImages, UserError
 
@@ -66,7 +66,12 @@ def made_up(shape=(3, 16, 16), classes=3, ipc=4, kind="soft", recipe=None) -> Si
 def in_a_process(code: str, folder: Path) -> str:
     """Run code in a folder, in a Python that cannot import gendistill."""
     blocked = "import sys; sys.modules['gendistill'] = None\n"
-    environment = {**os.environ, "HF_DATASETS_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "HF_DATASETS_CACHE": str(folder / "cache"),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(
         [sys.executable, "-c", blocked + code], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
     )
@@ -100,6 +105,14 @@ def test_every_pixel_and_label_comes_back(channels: int, tmp_path: Path) -> None
         assert row["log_probs"] == made.soft.log_probs[position].tolist()
     small = read.filter(lambda rank: rank < 1, input_columns="rank")
     assert small["label"][:] == [0, 1, 2]
+
+
+def test_in_memory_and_on_disk_are_the_same(tmp_path: Path) -> None:
+    made = made_up((1, 8, 8), recipe="Recipe(real=<a loaded object>)")
+    memory, disk = to_dataset(made), load(export(made, tmp_path / "set"), tmp_path / "cache")
+    assert memory.features == disk.features
+    assert memory[:] == disk[:]
+    assert "Recipe(real=<a loaded object>)" in (tmp_path / "set" / "README.md").read_text()
 
 
 def test_other_channels_are_arrays_and_hard_sets_have_no_soft_column(tmp_path: Path) -> None:

@@ -112,8 +112,9 @@ def test_a_trainer_takes_it(soft: bool, tmp_path) -> None:
     weights = []
     for batch, steps in ((4, 1), (2, 2)):
         arguments = TrainingArguments(
-            str(tmp_path), per_device_train_batch_size=batch, gradient_accumulation_steps=steps, max_steps=1, learning_rate=0.1,
-            remove_unused_columns=False, report_to="none", use_cpu=True, save_strategy="no", optim="sgd", disable_tqdm=True,
+            str(tmp_path), per_device_train_batch_size=batch, gradient_accumulation_steps=steps, max_steps=1,
+            learning_rate=0.1, remove_unused_columns=False, report_to="none", use_cpu=True, save_strategy="no",
+            optim="sgd", disable_tqdm=True,
         )  # fmt: skip
         net = Net()
         Trainer(net, arguments, train_dataset=rows, compute_loss_func=partial(trainer_loss, temperature=2.0)).train()  # pyright: ignore

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -80,9 +80,9 @@ class Files(Raw):
         """Sizes of the files."""
         return [os.stat(self._root / path).st_size for path in self._paths]
 
-    def content(self, position: int) -> bytes:
-        """The bytes of this file."""
-        return (self._root / self._paths[position]).read_bytes()
+    def contents(self, positions: Sequence[int]) -> Iterator[bytes]:
+        """The bytes of these files."""
+        return ((self._root / self._paths[position]).read_bytes() for position in positions)
 
     def take(self, positions: Sequence[int]) -> Raw:
         """The files at these positions."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +27,10 @@ def as_source(real: object) -> Source:
         return real
     if _is_loaded(real):
         return Given(real)
-    raise UserError(f"{real!r} is no real data; a source such as Folder(train='DIR'), Parquet(train='FILES') or "
-                    "Hub('owner/name') would do, or a datasets.Dataset, a DatasetDict or a torch Dataset")
+    raise UserError(
+        f"{real!r} is no real data; a source such as Folder(train='DIR'), Parquet(train='FILES') or "
+        "Hub('owner/name') would do, or a datasets.Dataset, a DatasetDict or a torch Dataset"
+    )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -62,8 +64,10 @@ class Given:
         Frame(self.size, self.channels)
         for field, given in (("dataset", self.dataset), ("test", self.test)):
             if given is not None and not _is_loaded(given):
-                raise UserError(f"{field} is a {type(given).__name__}; a datasets.Dataset, a DatasetDict or a torch "
-                                "Dataset with a length would do (a stream cannot be read in any order)")
+                raise UserError(
+                    f"{field} is a {type(given).__name__}; a datasets.Dataset, a DatasetDict or a torch "
+                    "Dataset with a length would do (a stream cannot be read in any order)"
+                )
 
     def open(self) -> RealData:
         """Index the rows of both sides."""
@@ -71,8 +75,11 @@ class Given:
         return opened("given", train, test, Frame(self.size, self.channels), licence=self.licence)
 
     def __repr__(self) -> str:
-        said = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self)
-                if f.name not in ("dataset", "test") and getattr(self, f.name) != f.default]
+        said = [
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)
+            if f.name not in ("dataset", "test") and getattr(self, f.name) != f.default
+        ]
         return f"Given({', '.join([f'<{self._described}>', *said])})"
 
     def __eq__(self, other: object) -> bool:
@@ -85,14 +92,15 @@ class Given:
     def _sides(self) -> tuple[Index, Index | None]:
         from datasets import DatasetDict  # slow to import: only where such an object is given
 
-        from gendistill.data.hub import HELD_OUT, split_of
+        from gendistill.data.hub import HELD_OUT, named_splits, split_of
 
         train, test = self.dataset, self.test
         if isinstance(train, DatasetDict):
-            held_out = next((name for name in HELD_OUT if name in train), None)
-            test = train[held_out] if test is None and held_out else test
-            train = split_of(train, "train", "the given data")
-        test = test if not isinstance(test, DatasetDict) else split_of(test, "test", "the given test data")
+            splits = named_splits(train)
+            train = split_of(splits, "train", "the given data")
+            test = next((splits[name] for name in HELD_OUT if name in splits), None) if test is None else test
+        if isinstance(test, DatasetDict):
+            test = split_of(named_splits(test), "test", "the given test data")
         return self._index(train, "the given data"), None if test is None else self._index(test, "the given test data")
 
     @cached_property
@@ -102,8 +110,10 @@ class Given:
             sides = [data.train.fingerprint] + ([data.test().fingerprint] if self._sides[1] else [])
         except UserError as error:
             return f"a {type(self.dataset).__name__} that cannot be used: {error}"
-        return (f"{len(data.train)} pictures of {len(data.classes)} classes with fingerprint {fingerprint(*sides)}, "
-                f"given as a {type(self.dataset).__name__}: give them again")
+        return (
+            f"{len(data.train)} pictures of {len(data.classes)} classes with fingerprint {fingerprint(*sides)}, "
+            f"given as a {type(self.dataset).__name__}: give them again"
+        )
 
     def _index(self, given: Any, where: str) -> Index:
         if isinstance(given, Dataset):
@@ -135,12 +145,12 @@ class Items(Raw):
 
     def sizes(self) -> list[int]:
         """Bytes of the first picture, for all."""
-        return [len(self.content(0))] * len(self)
+        return [len(next(self.contents([0])))] * len(self)
 
-    def content(self, position: int) -> bytes:
-        """The pixels of this picture."""
-        picture = self.read(position)
-        return picture.tobytes() if isinstance(picture, Image.Image) else np.asarray(picture).tobytes()
+    def contents(self, positions: Sequence[int]) -> Iterator[bytes]:
+        """The pixels of these pictures."""
+        for picture in map(self.read, positions):
+            yield picture.tobytes() if isinstance(picture, Image.Image) else np.asarray(picture).tobytes()
 
     def take(self, positions: Sequence[int]) -> Raw:
         """The items at these positions."""
@@ -152,20 +162,28 @@ def index_items(dataset: Any, classes: Sequence[str] | None, where: str) -> Inde
     if not len(dataset):
         raise UserError(f"{where} is empty")
     first = dataset[0]
-    if not (isinstance(first, tuple | list) and len(first) > 1
-            and isinstance(first[0], Image.Image | np.ndarray | torch.Tensor)):
-        raise UserError(f"{where}: items must be (picture, class index), with an image or a (c, h, w) array as the "
-                        f"picture; this gives {type(first).__name__}")
+    if not (
+        isinstance(first, tuple | list)
+        and len(first) > 1
+        and isinstance(first[0], Image.Image | np.ndarray | torch.Tensor)
+    ):
+        raise UserError(
+            f"{where}: items must be (picture, class index), with an image or a (c, h, w) array as the "
+            f"picture; this gives {type(first).__name__}"
+        )
     items = Items(dataset, range(len(dataset)), where)
-    if items.content(0) != items.content(0):
-        raise UserError(f"{where} gives another picture each time (a random transform?): leave augmentation to the "
-                        "training protocol")
+    if len(set(items.contents([0, 0]))) > 1:
+        raise UserError(
+            f"{where} gives another picture each time (a random transform?): leave augmentation to the "
+            "training protocol"
+        )
     labels = _labels(dataset)
     names = classes or getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
     names = [str(name) for name in names or range(int(labels.max()) + 1)]
     if labels.min() < 0 or labels.max() >= len(names):
-        raise UserError(f"{where} has labels from {labels.min()} to {labels.max()}, but {len(names)} classes: "
-                        f"{listed(names)}")
+        raise UserError(
+            f"{where} has labels from {labels.min()} to {labels.max()}, but {len(names)} classes: {listed(names)}"
+        )
     return Index(items, tuple(as_class(name) for name in names), labels, where)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import datasets
 
@@ -62,7 +64,7 @@ class Hub:
         )
 
 
-def load_splits(id: str, config: str | None = None, revision: str | None = None) -> datasets.DatasetDict:
+def load_splits(id: str, config: str | None = None, revision: str | None = None) -> dict[str, datasets.Dataset]:
     """All splits of a data set, memory-mapped; an error says how to get it where the hub cannot be reached."""
     try:
         loaded = datasets.load_dataset(id, config, revision=revision)
@@ -74,12 +76,16 @@ def load_splits(id: str, config: str | None = None, revision: str | None = None)
         ) from error
     except ValueError as error:  # an unknown or missing configuration, listed by the message
         raise UserError(f"the data set {id!r} cannot be opened with config={config!r}: {error}") from error
-    assert isinstance(loaded, datasets.DatasetDict)
-    return loaded
+    return named_splits(loaded)
 
 
-def split_of(splits: datasets.DatasetDict, name: str, id: str) -> datasets.Dataset:
+def named_splits(loaded: Any) -> dict[str, datasets.Dataset]:
+    """The splits of a DatasetDict, by plain names."""
+    return {str(name): split for name, split in loaded.items()}
+
+
+def split_of(splits: Mapping[str, datasets.Dataset], name: str, id: str) -> datasets.Dataset:
     """The split of this name."""
     if name not in splits:
-        raise UserError(f"{id} has no split {name!r}: {nearest(name, map(str, splits))}")
+        raise UserError(f"{id} has no split {name!r}: {nearest(name, splits)}")
     return splits[name]

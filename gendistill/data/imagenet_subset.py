@@ -58,8 +58,10 @@ class ImageNetSubset:
         """List the files of these classes, or index their rows."""
         if (self.root is None) == (self.hub is None):
             given = "neither" if self.root is None else "both"
-            raise UserError(f"{self.name} needs either root=DIR, a folder with train/<wnid> and val/<wnid>, or "
-                            f"hub='owner/name'; {given} was given")
+            raise UserError(
+                f"{self.name} needs either root=DIR, a folder with train/<wnid> and val/<wnid>, or "
+                f"hub='owner/name'; {given} was given"
+            )
         if self.root is not None:
             train, test = _from_folder(existing(self.root, "root"), self.chosen())
         else:
@@ -73,8 +75,9 @@ class ImageNetSubset:
 
         splits = load_splits(id)
         names = ["train", *[name for name in HELD_OUT if name in splits][:1]]
-        sides = [self._of_labels(index_table(split_of(splits, name, id), None, None, f"{id} ({name})"))
-                 for name in names]
+        sides = [
+            self._of_labels(index_table(split_of(splits, name, id), None, None, f"{id} ({name})")) for name in names
+        ]
         return sides[0], sides[1] if len(sides) > 1 else None
 
     def _of_labels(self, index: Index) -> Index:
@@ -84,8 +87,10 @@ class ImageNetSubset:
         meant = tuple(found or c for found, c in zip(resolve(said), index.classes, strict=True))
         missing = [c for c in self.chosen() if c not in meant]
         if missing:
-            raise UserError(f"{index.where} has no label for {listed(missing)} of {self.name}; its labels are "
-                            f"{listed(index.classes)}")
+            raise UserError(
+                f"{index.where} has no label for {listed(missing)} of {self.name}; its labels are "
+                f"{listed(index.classes)}"
+            )
         return Index(index.raw, meant, index.labels, index.where).only(self.chosen())
 
 
@@ -106,8 +111,10 @@ def _class_folders(root: Path, classes: Sequence[Class]) -> Index:
     """The files below ``root/<wnid>`` of each class."""
     missing = [c for c in classes if not (root / str(c.wnid)).is_dir()]
     if missing:
-        raise UserError(f"{root} lacks the class folder{'s' if len(missing) > 1 else ''} of {listed(missing)}; each "
-                        "class has a folder named by its WordNet id")
+        raise UserError(
+            f"{root} lacks the class folder{'s' if len(missing) > 1 else ''} of {listed(missing)}; each "
+            "class has a folder named by its WordNet id"
+        )
     return index_files(root, {c: picture_files(root, str(c.wnid)) for c in classes})
 
 

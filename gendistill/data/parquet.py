@@ -83,8 +83,9 @@ class Parquet:
         for file, features in found:
             find_columns(features, self.image_column, self.label_column, file.name)
             if features != found[0][1]:
-                raise UserError(f"{file.name} and {files[0].name} have columns of different types: "
-                                f"{features} and {found[0][1]}")
+                raise UserError(
+                    f"{file.name} and {files[0].name} have columns of different types: {features} and {found[0][1]}"
+                )
 
     def _index(self, files: Sequence[Path]) -> Index:
         rows = datasets.load_dataset("parquet", data_files={"rows": [str(file) for file in files]}, split="rows")
@@ -106,8 +107,10 @@ def _files(given: Paths, field: str, splits: Sequence[str]) -> list[Path]:
         else:
             matching = [root]
         if not matching:
-            raise UserError(f"{field}={str(path)!r} holds no Parquet file of that side: files are named *.parquet, "
-                            f"and begin with {' or '.join(splits)} where a folder holds several splits")
+            raise UserError(
+                f"{field}={str(path)!r} holds no Parquet file of that side: files are named *.parquet, "
+                f"and begin with {' or '.join(splits)} where a folder holds several splits"
+            )
         found += matching
     return [file.resolve() for file in found]
 

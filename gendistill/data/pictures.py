@@ -69,8 +69,10 @@ class Frame:
 
     def _of_image(self, image: Image.Image, name: str) -> Framed:
         if self.channels is not None and self.channels not in MODES:
-            raise UserError(f"{name} is a {image.mode} picture, which cannot have channels={self.channels}: 1 is grey, "
-                            "3 RGB, 4 RGBA; other counts are for arrays")
+            raise UserError(
+                f"{name} is a {image.mode} picture, which cannot have channels={self.channels}: 1 is grey, "
+                "3 RGB, 4 RGBA; other counts are for arrays"
+            )
         image = _eight_bit(image, name)
         image = image.convert(MODES[self.channels] if self.channels else _natural(image))
         if self.size is not None:
@@ -80,11 +82,13 @@ class Frame:
 
     def _of_array(self, array: Tensor, name: str) -> Framed:
         array = array.unsqueeze(0) if array.ndim == 2 else array
-        if array.ndim != 3 or (array.shape[2] in MODES and array.shape[0] not in MODES):
+        if array.ndim != 3 or (array.shape[2] in MODES and min(array.shape[:2]) > max(MODES)):
             raise UserError(f"{name} has shape {tuple(array.shape)}, but arrays are (channels, height, width)")
         if self.channels not in (None, array.shape[0]):
-            raise UserError(f"{name} is an array of {array.shape[0]} channels, which cannot be converted to "
-                            f"channels={self.channels}: leave channels out")
+            raise UserError(
+                f"{name} is an array of {array.shape[0]} channels, which cannot be converted to "
+                f"channels={self.channels}: leave channels out"
+            )
         stored = _to_bytes(array, name)
         return stored if self.size is None else _squared_array(stored, self.size)
 
@@ -136,6 +140,8 @@ def _to_bytes(array: Tensor, name: str) -> Framed:
     top = 1.0 if array.is_floating_point() else 255
     low, high = (array.min().item(), array.max().item()) if array.numel() else (0, 0)
     if not (low >= 0 and high <= top):  # also catches NaN
-        raise UserError(f"{name} has values from {low:.4g} to {high:.4g}; a picture has 0..255 as integers or "
-                        "[0, 1] as floats, before any normalisation")
+        raise UserError(
+            f"{name} has values from {low:.4g} to {high:.4g}; a picture has 0..255 as integers or "
+            "[0, 1] as floats, before any normalisation"
+        )
     return (array * 255).round().to(torch.uint8) if array.is_floating_point() else array.to(torch.uint8)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,8 +56,8 @@ class Raw(ABC):
         """The bytes each picture takes where it lies, found without decoding."""
 
     @abstractmethod
-    def content(self, position: int) -> bytes:
-        """The bytes of a picture where it lies."""
+    def contents(self, positions: Sequence[int]) -> Iterator[bytes]:
+        """The bytes of each of these pictures where it lies, one after the other."""
 
     @abstractmethod
     def take(self, positions: Sequence[int]) -> Raw:
@@ -87,14 +88,14 @@ class OnDemand(Images):
         sizes = self._raw.sizes()
         step = max(1, math.ceil(sum(sizes) / HASHED))
         read = hashlib.sha256()
-        for position in range(0, len(sizes), step):
-            read.update(self._raw.content(position))
+        for content in self._raw.contents(range(0, len(sizes), step)):
+            read.update(content)
         return fingerprint(self._frame, [str(c) for c in self.classes], self.labels, torch.tensor(sizes), read.digest())
 
     def stored(self, indices: Sequence[int] | Tensor) -> Stored:
         """8-bit pictures at these positions; several threads decode where the source allows it."""
         positions = torch.as_tensor(indices, dtype=torch.long).tolist()
-        out = torch.empty((len(positions), *self.shape), dtype=torch.uint8)
+        out = np.empty((len(positions), *self.shape), dtype=np.uint8)  # torch's own threads would fight with ours
         broken: list[str] = []
 
         def framed(position: int) -> Framed | str:
@@ -105,10 +106,10 @@ class OnDemand(Images):
             if isinstance(result, str):
                 broken.append(result)
             else:
-                out[row] = result
+                out[row] = result.numpy()
         if broken:
             raise _unreadable(broken, len(positions))
-        return out
+        return torch.from_numpy(out)
 
     def _framed(self, picture: Picture, position: int) -> Framed:
         framed = self._frame(picture, self._raw.name(position))
@@ -118,8 +119,7 @@ class OnDemand(Images):
         remedies += ["channels=3"] if framed.shape[0] != self.shape[0] and framed.shape[0] in MODES else []
         raise UserError(
             f"{self._raw.name(position)} is {_shown(framed.shape)}, but {self._raw.name(0)} is {_shown(self.shape)}: "
-            "pictures must share a shape"
-            + (f"; {' and '.join(remedies)} would bring them to one" if remedies else "")
+            "pictures must share a shape" + (f"; {' and '.join(remedies)} would bring them to one" if remedies else "")
         )
 
 
@@ -151,8 +151,13 @@ class Index:
         broken = {position: result for position, result in checked if isinstance(result, str)}
         if not broken:
             return self
-        log.warning("%s: %d of %d pictures cannot be read and are left out: %s",
-                    self.where, len(broken), len(self.raw), listed(broken.values()))
+        log.warning(
+            "%s: %d of %d pictures cannot be read and are left out: %s",
+            self.where,
+            len(broken),
+            len(self.raw),
+            listed(broken.values()),
+        )
         kept = [i for i in range(len(self.raw)) if i not in broken]
         return Index(self.raw.take(kept), self.classes, self.labels[kept], self.where)
 
@@ -182,12 +187,16 @@ def opened(
 
     def held_out() -> Images:
         if test is None:
-            raise UserError(f"{name} has no test pictures: name some with test=..., or hold out a part of the "
-                            "training pictures with Validation(...)")
+            raise UserError(
+                f"{name} has no test pictures: name some with test=..., or hold out a part of the "
+                "training pictures with Validation(...)"
+            )
         pictures = test.only(images.classes).images(frame, skip_corrupt)
         if pictures.shape != images.shape:
-            raise UserError(f"{test.where} holds {_shown(pictures.shape)} pictures, but {train.where} holds "
-                            f"{_shown(images.shape)} ones: size=... and channels=... bring them to one shape")
+            raise UserError(
+                f"{test.where} holds {_shown(pictures.shape)} pictures, but {train.where} holds "
+                f"{_shown(images.shape)} ones: size=... and channels=... bring them to one shape"
+            )
         return pictures
 
     return RealData(name, images, held_out, licence=licence)
@@ -199,8 +208,10 @@ def _agree(train: Index, test: Index) -> None:
     added = [c for c in test.classes if c not in train.classes]
     if lacking or added:
         lacks, adds = (f"lacks {listed(lacking)}" if lacking else "", f"adds {listed(added)}" if added else "")
-        raise UserError(f"{test.where}: test and training pictures must have the same classes, but compared with "
-                        f"{train.where} it {' and '.join(part for part in (lacks, adds) if part)}")
+        raise UserError(
+            f"{test.where}: test and training pictures must have the same classes, but compared with "
+            f"{train.where} it {' and '.join(part for part in (lacks, adds) if part)}"
+        )
 
 
 def _attempt(raw: Raw, position: int) -> Picture | str:
@@ -214,8 +225,10 @@ def _attempt(raw: Raw, position: int) -> Picture | str:
 
 
 def _unreadable(broken: Sequence[str], asked: int) -> UserError:
-    return UserError(f"{len(broken)} of the {asked} pictures asked for cannot be read: {listed(broken)}; repair or "
-                     "remove them, or leave them out with skip_corrupt=True")
+    return UserError(
+        f"{len(broken)} of the {asked} pictures asked for cannot be read: {listed(broken)}; repair or "
+        "remove them, or leave them out with skip_corrupt=True"
+    )
 
 
 def _in_threads(work: Callable[[T], R], items: Sequence[T], parallel: bool) -> Iterator[R]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,8 @@ from gendistill.data.reading import Index, Raw
 from gendistill.data.wordnet import as_class
 from gendistill.types import UserError
 
-BLOCK = 10_000
+BLOCK, GATHERED = 10_000, 64
+"""Rows whose sizes, and whose bytes, are looked at together."""
 
 
 def find_columns(features: Features, image: str | None, label: str | None, where: str) -> tuple[str, str]:
@@ -35,8 +36,10 @@ def find_columns(features: Features, image: str | None, label: str | None, where
         image = next((name for kind in kinds for name, f in features.items() if kind(f)), None)
     if label is None:
         label = next((name for name, f in features.items() if isinstance(f, ClassLabel)), None)
-    for field, name, fits, what in (("image_column", image, _is_picture, "pictures: images, encoded bytes or arrays"),
-                                    ("label_column", label, _is_label, "class labels: ClassLabel, integers or text")):
+    for field, name, fits, what in (
+        ("image_column", image, _is_picture, "pictures: images, encoded bytes or arrays"),
+        ("label_column", label, _is_label, "class labels: ClassLabel, integers or text"),
+    ):
         if name is None or not fits(features[name]):
             found = "no column holds" if name is None else f"column {name!r} does not hold"
             raise UserError(f"{where}: {found} {what}; name one with {field}=.... There is {_described(features)}")
@@ -58,8 +61,10 @@ def index_table(dataset: Dataset, image: str | None, label: str | None, where: s
     labels = torch.tensor(values, dtype=torch.long)
     unlabelled = int((labels < 0).sum())
     if unlabelled:
-        raise UserError(f"{where}: {unlabelled} of {len(labels)} rows have no label in column {label!r}; take a split "
-                        "that is labelled")
+        raise UserError(
+            f"{where}: {unlabelled} of {len(labels)} rows have no label in column {label!r}; take a split "
+            "that is labelled"
+        )
     return Index(_column(dataset, image, where), tuple(as_class(str(name)) for name in names), labels, where)
 
 
@@ -82,12 +87,14 @@ class Column(Raw):
 
     def name(self, position: int) -> str:
         """The row, and the file it came from if that is known."""
-        path = self._value(position).get("path") if self._encoded else None
+        path = self._values([position])[0].get("path") if self._encoded else None
         return f"row {position} of {self._where}" + (f" ({path})" if path else "")
 
     def read(self, position: int) -> Picture:
         """The picture in this row."""
-        return decode(self.content(position)) if self._encoded else self._rows[position][self._column]
+        if self._encoded:
+            return decode(_content(self._values([position])[0]))
+        return self._rows[position][self._column]
 
     def sizes(self) -> list[int]:
         """Bytes of the encoded pictures, or of the arrays, which are all alike."""
@@ -95,24 +102,23 @@ class Column(Raw):
             return [self._rows[0][self._column].nbytes] * len(self)
         return [size for start in range(0, len(self), BLOCK) for size in self._lengths(start)]
 
-    def content(self, position: int) -> bytes:
-        """The encoded picture, or the bytes of the array."""
-        if not self._encoded:
-            return np.ascontiguousarray(self._rows[position][self._column]).tobytes()
-        value = self._value(position)
-        if value["bytes"] is not None:
-            return value["bytes"]
-        if value["path"] is None:
-            raise OSError("neither bytes nor a path")
-        return Path(value["path"]).read_bytes()
+    def contents(self, positions: Sequence[int]) -> Iterator[bytes]:
+        """The encoded pictures, or the bytes of the arrays."""
+        for start in range(0, len(positions), GATHERED):
+            block = list(positions[start : start + GATHERED])
+            if self._encoded:
+                yield from map(_content, self._values(block))
+            else:
+                yield from (np.ascontiguousarray(array).tobytes() for array in self._rows[block][self._column])
 
     def take(self, positions: Sequence[int]) -> Raw:
         """The rows at these positions."""
         return Column(self._rows.select(positions), self._column, self._encoded, self._where)
 
-    def _value(self, position: int) -> Mapping[str, Any]:
-        value = _table(self._rows, position).column(0)[0].as_py()
-        return value if isinstance(value, dict) else {"bytes": value, "path": None}
+    def _values(self, positions: list[int]) -> list[Mapping[str, Any]]:
+        """The bytes of encoded pictures, or the paths of their files."""
+        values = _table(self._rows, positions).column(0).to_pylist()
+        return [value if isinstance(value, dict) else {"bytes": value, "path": None} for value in values]
 
     def _lengths(self, start: int) -> list[int]:
         """Bytes of the encoded pictures of one block of rows, without reading them."""
@@ -120,10 +126,21 @@ class Column(Raw):
         if pa.types.is_struct(table.column(0).type):
             table = table.flatten().select([f"{self._column}.bytes"])
         lengths = pc.call_function("binary_length", [table.column(0)]).to_pylist()
-        return [len(self.content(start + i)) if size is None else size for i, size in enumerate(lengths)]
+        return [
+            Path(self._values([start + i])[0]["path"]).stat().st_size if length is None else length
+            for i, length in enumerate(lengths)
+        ]
 
 
-def _table(rows: Dataset, key: int | slice) -> pa.Table:
+def _content(value: Mapping[str, Any]) -> bytes:
+    if value["bytes"] is not None:
+        return value["bytes"]
+    if value["path"] is None:
+        raise OSError("the row is empty")
+    return Path(value["path"]).read_bytes()
+
+
+def _table(rows: Dataset, key: list[int] | slice) -> pa.Table:
     """Rows of a data set that answers in Arrow."""
     return cast(pa.Table, rows[key])
 

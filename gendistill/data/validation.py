@@ -39,8 +39,10 @@ class Validation:
             where = train.where(index)
             count = max(1, round(self.fraction * len(where)))
             if count >= len(where):
-                raise UserError(f"{real.name} has too few training pictures of {name} to hold out "
-                                f"{self.fraction:.0%} of them: {len(where)}")
+                raise UserError(
+                    f"{real.name} has too few training pictures of {name} to hold out "
+                    f"{self.fraction:.0%} of them: {len(where)}"
+                )
             held[where[torch.randperm(len(where), generator=stream("validation", self.seed, index))[:count]]] = True
         positions = torch.arange(len(train))
         kept, out = Subset(train, positions[~held]), positions[held]

@@ -66,8 +66,11 @@ def _spoken() -> Mapping[str, str | None]:
     """
     words = _words("imagenet-1k")
     single = [(word, wnid) for wnid, together in words.items() for word in together.split(",")]
-    return {**_unique(single), **_unique((together, wnid) for wnid, together in words.items()),
-            **_unique((one.name, one.wnid or "") for one in imagenet())}
+    return {
+        **_unique(single),
+        **_unique((together, wnid) for wnid, together in words.items()),
+        **_unique((one.name, one.wnid or "") for one in imagenet()),
+    }
 
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:

@@ -14,6 +14,7 @@ WIDTH = 960
 """Width of every chart in its own units; the page scales it."""
 
 LEFT, RIGHT = 170, 190
+FIGURES = WIDTH - RIGHT + 24
 ROW, STEP, AXIS = 30, 17, 30
 SHARES = 6
 """Colours of a stacked bar; what is left over shares the last one."""
@@ -36,12 +37,12 @@ def accuracy_chart(block: Block, ticks: Sequence[float]) -> Markup:
         if name == "distilled":
             parts.append(f'<rect class="band" x="0" y="{y:.1f}" width="{WIDTH}" height="{height}" rx="6"/>')
         style = "name strong" if name == "distilled" else "name"
-        parts.append(f'<text class="{style}" x="12" y="{y + height / 2:.1f}">{escape(spell_set(name))}</text>')
+        parts.append(text(12, y + height / 2, spell_set(name), style))
         parts += [mark(row, x, y + ROW / 2 + STEP * place) for place, row in enumerate(rows)]
         y += height + 6
     grid = [
         f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="0" y2="{y:.1f}"/>'
-        f'<text class="tick" x="{x(t):.1f}" y="{y + 18:.1f}">{t:g}{" %" if t == ticks[-1] else ""}</text>'
+        + text(x(t), y + 18, f"{t:g} %" if t == high else f"{t:g}")
         for t in ticks
     ]
     return svg(y + AXIS, f"Accuracy: {block.title}", grid + parts)
@@ -53,9 +54,8 @@ def mark(row: Row, x: Callable[[float], float], y: float) -> str:
     spread = ""
     if row.n > 1:
         a, b = x(max(row.mean - row.std, 0)), x(min(row.mean + row.std, 100))
-        spread = (
-            f'<path class="whisker {kind}" d="M{a:.1f} {y - 4:.1f}v8M{a:.1f} {y:.1f}H{b:.1f}M{b:.1f} {y - 4:.1f}v8"/>'
-        )
+        line = f"M{a:.1f} {y - 4:.1f}v8M{a:.1f} {y:.1f}H{b:.1f}M{b:.1f} {y - 4:.1f}v8"
+        spread = f'<path class="whisker {kind}" d="{line}"/>'
     middle = x(row.mean)
     # A shape of its own besides the colour: a circle for hard labels, a diamond for all others.
     if kind == "hard":
@@ -64,10 +64,7 @@ def mark(row: Row, x: Callable[[float], float], y: float) -> str:
         dot = f'<path class="dot soft" d="M{middle:.1f} {y - 6.4:.1f}l6.4 6.4l-6.4 6.4l-6.4 -6.4z"/>'
     value = f"{row.mean:.1f}" + (f" ± {row.std:.1f}" if row.n > 1 else "")
     words = f"{spell_set(row.set)}, {row.labels} labels: {value} %, n = {row.n}, {row.epochs} epochs"
-    figures = (
-        f'<text class="value" x="{WIDTH - RIGHT + 24}" y="{y:.1f}">{value}<tspan class="faint" dx="8">{escape(row.labels)}, '
-        f"n = {row.n}</tspan></text>"
-    )
+    figures = text(FIGURES, y, value, "value") + text(FIGURES + 82, y, f"{row.labels}, n = {row.n}", "faint")
     return f"<g><title>{escape(words)}</title>{spread}{dot}{figures}</g>"
 
 
@@ -90,18 +87,14 @@ def histogram(counts: Sequence[int], limit: float, unit: str) -> Markup:
     for index, count in enumerate(counts):
         tall = count / top * (height - 20)
         left, words = index * (bar + gap), plural(count, "picture")
-        parts.append(
-            f'<rect class="soft-fill" x="{left:.1f}" y="{height - tall:.1f}" width="{bar:.1f}" height="{tall:.1f}" rx="1.5">'
-            f"<title>{words}</title></rect>"
-        )
+        box = f'x="{left:.1f}" y="{height - tall:.1f}" width="{bar:.1f}" height="{tall:.1f}"'
+        parts.append(f'<rect class="soft-fill" {box} rx="1.5"><title>{words}</title></rect>')
         if index == highest:
-            parts.append(f'<text class="tick" x="{min(max(left + bar / 2, 32), width - 32):.1f}" y="{height - tall - 9:.1f}">{words}</text>')
+            parts.append(text(min(max(left + bar / 2, 32), width - 32), height - tall - 9, words))
     parts.append(f'<line class="rule" x1="0" x2="{width}" y1="{height}" y2="{height}"/>')
     for value, anchor in ((0.0, "start"), (limit / 2, "middle"), (limit, "end")):
-        text = f"{value:.2g}" + (f" {unit}" if value == limit else "")
-        parts.append(
-            f'<text class="tick" style="text-anchor:{anchor}" x="{value / limit * width:.1f}" y="{height + 18}">{text}</text>'
-        )
+        words = f"{value:.2g} {unit}" if value == limit else f"{value:.2g}"
+        parts.append(text(value / limit * width, height + 18, words, f"tick {anchor}"))
     return svg(height + bottom, "Histogram of label entropy", parts, width)
 
 
@@ -127,10 +120,14 @@ def stacked_bar(parts: Sequence[tuple[str, float, float]], title: str) -> Markup
     return svg(22, title, drawn, stretch=True)
 
 
+def text(x: float, y: float, words: str, style: str = "tick") -> str:
+    """Words at a place, in a style of the page."""
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(words)}</text>'
+
+
 def svg(height: float, title: str, parts: Sequence[str], width: int = WIDTH, stretch: bool = False) -> Markup:
     """The parts as one picture with a title for those who cannot see it."""
-    keep = ' preserveAspectRatio="none"' if stretch else ""
-    size = f' height="{height:.0f}"' if stretch else ""
-    return Markup(
-        f'<svg viewBox="0 0 {width} {height:.0f}" width="100%"{size}{keep} role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
-    )
+    box = f'viewBox="0 0 {width} {height:.0f}" width="100%"'
+    if stretch:
+        box += f' height="{height:.0f}" preserveAspectRatio="none"'
+    return Markup(f'<svg {box} role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>')

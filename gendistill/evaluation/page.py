@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN_CLASSES, SHOWN_PICTURES, SHOWN_LABELS = 20, 10, 3
 SIDE = 128
-"""Larger pictures are shrunk to this side, so that the page stays a few megabytes; smaller ones are kept as they are."""
+"""Larger pictures are shrunk to this side, so that the page stays a few megabytes; smaller ones are kept."""
 TILE = 64
 """Width of a picture on the page in CSS pixels, or the largest multiple of its own width below that."""
 BINS = 20
@@ -88,20 +89,26 @@ def tiles(
     block: Block | None, seconds: Mapping[str, float], byte_sizes: Mapping[str, int], images: int
 ) -> list[tuple[str, str, str]]:
     """The numbers to see first: name, value, what it means beside its baseline."""
-    found = []
-    for kind in block.labels if block else ():
-        row, random = block.find("distilled", kind), block.find("random_real", kind)
-        if row:
-            found.append((f"distilled, {kind} labels", f"{row.mean:.1f} %", beside(row, random)))
-    full = block and block.find("full_real", "hard")
-    if full:
-        found.append(("full real data", f"{full.mean:.1f} %", f"{full.labels} labels, {spell_bytes(full.bytes)}"))
+    found = accuracy_tiles(block) if block else []
     if byte_sizes:
         stored = sum(byte_sizes.values())
         found.append(("stored", spell_bytes(stored), f"{spell_bytes(stored / images)} a picture"))
     if seconds:
         longest = max(seconds, key=lambda stage: seconds[stage])
         found.append(("time", spell_seconds(sum(seconds.values())), f"most of it: {longest}"))
+    return found
+
+
+def accuracy_tiles(block: Block) -> list[tuple[str, str, str]]:
+    """The distilled set with each kind of labels, and the full real data."""
+    found = []
+    for kind in block.labels:
+        row, random = block.find("distilled", kind), block.find("random_real", kind)
+        if row:
+            found.append((f"distilled, {kind} labels", f"{row.mean:.1f} %", beside(row, random)))
+    full = block.find("full_real", "hard")
+    if full:
+        found.append(("full real data", f"{full.mean:.1f} %", f"{full.labels} labels, {spell_bytes(full.bytes)}"))
     return found
 
 
@@ -147,7 +154,10 @@ def left_out(counts: Tensor) -> str:
     hidden = max(0, len(counts) - SHOWN_CLASSES)
     rest = int((counts[:SHOWN_CLASSES] - SHOWN_PICTURES).clamp_min(0).sum())
     words = [
-        *([f"{plural(hidden, 'further class')} with {plural(int(counts[SHOWN_CLASSES:].sum()), 'picture')}"] * (hidden > 0)),
+        *(
+            [f"{plural(hidden, 'further class')} with {plural(int(counts[SHOWN_CLASSES:].sum()), 'picture')}"]
+            * (hidden > 0)
+        ),
         *([f"{plural(rest, 'further picture')} of the classes above"] * (rest > 0)),
     ]
     return " and ".join(words)
@@ -162,7 +172,7 @@ def label_summary(distilled: Distilled) -> dict[str, Any] | None:
     """How sure the soft labels are, in bits, at temperature 1 and at their own; None for hard labels."""
     if distilled.soft.kind == "hard":
         return None
-    limit = float(torch.tensor(float(len(distilled.classes))).log2())
+    limit = math.log2(max(len(distilled.classes), 2))
     temperature = distilled.soft.temperature
     counts, total, softened, agree = torch.zeros(BINS), 0.0, 0.0, 0
     for positions in torch.arange(len(distilled.images)).split(256):

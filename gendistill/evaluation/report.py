@@ -91,7 +91,9 @@ class Report:
             if ipc is None and (student, protocol, split) in small:
                 continue
             rows = tuple(
-                row for row in self.rows if (row.student, row.protocol, row.split) == (student, protocol, split) and row.ipc in (ipc, None)
+                row
+                for row in self.rows
+                if (row.student, row.protocol, row.split) == (student, protocol, split) and row.ipc in (ipc, None)
             )
             found.append(Block(student, protocol, ipc, split, rows))
         return found
@@ -112,7 +114,9 @@ class Report:
         return cls(rows, dict(value.get("seconds", {})))
 
     def __str__(self) -> str:
-        return "\n\n".join(f"{block.title}\n{aligned(table(block))}" for block in self.blocks) or "nothing was evaluated"
+        return (
+            "\n\n".join(f"{block.title}\n{aligned(table(block))}" for block in self.blocks) or "nothing was evaluated"
+        )
 
     def markdown(self) -> str:
         """The same tables for a card or a README."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ class Shape:
     std: tuple[float, ...]
 
 
+@runtime_checkable
 class Net(Protocol):
     """Settings of an architecture."""
 

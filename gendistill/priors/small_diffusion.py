@@ -38,8 +38,10 @@ class SmallDiffusion(PriorTraining, Prior):
         """Raise `UserError` if the sizes do not fit the data."""
         full = complete(self.settings, data.train)
         if full.resolution != data.train.shape[-1]:
-            raise UserError(f"SmallDiffusion(resolution={full.resolution}) makes pictures of another size than the data "
-                            f"({data.train.shape[-1]}); leave resolution out, or set size={full.resolution} in `real`")
+            raise UserError(
+                f"SmallDiffusion(resolution={full.resolution}) makes pictures of another size than the data "
+                f"({data.train.shape[-1]}); leave resolution out, or set size={full.resolution} in `real`"
+            )
 
     def prepare(self, context: object) -> Prior:
         """The trained prior, from the cache if it is there; an interrupted training is resumed.
@@ -51,14 +53,32 @@ class SmallDiffusion(PriorTraining, Prior):
         train, settings = here.real.train, self.settings
         key = {"data": train.fingerprint, "settings": repr(complete(settings, train)), "seed": self.seed}
         if not here.store.path("prior", key).exists() and int(os.environ.get("WORLD_SIZE", 1)) > 1:
-            raise UserError("this prior is not trained yet, and several processes would wait for each other; run once with one "
-                            "process, or train it with `gendistill train-prior` and use LatentDiffusion(FOLDER)")
-        folder = here.store.folder("prior", key, lambda working: train_prior(
-            train, working, settings, device=here.device, seed=self.seed, progress=here.progress, resume_from_checkpoint="latest",
-            name=here.real.name, licence=here.real.licence,
-        ) and None)
+            raise UserError(
+                "this prior is not trained yet, and several processes would wait for each other; run once with one "
+                "process, or train it with `gendistill train-prior` and use LatentDiffusion(FOLDER)"
+            )
+        folder = here.store.folder(
+            "prior",
+            key,
+            lambda working: (
+                train_prior(
+                    train,
+                    working,
+                    settings,
+                    device=here.device,
+                    seed=self.seed,
+                    progress=here.progress,
+                    resume_from_checkpoint="latest",
+                    name=here.real.name,
+                    licence=here.real.licence,
+                )
+                and None
+            ),
+        )
         return LatentDiffusion(str(folder))
 
     def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPrior:
         """Raise `UserError`: there are no weights before `prepare`."""
-        raise UserError("SmallDiffusion has no weights before it is trained; call prepare(context), which returns a prior that loads")
+        raise UserError(
+            "SmallDiffusion has no weights before it is trained; call prepare(context), which returns a prior that loads"
+        )

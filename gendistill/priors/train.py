@@ -23,7 +23,7 @@ from gendistill.priors.training.loop import launch
 from gendistill.priors.training.publish import INDEX, publish, write_card
 from gendistill.priors.training.reading import reader
 from gendistill.priors.training.settings import PriorTraining, complete, label_rows
-from gendistill.store import write_json
+from gendistill.store import clear_parts, write_json
 from gendistill.types import Images, UserError
 
 __all__ = ["PriorTraining", "train_prior"]
@@ -44,7 +44,7 @@ def train_prior(
     name: str = "unnamed data",
     licence: str = "unknown",
 ) -> Path:
-    """Train on ``images`` and return ``folder``, a ``DiTPipeline`` folder with a model card; a finished one is left as it is.
+    """Train on ``images`` and return ``folder``, a ``DiTPipeline`` with a model card; a finished one is left as it is.
 
     resume_from_checkpoint  "latest" (begins anew where there is nothing to resume), or a checkpoint of the denoiser by
                             name or path; the stages before it resume by themselves
@@ -56,8 +56,12 @@ def train_prior(
     folder = Path(folder)
     full = complete(settings, images)
     assert full.resolution and full.downsample
+    if full.mixed_precision == "fp16" and torch.device(device).type == "cpu":
+        raise UserError('mixed_precision="fp16" needs a GPU; on a CPU use "bf16" or "no"')
     identity = {
-        "data": images.fingerprint, "seed": seed, "settings": {k: v for k, v in asdict(full).items() if k not in FREE},
+        "data": images.fingerprint,
+        "seed": seed,
+        "settings": {k: v for k, v in asdict(full).items() if k not in FREE},
     }
     if not claim(folder, json.loads(json.dumps(identity)), resume_from_checkpoint):
         return folder
@@ -65,6 +69,7 @@ def train_prior(
     torch_device, rows = torch.device(device), label_rows(images.classes)
     accelerator = launch(torch_device, full.mixed_precision, 1)
     if accelerator.is_main_process:
+        clear_parts(folder)
         write_json(folder / "training.json", identity)
     accelerator.wait_for_everyone()
     work = folder / "autoencoder"
@@ -72,14 +77,30 @@ def train_prior(
     vae = train_autoencoder(full, read, (len(images), channels), work, accelerator, seed=seed, progress=progress)
     side = full.resolution // full.downsample
     latents = encode_all(
-        vae, read, len(images), (full.latent_channels, side, side), work, accelerator, mirrored=full.random_flip, progress=progress
+        vae,
+        read,
+        len(images),
+        (full.latent_channels, side, side),
+        work,
+        accelerator,
+        mirrored=full.random_flip,
+        progress=progress,
     )
     accelerator = launch(torch_device, full.mixed_precision, full.gradient_accumulation_steps)
     label_row = torch.tensor(rows)[images.labels]
-    denoiser = train_denoiser(full, latents, label_row, folder, accelerator, seed=seed, resume=resume, progress=progress)
+    denoiser = train_denoiser(
+        full, latents, label_row, folder, accelerator, seed=seed, resume=resume, progress=progress
+    )
     if accelerator.is_main_process:
         write_card(
-            folder, full, images.classes, rows, pictures=len(images), seed=seed, fingerprint=images.fingerprint, data=name,
+            folder,
+            full,
+            images.classes,
+            rows,
+            pictures=len(images),
+            seed=seed,
+            fingerprint=images.fingerprint,
+            data=name,
             licence=licence,
         )
         publish(vae, denoiser, latents.scale, images.classes, rows, folder)
@@ -102,15 +123,27 @@ def claim(folder: Path, identity: dict, resume_from_checkpoint: str | None) -> b
         return True
     before = json.loads(note.read_text())
     if before != identity:
-        told = [f"{key}: {old!r}, now {identity[key]!r}" for key, old in before.items() if key != "settings" and old != identity[key]]
+        told = [
+            f"{key}: {old!r}, now {identity[key]!r}"
+            for key, old in before.items()
+            if key != "settings" and old != identity[key]
+        ]
         asked = identity["settings"]
-        told += [f"{key}: {old!r}, now {asked.get(key)!r}" for key, old in before["settings"].items() if old != asked.get(key)]
-        raise UserError(f"{folder} belongs to a training with other settings ({'; '.join(told)}); choose another output folder")
+        told += [
+            f"{key}: {old!r}, now {asked.get(key)!r}"
+            for key, old in before["settings"].items()
+            if old != asked.get(key)
+        ]
+        raise UserError(
+            f"{folder} belongs to a training with other settings ({'; '.join(told)}); choose another output folder"
+        )
     if (folder / INDEX).exists():
         log.info("the prior in %s is finished", folder)
         return False
     if resume_from_checkpoint is None and (folder / "autoencoder").exists():
         names = ", ".join(path.name for path in checkpoints.found(folder).values()) or "the autoencoder's stage"
-        raise UserError(f"{folder} holds an interrupted training ({names}); resume it with resume_from_checkpoint=\"latest\", "
-                        "or choose another output folder")
+        raise UserError(
+            f'{folder} holds an interrupted training ({names}); resume it with resume_from_checkpoint="latest", '
+            "or choose another output folder"
+        )
     return True

@@ -15,7 +15,7 @@ from gendistill.objectives.base import Objective
 from gendistill.steering.base import Steering
 from gendistill.steering.render import CHUNK, decode
 from gendistill.store import read_tensors, write_tensors
-from gendistill.types import Draft, Latents, Loss, Synthetic, UserError
+from gendistill.types import Diverged, Draft, Latents, Loss, Synthetic, UserError
 from gendistill.work import Work
 
 SAVE_EVERY_S = 30.0
@@ -50,7 +50,7 @@ class Optimize(Steering):
         """The draft with its latents moved.
 
         Raises:
-            FloatingPointError: a loss is not finite; names objective, step and classes.
+            Diverged: a loss is not finite; names objective, step and classes.
         """
         if not draft.latents:
             raise UserError("Optimize moves latents, and the draft has none yet: put Start(...) or Sample(...) before it")
@@ -79,7 +79,7 @@ class Optimize(Steering):
         for objective, loss in zip(self.objectives, losses, strict=True):
             value = loss(synthetic).sum()
             if not torch.isfinite(value):
-                raise FloatingPointError(f"{objective} is {float(value)} at step {step}, classes {draft.labels.unique().tolist()}; "
+                raise Diverged(f"{objective} is {value.item()} at step {step}, classes {draft.labels.unique().tolist()}; "
                                          f"lower lr={self.lr} or its weight")
             total = total + objective.weight * value
         return total

@@ -14,7 +14,7 @@ from gendistill.objectives.base import Objective
 from gendistill.priors.schedule import check_solver
 from gendistill.steering.base import Steering
 from gendistill.steering.guide import BoundGuide, Guide, bind, displaced
-from gendistill.types import CLEAN, LATENT, Conditions, Denoises, Draft, Estimate, Level, UserError
+from gendistill.types import CLEAN, LATENT, Conditions, Denoises, Diverged, Draft, Estimate, Level, UserError
 from gendistill.work import Work
 
 
@@ -44,6 +44,8 @@ class Sample(Steering):
         if self.steps < 1 or self.oversample < 1 or not 0 < self.strength <= 1 or self.cfg < 0:
             raise UserError(f"Sample needs steps >= 1, oversample >= 1, 0 < strength <= 1 and cfg >= 0, got steps={self.steps}, "
                             f"oversample={self.oversample}, strength={self.strength}, cfg={self.cfg}")
+        if int(self.steps * self.strength) < 1:
+            raise UserError(f"strength={self.strength} of steps={self.steps} is less than one step; raise one of them")
         check_solver(self.scheduler)
         object.__setattr__(self, "guides", tuple(self.guides))
 
@@ -66,7 +68,7 @@ class Sample(Steering):
         """Clean latents, ``oversample`` times as many as came in.
 
         Raises:
-            FloatingPointError: the latents are not finite; names class and step.
+            Diverged: the latents are not finite; names class and step.
         """
         draft = candidates(draft, self.oversample)
         prior, bound = draft.prior, bind(self.guides, context)
@@ -92,7 +94,7 @@ class Sample(Steering):
                 x = solver.step(estimate, seen.detach(), x, index, generators)
         if not torch.isfinite(x).all():
             bad = draft.labels[~torch.isfinite(x).flatten(1).all(1).cpu()].unique().tolist()
-            raise FloatingPointError(f"sampling diverged for class {', '.join(str(context.real.classes[i]) for i in bad)} with {self}")
+            raise Diverged(f"sampling diverged for class {', '.join(str(context.real.classes[i]) for i in bad)} with {self}")
         return replace(draft, latents={LATENT: x}, level=CLEAN)
 
     def _begin(self, draft: Draft, solver, generators: list[torch.Generator], context: Context) -> tuple[Tensor, int]:
@@ -107,7 +109,7 @@ class Sample(Steering):
             first = solver.index_after(float(draft.level.time))
             return solver.enter(x, first), first
         order = solver.scheduler.order
-        first = order * (self.steps - min(int(self.steps * self.strength), self.steps))
+        first = order * (self.steps - int(self.steps * self.strength))
         level = solver.levels[first]
         noise = seeds.normal(generators, draft.prior.latent_shape).to(x.device)
         return solver.enter(level.alpha * x + level.sigma * noise, first), first

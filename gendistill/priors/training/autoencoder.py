@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
 from gendistill import seeds
@@ -31,9 +31,9 @@ def build(settings: PriorTraining, channels: int, seed: int) -> AutoencoderKL:
         return AutoencoderKL(
             in_channels=channels,
             out_channels=channels,
-            down_block_types=("DownEncoderBlock2D",) * len(widths),
-            up_block_types=("UpDecoderBlock2D",) * len(widths),
-            block_out_channels=widths,
+            down_block_types=("DownEncoderBlock2D",) * len(widths),  # type: ignore[arg-type]
+            up_block_types=("UpDecoderBlock2D",) * len(widths),  # type: ignore[arg-type]
+            block_out_channels=widths,  # type: ignore[arg-type]
             layers_per_block=1,
             latent_channels=settings.latent_channels,
             norm_num_groups=math.gcd(*widths, 8),
@@ -52,9 +52,9 @@ class Reconstruction(nn.Module):
 
     def forward(self, pixels: Tensor, noise: Tensor) -> Tensor:
         """Mean loss of pictures in [-1, 1], with the posterior drawn by ``noise``."""
-        posterior = self.vae.encode(pixels).latent_dist
+        posterior = self.vae.encode(pixels).latent_dist  # type: ignore[union-attr]
         mean, log_variance = posterior.mean.float(), posterior.logvar.float()
-        answer = self.vae.decode(mean + noise * (0.5 * log_variance).exp()).sample
+        answer = self.vae.decode(mean + noise * (0.5 * log_variance).exp()).sample  # type: ignore[union-attr]
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         return (answer.float() - pixels).abs().mean() + self.kl_weight * divergence
 
@@ -89,13 +89,26 @@ def train_autoencoder(
         return model(pixels.to(accelerator.device), noise.to(accelerator.device))
 
     stage = Stage(
-        name=NAME, folder=folder, model=Reconstruction(build(settings, channels, seed), settings.kl_weight), loss=loss,
-        pictures=pictures, steps=steps, batch=batch, accumulation=1, learning_rate=settings.vae_learning_rate,
-        weight_decay=settings.adam_weight_decay, lr_scheduler="cosine", warmup=min(50, steps // 10),
-        max_grad_norm=settings.max_grad_norm, ema=None, checkpointing_steps=settings.checkpointing_steps,
+        name=NAME,
+        folder=folder,
+        model=Reconstruction(build(settings, channels, seed), settings.kl_weight),
+        loss=loss,
+        pictures=pictures,
+        steps=steps,
+        batch=batch,
+        accumulation=1,
+        learning_rate=settings.vae_learning_rate,
+        weight_decay=settings.adam_weight_decay,
+        lr_scheduler="cosine",
+        warmup=min(50, steps // 10),
+        max_grad_norm=settings.max_grad_norm,
+        ema=None,
+        checkpointing_steps=settings.checkpointing_steps,
         checkpoints_total_limit=1,
     )
     model = optimize(stage, accelerator, seed=seed, resume=checkpoints.chosen(folder, "latest"), progress=progress)
     vae: AutoencoderKL = model.vae  # type: ignore[assignment]
-    checkpoints.write_folder(trained, lambda part: accelerator.is_main_process and vae.save_pretrained(str(part)), accelerator)
+    checkpoints.write_folder(
+        trained, lambda part: accelerator.is_main_process and vae.save_pretrained(str(part)), accelerator
+    )
     return vae

@@ -47,7 +47,7 @@ def chosen(folder: Path, resume_from_checkpoint: str | None) -> Path | None:
         if path.is_dir() and NAME.fullmatch(path.name):
             return path
     names = ", ".join(path.name for path in there.values()) or "no checkpoint"
-    raise UserError(f"no checkpoint at {resume_from_checkpoint!r}; {folder} has {names}. \"latest\" takes the newest")
+    raise UserError(f'no checkpoint at {resume_from_checkpoint!r}; {folder} has {names}. "latest" takes the newest')
 
 
 def write_folder(folder: Path, write: Callable[[Path], object], accelerator: Accelerator) -> None:

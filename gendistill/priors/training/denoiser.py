@@ -3,9 +3,9 @@
 Peebles & Xie, ICCV 2023 (DiT); Salimans & Ho, 2022: v = alpha noise - sigma clean; loss = mean (v - prediction)^2,
 cosine schedule (Nichol & Dhariwal, 2021).
 
-diffusers' own label dropout is switched off: each block has a label table of its own and would hide the label on its own,
-so that a picture without any label, which is what guidance asks about, would almost never be seen. Here a label is hidden
-from all blocks at once.
+diffusers' own label dropout is switched off: each block has a label table of its own and would hide the label by itself,
+so that a picture without any label, which is what guidance asks about, would almost never be seen (once in 10^(blocks + 1)).
+Here a label is hidden from all blocks at once.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from diffusers import DDIMScheduler, DiTTransformer2DModel
 from diffusers.models.embeddings import LabelEmbedding
+from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
@@ -31,7 +32,10 @@ NAME = "denoiser"
 def noise_schedule() -> DDIMScheduler:
     """The scheduler that training and sampling share."""
     return DDIMScheduler(
-        num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", clip_sample=False,
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        clip_sample=False,
         timestep_spacing="trailing",
     )
 
@@ -100,16 +104,27 @@ def train_denoiser(
 
     model = build(settings, seed)
     stage = Stage(
-        name=NAME, folder=folder, model=model, loss=loss, pictures=len(labels), steps=steps, batch=batch,
-        accumulation=settings.gradient_accumulation_steps, learning_rate=rate, weight_decay=settings.adam_weight_decay,
-        lr_scheduler=settings.lr_scheduler, warmup=min(settings.lr_warmup_steps, steps // 2),
-        max_grad_norm=settings.max_grad_norm, ema=EMAModel(model.parameters(), decay=settings.ema_decay, foreach=True),
-        checkpointing_steps=settings.checkpointing_steps, checkpoints_total_limit=settings.checkpoints_total_limit,
+        name=NAME,
+        folder=folder,
+        model=model,
+        loss=loss,
+        pictures=len(labels),
+        steps=steps,
+        batch=batch,
+        accumulation=settings.gradient_accumulation_steps,
+        learning_rate=rate,
+        weight_decay=settings.adam_weight_decay,
+        lr_scheduler=settings.lr_scheduler,
+        warmup=min(settings.lr_warmup_steps, steps // 2),
+        max_grad_norm=settings.max_grad_norm,
+        ema=EMAModel(model.parameters(), decay=settings.ema_decay, foreach=True),
+        checkpointing_steps=settings.checkpointing_steps,
+        checkpoints_total_limit=settings.checkpoints_total_limit,
     )
     return optimize(stage, accelerator, seed=seed, resume=resume, progress=progress)  # type: ignore[return-value]
 
 
 def spread_times(count: int, total: int, dice: torch.Generator) -> Tensor:
-    """``count`` time steps in 0 .. total - 1, uniform one by one and evenly spread together (Kingma et al., 2021, I.1)."""
+    """``count`` time steps in 0 .. total - 1, each uniform, together evenly spread (Kingma et al., 2021)."""
     start = torch.rand(1, generator=dice)
     return (((start + torch.arange(count) / count) % 1) * total).long()

@@ -1,4 +1,4 @@
-"""Second stage: every training picture is encoded once, into a file that is read by position and never held in memory."""
+"""Second stage: every training picture is encoded once, into a file that is read by position, never held in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from gendistill.priors.training.reading import Read
@@ -32,7 +32,9 @@ class EncodedLatents:
     def reader(self) -> Callable[[Tensor, Tensor], Tensor]:
         """``read(positions, variants)``: scaled latents, (n, c, h, w) float32."""
         table = np.load(self.path, mmap_mode="r")
-        return lambda positions, variants: torch.from_numpy(table[positions.numpy(), variants.numpy()]).float() * self.scale
+        return lambda positions, variants: (
+            torch.from_numpy(table[positions.numpy(), variants.numpy()]).float() * self.scale
+        )
 
 
 def encode_all(
@@ -55,7 +57,13 @@ def encode_all(
 
 
 def _encode(
-    vae: AutoencoderKL, read: Read, pictures: int, shape: tuple[int, int, int], path: Path, note: Path, mirrored: bool,
+    vae: AutoencoderKL,
+    read: Read,
+    pictures: int,
+    shape: tuple[int, int, int],
+    path: Path,
+    note: Path,
+    mirrored: bool,
     progress: Callable[..., Iterable],
 ) -> None:
     state = json.loads(note.read_text()) if note.exists() and path.exists() else {"done": 0, "sum": 0.0, "squares": 0.0}
@@ -63,16 +71,22 @@ def _encode(
         return
     size = (pictures, 2 if mirrored else 1, *shape)
     table = np.lib.format.open_memmap(path, mode="r+" if state["done"] else "w+", dtype=np.float16, shape=size)
-    blocks = torch.arange(state["done"], pictures).split(BLOCK)
-    for block in progress(blocks, "latents", len(blocks)):
-        pixels = read(block).to(next(vae.parameters()).device)
+    starts = range(state["done"], pictures, BLOCK)
+    for start in progress(starts, "latents", len(starts)):
+        stop = min(start + BLOCK, pictures)
+        pixels = read(torch.arange(start, stop)).to(next(vae.parameters()).device)
         with torch.no_grad():
-            means = [vae.encode(view).latent_dist.mode() for view in ([pixels, pixels.flip(-1)] if mirrored else [pixels])]
+            means = [
+                vae.encode(view).latent_dist.mode() for view in ([pixels, pixels.flip(-1)] if mirrored else [pixels])
+            ]
         found = torch.stack(means, 1).half().cpu()
-        start, stop = int(block[0]), int(block[-1]) + 1
         table[start:stop] = found.numpy()
         wide = found.double()
-        state = {"done": stop, "sum": state["sum"] + float(wide.sum()), "squares": state["squares"] + float(wide.square().sum())}
+        state = {
+            "done": stop,
+            "sum": state["sum"] + float(wide.sum()),
+            "squares": state["squares"] + float(wide.square().sum()),
+        }
         table.flush()
         write_json(note, state)
     count = float(np.prod(size))

@@ -1,7 +1,7 @@
 """The one loop that trains both networks, on accelerate: resumable to the bit, the same for any number of processes.
 
-All randomness of a step follows from (seed, stage, step): a run that was killed and resumed ends with the weights of one
-that was not. Every process draws the whole batch and works on its slice, so the batches do not depend on how many there are.
+All randomness of a step follows from (seed, stage, step): a run that was killed and resumed ends with the weights of
+one that was not. Every process draws the whole batch and works on its slice, so batches do not depend on their number.
 """
 
 from __future__ import annotations
@@ -105,21 +105,25 @@ def order(pictures: int, seed: int) -> Callable[[int, int], Tensor]:
 def optimize(
     stage: Stage, accelerator: Accelerator, *, seed: int, resume: Path | None, progress: Callable[..., Iterable]
 ) -> nn.Module:
-    """Train ``stage.model`` in place and return it; its parameters are the averaged ones where the stage has an average.
+    """Train ``stage.model`` in place and return it; with its averaged parameters where the stage keeps an average.
 
     Raises:
         UserError: the batch does not divide among the processes.
     """
     processes = accelerator.num_processes
     if stage.batch % processes:
-        raise UserError(f"{stage.name}: a batch of {stage.batch} pictures does not divide among {processes} processes; "
-                        f"nearest that does: {math.ceil(stage.batch / processes) * processes}")
+        raise UserError(
+            f"{stage.name}: a batch of {stage.batch} pictures does not divide among {processes} processes; "
+            f"nearest that does: {math.ceil(stage.batch / processes) * processes}"
+        )
     share = stage.batch // processes
     mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
     optimizer = torch.optim.AdamW(
         stage.model.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay, betas=(0.9, 0.99), fused=True
     )
-    schedule = get_scheduler(stage.lr_scheduler, optimizer, num_warmup_steps=stage.warmup, num_training_steps=stage.steps)
+    schedule = get_scheduler(
+        stage.lr_scheduler, optimizer, num_warmup_steps=stage.warmup, num_training_steps=stage.steps
+    )
     parameters = list(stage.model.parameters())
     model, optimizer, schedule = accelerator.prepare(stage.model, optimizer, schedule)
     if stage.ema is not None:
@@ -162,7 +166,9 @@ def tell(stage: Stage, accelerator: Accelerator, step: int, loss: Tensor) -> Non
     """Log the loss of all processes; stop on one that is not a number."""
     value = float(accelerator.reduce(loss, reduction="mean"))  # type: ignore[arg-type]
     if not math.isfinite(value):
-        raise UserError(f"{stage.name}: the loss is {value} at step {step}; a lower learning rate "
-                        f"(now {stage.learning_rate:g}) or mixed_precision=\"no\" would help")
+        raise UserError(
+            f"{stage.name}: the loss is {value} at step {step}; a lower learning rate "
+            f'(now {stage.learning_rate:g}) or mixed_precision="no" would help'
+        )
     if accelerator.is_main_process:
         log.info("%s: step %d of %d, loss %.4f", stage.name, step, stage.steps, value)

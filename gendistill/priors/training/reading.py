@@ -1,4 +1,4 @@
-"""Training pictures as networks read them: square, at one resolution, in [-1, 1]; kept in memory only while they are few."""
+"""Training pictures as networks read them: at one resolution, in [-1, 1]; kept in memory only while they are few."""
 
 from __future__ import annotations
 

@@ -1,0 +1,175 @@
+"""The contract every part keeps, as checks for the tests of this package and of people who write their own parts.
+
+    check_objective(MyObjective(), toy_context())      and so on; each raises AssertionError with what is wrong
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gendistill import seeds
+from gendistill.context import Context
+from gendistill.labelers.base import Labeler
+from gendistill.objectives.base import SCOPES, Objective
+from gendistill.priors.schedule import Schedule
+from gendistill.steering.base import Steering
+from gendistill.store import Store
+from gendistill.types import (
+    LATENT, Class, Conditions, Draft, Estimate, Ids, Labels, Latents, Level, Pixels, Prior, RealData, StoredImages, Synthetic,
+)  # fmt: skip
+
+
+class ToyPrior:
+    """A diffusion prior with a known answer: the latents of class k are normal around a centre, with a known deviation.
+
+    The clean estimate is the exact posterior mean, so every sampler must land on the class's distribution. Latents are
+    half-resolution pixels; decoding repeats them.
+    """
+
+    fingerprint = "toy"
+    cfg_channels = 1
+    deviation = 0.1
+
+    def __init__(self, classes: int, size: int = 8, channels: int = 1) -> None:
+        """Centres are spread over [0.2, 0.8], a pattern per class."""
+        self.latent_shape = (channels, size // 2, size // 2)
+        stream = seeds.stream("toy centres")
+        self.centres = 0.2 + 0.6 * torch.rand(classes, *self.latent_shape, generator=stream)
+        self.schedule = Schedule("DDIMScheduler", {"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2"})
+
+    def noise(self, seed: int, ids: Ids) -> Latents:
+        """Standard normal latents."""
+        return {LATENT: seeds.normal(seeds.streams(ids, seed, "noise"), self.latent_shape)}
+
+    def encode(self, pixels: Pixels) -> Tensor:
+        """Mean over 2x2 pixels."""
+        return torch.nn.functional.avg_pool2d(pixels, 2)
+
+    def decode(self, latents: Latents) -> Pixels:
+        """Every latent becomes 2x2 pixels."""
+        return latents[LATENT].repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    def condition(self, labels: Labels) -> Conditions:
+        """Rows of the centres; the null row is the mean of all."""
+        return Conditions({"class": labels.clone()}, {"class": torch.full_like(labels, -1)})
+
+    def denoise(self, x: Tensor, level: Level, conditions: Conditions) -> Estimate:
+        """The posterior mean of a normal with deviation `deviation` around the class's centre."""
+        rows = conditions.values["class"]
+        centre = torch.where((rows >= 0).view(-1, 1, 1, 1), self.centres[rows.clamp_min(0)], self.centres.mean(0))
+        alpha, sigma, variance = float(level.alpha), float(level.sigma), self.deviation**2
+        return Estimate(centre + variance * alpha / (alpha**2 * variance + sigma**2) * (x - alpha * centre))
+
+
+@dataclass(frozen=True)
+class Toy(Prior):
+    """Settings of the toy prior."""
+
+    loads = ToyPrior
+
+    def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> ToyPrior:
+        """The prior for these data."""
+        return ToyPrior(len(data.classes), data.train.shape[-1], data.train.shape[0])
+
+
+@dataclass(frozen=True)
+class ToyData:
+    """Pictures around the toy prior's own centres, split in halves for training and testing."""
+
+    classes: int = 3
+    per_class: int = 12
+    size: int = 8
+    channels: int = 1
+
+    def open(self) -> RealData:
+        """Two sets in memory."""
+        return RealData("toy", self._images("train"), lambda: self._images("test"), licence="CC0-1.0")
+
+    def _images(self, side: str) -> StoredImages:
+        prior = ToyPrior(self.classes, self.size, self.channels)
+        labels = torch.arange(self.classes).repeat_interleave(self.per_class)
+        spread = torch.randn(len(labels), *prior.latent_shape, generator=seeds.stream("toy", side))
+        pixels = prior.decode({LATENT: prior.centres[labels] + prior.deviation * spread})
+        names = [Class(f"class {index}") for index in range(self.classes)]
+        return StoredImages(names, labels, pixels.clamp(0, 1).mul(255).round().to(torch.uint8))
+
+
+def toy_context(folder: Path, classes: tuple[int, ...] = (0, 1), ipc: int = 2, data: ToyData | None = None) -> Context:
+    """A unit of a run on toy data with the toy prior; the cache is in ``folder``."""
+    real = (data or ToyData()).open()
+    device = torch.device("cpu")
+    return Context(real=real, store=Store(folder), device=device, dtype=torch.float32, seed=0, ipc=ipc, block=4,
+                   prior=Toy().load(real, device, torch.float32), classes=classes)  # fmt: skip
+
+
+def toy_draft(context: Context) -> Draft:
+    """Noisy clean latents for every slot of the context's classes."""
+    ids = torch.tensor([(index, slot, 0) for index in context.classes for slot in range(context.ipc)])
+    assert context.prior is not None
+    return Draft(context.prior, context.prior.noise(1, ids), ids, ids[:, 0].clone(), torch.ones(len(ids)))
+
+
+def _synthetic(draft: Draft, value: Tensor) -> Synthetic:
+    return Synthetic(draft.prior, {LATENT: value}, draft.ids, draft.labels, conditions=draft.prior.condition(draft.labels))
+
+
+def check_objective(objective: Objective, context: Context) -> None:
+    """An objective gives a finite number per group, a gradient that reaches latents, and judges no more than its scope."""
+    assert objective.scope in SCOPES, f"scope {objective.scope!r} is none of {SCOPES}"
+    draft, loss = toy_draft(context), objective.bind(context)
+    groups = {"picture": len(draft), "class": len(context.classes), "set": 1}[objective.scope]
+    gradients = []
+    for scale in (1.0, 3.0):
+        value = draft.latents[LATENT].clone()
+        value[-1] *= scale
+        value.requires_grad_()
+        found = loss(_synthetic(draft, value))
+        assert found.shape == (groups,), f"{groups} losses were expected for scope {objective.scope!r}, got {tuple(found.shape)}"
+        assert bool(torch.isfinite(found).all()), "a loss is not finite"
+        found.sum().backward()
+        assert value.grad is not None and bool((value.grad != 0).any()), "no gradient reaches the latents"
+        gradients.append(value.grad)
+    if objective.scope != "set":
+        mine = slice(0, 1) if objective.scope == "picture" else draft.labels == context.classes[0]
+        same = torch.allclose(gradients[0][mine], gradients[1][mine], atol=1e-5)
+        assert same, "a picture outside the scope changed the gradient"
+    again = objective.bind(context)(_synthetic(draft, draft.latents[LATENT]))
+    torch.testing.assert_close(again, loss(_synthetic(draft, draft.latents[LATENT])), msg="two bindings disagree")
+
+
+def check_steering(step: Steering, context: Context, hide: Callable[[object, tuple[type, ...]], object] | None = None) -> None:
+    """A step returns a new draft of the right size, is repeatable, and leaves the one it was given alone."""
+    before = toy_draft(context)
+    if step.begins:
+        before = replace(before, latents={})
+    kept = {name: value.clone() for name, value in before.latents.items()}
+    first, second = step(before, context), step(before, context)
+    for name, value in kept.items():
+        assert torch.equal(value, before.latents[name]), "the draft that was given has changed"
+    assert len(first) == len(first.ids) == len(first.labels) == len(first.weight), "parts of the draft differ in length"
+    assert torch.equal(first.ids[:, 0], first.labels), "ids and labels disagree"
+    assert len(first.ids.unique(dim=0)) == len(first), "two pictures have one id"
+    if not step.keeps:
+        assert len(first) == len(before) * step.copies, f"{len(before) * step.copies} pictures were expected, got {len(first)}"
+    for name, value in first.latents.items():
+        assert bool(torch.isfinite(value).all()), f"latent {name!r} is not finite"
+        assert torch.equal(value, second.latents[name]), "the same draft gave another result"
+    for work in step.work(before, replace(context, dry=True)):
+        assert work.calls >= 0 and work.rows >= 1, f"{work} makes no sense"
+        work.once()
+
+
+def check_labeler(labeler: Labeler, context: Context) -> None:
+    """A labeler gives log-probabilities over all classes, whatever positions are asked for."""
+    images = context.real.train
+    soft = labeler(images, context)
+    found = soft.at(torch.arange(len(images)))
+    assert found.shape == (len(images), len(images.classes)), f"labels have shape {tuple(found.shape)}"
+    torch.testing.assert_close(found.exp().sum(1), torch.ones(len(images)), msg="probabilities do not sum to 1")
+    torch.testing.assert_close(soft.at(torch.tensor([3, 1])), found[[3, 1]], msg="labels depend on what else is asked for")
+    assert soft.bytes > 0 and soft.temperature > 0

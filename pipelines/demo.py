@@ -1,0 +1,46 @@
+"""The demo: scikit-learn's digits, a small latent diffusion prior trained on the spot, steered, relabelled and judged.
+
+    gendistill run demo ipc=1 --out runs/demo
+
+The prior learns the training digits in about a minute. Every picture starts at a mode of its class, is re-noised and sampled
+with a pull towards that mode (MGD3), and its latent is then moved until random networks see the class as they see the real
+digits (distribution matching). Three small networks trained on the real digits give the soft labels.
+
+Paper     none: the parts are those of D4M, MGD3 and DM, put together to show what a recipe is
+Measured  see benchmarks/demo.md
+Differs   nothing is published to differ from
+"""
+
+from gendistill.anchors import Modes
+from gendistill.data.digits import Digits
+from gendistill.evaluation.protocols import DIGITS
+from gendistill.labelers.relabel import Relabel
+from gendistill.nets.convnet import ConvNet
+from gendistill.nets.trained import Trained
+from gendistill.objectives.mean_features import MeanFeatures
+from gendistill.objectives.mode_pull import ModePull
+from gendistill.priors.small_diffusion import SmallDiffusion
+from gendistill.recipe import Recipe
+from gendistill.steering.guide import Guide, OnNoise
+from gendistill.steering.optimize import Optimize
+from gendistill.steering.sample import Sample
+from gendistill.steering.start import Start
+from gendistill.views import Siamese
+
+MILD = Siamese(("crop", "scale", "rotate"))
+NET = ConvNet(depth=3, width=32)
+
+recipe = Recipe(
+    real=Digits(size=16),
+    prior=SmallDiffusion(),
+    steering=(
+        Start(anchors=Modes()),
+        Sample(
+            scheduler="DDIM", steps=25, strength=0.7, cfg=2.0,
+            guides=(Guide(ModePull(weight=0.1), window=(0.3, 1.0), scale=OnNoise()),),
+        ),
+        Optimize(objectives=(MeanFeatures(net=ConvNet(depth=3, width=64), batch=128, augment=MILD),), steps=100, lr=0.02),
+    ),
+    labeler=Relabel(teachers=tuple(Trained(net=NET, training=DIGITS.full, seed=i) for i in range(3)), average="logits"),
+)  # fmt: skip
+protocol = DIGITS

@@ -1,0 +1,15 @@
+"""No test reaches the hub, none reads or fills the user's own caches."""
+
+import os
+import tempfile
+
+_caches = tempfile.TemporaryDirectory(prefix="gendistill-tests-")
+
+# Before anything is imported: the libraries read these once. Processes that tests start inherit them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HOME"] = os.path.join(_caches.name, "huggingface")
+os.environ["GENDISTILL_CACHE"] = os.path.join(_caches.name, "gendistill")
+
+
+def pytest_unconfigure() -> None:
+    _caches.cleanup()

@@ -1,0 +1,72 @@
+"""The table of accuracies: what stands beside what, and that nothing is lost on the way to a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from gendistill.evaluation.report import Report, Row
+from gendistill.formatting import spell_bytes, spell_seconds
+
+ROW = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=300, ipc=10, split="test",
+          mean=95.25, std=1.04, n=5, bytes=12_345)  # fmt: skip
+ROWS = [
+    replace(ROW, set="full_real", ipc=None, mean=98.9, std=0.0, n=1, epochs=60, bytes=182_000),
+    replace(ROW, set="random_real", mean=91.9, std=3.1),
+    replace(ROW, labels="soft", mean=95.3, std=0.9, bytes=16_345),
+    ROW,
+    replace(ROW, ipc=1, mean=86.4),
+    replace(ROW, student="ResNet-18", mean=90.0),
+]
+
+
+def test_round_trip_through_a_file() -> None:
+    report = Report(ROWS, {"distil": 1.5})
+    again = Report.from_json(json.loads(json.dumps(report.to_json())))
+    assert again == report
+    assert list(report.to_json()) == ["rows", "seconds"]
+    assert Report.from_json({"rows": [{**report.to_json()["rows"][0], "later": 1}]}).rows == ROWS[:1]
+
+
+def test_blocks_hold_what_may_be_compared() -> None:
+    blocks = Report(ROWS).blocks
+    assert [(block.student, block.ipc) for block in blocks] == [("ConvNet-3", 10), ("ConvNet-3", 1), ("ResNet-18", 10)]
+    assert blocks[0].sets == ["distilled", "random_real", "full_real"]
+    assert blocks[0].labels == ["hard", "soft"]
+    assert blocks[1].sets == ["distilled", "full_real"]  # a whole set stands beside every IPC of its student ...
+    assert blocks[2].sets == ["distilled"]  # ... and of no other
+    assert Report(ROWS).block(1) == blocks[1]
+    assert Report(ROWS).block(50) == blocks[0]
+    assert Report([]).block(1) is None
+    assert [block.ipc for block in Report(ROWS[:1]).blocks] == [None]
+
+
+def test_the_printed_table() -> None:
+    assert str(Report(ROWS[:4])).splitlines() == [
+        "ConvNet-3 · IPC 10 · demo · test",
+        "accuracy in %, mean ± std (n)     hard labels     soft labels  epochs              bytes",
+        "────────────────────────────────────────────────────────────────────────────────────────",
+        "distilled                      95.2 ± 1.0 (5)  95.3 ± 0.9 (5)     300  12.3 kB / 16.3 kB",
+        "random real                    91.9 ± 3.1 (5)                     300            12.3 kB",
+        "full real data                       98.9 (1)                      60             182 kB",
+    ]
+    assert str(Report([])) == "nothing was evaluated"
+
+
+def test_the_markdown_table() -> None:
+    assert Report(ROWS[3:4]).markdown().splitlines() == [
+        "**ConvNet-3 · IPC 10 · demo · test**",
+        "",
+        "| accuracy in %, mean ± std (n) | hard labels | epochs | bytes |",
+        "|---|---:|---:|---:|",
+        "| distilled | 95.2 ± 1.0 (5) | 300 | 12.3 kB |",
+    ]
+
+
+def test_numbers_in_words() -> None:
+    assert [spell_bytes(n) for n in (0, 999, 1000, 12_345, 999_600, 5_300_000_000)] == [
+        "0 B", "999 B", "1 kB", "12.3 kB", "1 MB", "5.3 GB"
+    ]  # fmt: skip
+    assert [spell_seconds(s) for s in (0.04, 9.94, 9.96, 59.6, 200, 3599.7, 7500)] == [
+        "0.04 s", "9.9 s", "10 s", "1 min 00 s", "3 min 20 s", "1 h 00 min", "2 h 05 min"
+    ]  # fmt: skip

@@ -1,0 +1,50 @@
+"""One small example of every part that is found by walking the folders; a new part needs no entry anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+from gendistill import parts
+from gendistill.nets.convnet import ConvNet
+from gendistill.nets.trained import Trained
+from gendistill.objectives.cross_entropy import CrossEntropy
+from gendistill.training import Training
+
+SMALL: dict[str, Any] = {"epochs": 1, "least_steps": 0, "batch": 8, "steps": 4, "width": 8, "students": 1, "sets": 1}
+"""Fields that mean size are called the same everywhere, so that tests can shrink any recipe by name."""
+TEACHER = Trained(net=ConvNet(depth=2, width=8), training=Training(epochs=1, batch=8, augment=None))
+REQUIRED: dict[str, Any] = {"objectives": (CrossEntropy((TEACHER,)),), "teachers": (TEACHER,), "average": "logits"}
+
+
+def subclasses(base: type) -> list[type]:
+    """Every concrete part of this role, by name."""
+    found = [part for part in parts.parts().values() if issubclass(part, base) and not inspect.isabstract(part)]
+    return sorted(found, key=lambda part: part.__name__)
+
+
+def example(part: type) -> Any:
+    """A small instance: defaults, with what is required filled by the field's name."""
+    given = {f.name: REQUIRED[f.name] for f in dataclasses.fields(part) if f.default in (dataclasses.MISSING, ()) and f.name in REQUIRED}
+    return shrink(part(**given))
+
+
+def shrink(value: Any) -> Any:
+    """The same settings with every size made small, and networks shallow enough for 8 px."""
+    if isinstance(value, tuple):
+        return tuple(shrink(item) for item in value)
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    changed = {}
+    for f in dataclasses.fields(value):
+        now = getattr(value, f.name)
+        if f.name in SMALL and isinstance(now, int):
+            changed[f.name] = min(now, SMALL[f.name])
+        elif f.name == "depth":
+            changed[f.name] = min(now, 2) if isinstance(value, ConvNet) else now
+        else:
+            changed[f.name] = shrink(now)
+    return dataclasses.replace(value, **changed)
+
+

@@ -1,0 +1,82 @@
+"""Optimisation lowers what it follows, in chunks as without, and resumes to the same bits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gendistill.nets.convnet import ConvNet
+from gendistill.objectives.mean_features import MeanFeatures
+from gendistill.objectives.mode_pull import ModePull
+from gendistill.steering import optimize
+from gendistill.steering.optimize import Optimize
+from gendistill.steering.render import decode
+from gendistill.testing import toy_context, toy_draft
+from gendistill.types import LATENT, Diverged, Synthetic, UserError
+
+
+@pytest.fixture
+def context(tmp_path):
+    return toy_context(tmp_path, ipc=5)
+
+
+def test_it_lowers_its_objective(context):
+    loss, draft = ModePull().bind(context), toy_draft(context)
+
+    def value(draft):
+        return float(loss(Synthetic(draft.prior, draft.latents, draft.ids, draft.labels)).sum())
+
+    assert value(Optimize((ModePull(),), steps=50, lr=0.1)(draft, context)) < 0.1 * value(draft)
+
+
+def test_no_steps_change_nothing(context):
+    draft = toy_draft(context)
+    assert torch.equal(Optimize((ModePull(),), steps=0)(draft, context).latents[LATENT], draft.latents[LATENT])
+
+
+def test_chunks_give_the_gradient_of_the_whole(context):
+    draft, loss = toy_draft(context), MeanFeatures(net=ConvNet(depth=2, width=8)).bind(context)
+    gradients = []
+    for chunk in (3, 64):
+        value = draft.latents[LATENT].clone().requires_grad_()
+        synthetic = Synthetic(draft.prior, {LATENT: value}, draft.ids, draft.labels, decode=lambda z, c=chunk: decode(draft.prior, z, c))
+        loss(synthetic).sum().backward()
+        gradients.append(value.grad)
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+def test_a_killed_optimisation_goes_on_to_the_same_bits(optimizer, context, monkeypatch):
+    monkeypatch.setattr(optimize, "SAVE_EVERY_S", 0.0)
+    step = Optimize((MeanFeatures(net=ConvNet(depth=2, width=8)),), steps=7, lr=0.05, optimizer=optimizer)
+    draft = toy_draft(context)
+    whole = step(draft, context).latents[LATENT]
+    killed = replace(context, resume=context.store.root / "state.safetensors")
+    reach = 0
+
+    def interrupted(items, what, total=None):
+        nonlocal reach
+        for item in items:
+            if reach == 4:
+                raise KeyboardInterrupt
+            yield item
+            reach += 1
+
+    with pytest.raises(KeyboardInterrupt):
+        step(draft, replace(killed, progress=interrupted))
+    seen = []
+    resumed = step(draft, replace(killed, progress=lambda items, what, total=None: (seen.append(i) or i for i in items)))
+    assert seen == [4, 5, 6], "finished steps were made again"
+    assert torch.equal(resumed.latents[LATENT], whole)
+
+
+def test_a_loss_that_is_not_finite_is_named(context):
+    with pytest.raises(Diverged, match="ModePull"):
+        Optimize((ModePull(),), steps=50, lr=1e30, optimizer="SGD")(toy_draft(context), context)
+
+
+def test_an_empty_draft_is_refused(context):
+    with pytest.raises(UserError, match="Start"):
+        Optimize((ModePull(),))(replace(toy_draft(context), latents={}), context)

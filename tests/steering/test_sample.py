@@ -1,0 +1,142 @@
+"""Sampling lands where it must on a prior with a known answer, and guidance moves it where it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gendistill.anchors import Modes
+from gendistill.objectives.mode_pull import ModePull
+from gendistill.priors.schedule import SOLVERS, as_velocity
+from gendistill.steering.guide import Constant, Guide, OnMean, OnNoise
+from gendistill.steering.sample import Sample
+from gendistill.steering.start import Start
+from gendistill.testing import toy_context, toy_draft
+from gendistill.types import LATENT, Diverged, Level, Synthetic, UserError
+
+
+@pytest.fixture
+def context(tmp_path):
+    return toy_context(tmp_path, ipc=6)
+
+
+def empty(context):
+    return replace(toy_draft(context), latents={})
+
+
+def spread(draft):
+    """Distance of the mean latent to the class's centre, and deviation around it, for class 0."""
+    mine = draft.latents[LATENT][draft.labels == 0]
+    centre = draft.prior.centres[0]
+    return float((mine.mean(0) - centre).abs().mean()), float((mine - centre).std())
+
+
+@pytest.mark.parametrize("name", [name for name, encode in SOLVERS.items() if encode is not as_velocity])
+def test_every_scheduler_lands_on_the_class(name, context):
+    distance, deviation = spread(Sample(steps=20, cfg=1.0, scheduler=name)(empty(context), context))
+    assert distance < 0.08, "the mean of the class is missed"
+    assert 0.04 < deviation < 0.16, "the class has a deviation of 0.1"
+
+
+@pytest.mark.parametrize("name", [name for name, encode in SOLVERS.items() if encode is not as_velocity])
+def test_every_scheduler_goes_on_from_a_clean_start(name, context):
+    start = Start(anchors=Modes())(empty(context), context)
+    distance, _ = spread(Sample(steps=20, cfg=1.0, scheduler=name, strength=0.5)(start, context))
+    assert distance < 0.08
+
+
+def test_strength_of_less_than_a_step_is_refused():
+    with pytest.raises(UserError, match="strength"):
+        Sample(steps=20, strength=0.01)
+
+
+def test_more_strength_forgets_more_of_the_start(context):
+    start = Start(anchors=Modes())(empty(context), context)
+    far = [float((Sample(steps=20, cfg=1.0, strength=s)(start, context).latents[LATENT] - start.latents[LATENT]).abs().mean())
+           for s in (0.2, 0.9)]
+    assert far[0] < far[1]
+
+
+def test_cfg_moves_away_from_the_unconditional_mean(context):
+    null = toy_draft(context).prior.centres.mean(0)
+    far = [float((Sample(steps=20, cfg=cfg)(empty(context), context).latents[LATENT] - null).abs().mean()) for cfg in (1.0, 3.0)]
+    assert far[1] > far[0] * 1.2
+
+
+def test_cfg_one_asks_the_denoiser_once(context, monkeypatch):
+    draft, seen = empty(context), []
+    denoise = type(draft.prior).denoise
+    monkeypatch.setattr(type(draft.prior), "denoise", lambda self, x, *a: seen.append(len(x)) or denoise(self, x, *a))
+    Sample(steps=3, cfg=1.0)(draft, context)
+    Sample(steps=3, cfg=2.0)(draft, context)
+    assert seen == [12] * 3 + [24] * 3
+
+
+@pytest.mark.parametrize("scale", [Constant(), OnNoise(), OnMean()], ids=lambda scale: type(scale).__name__)
+def test_guidance_lowers_the_objective_it_follows(scale, context):
+    pull = ModePull(weight=0.2 if scale != OnNoise() else 1.0)
+    loss = pull.bind(context)
+    sums = {}
+    for name, guides in (("with", (Guide(pull, scale=scale, window=(0.1, 1.0)),)), ("without", ())):
+        draft = Sample(steps=20, cfg=1.0, guides=guides)(empty(context), context)
+        sums[name] = float(loss(Synthetic(draft.prior, draft.latents, draft.ids, draft.labels)).sum())
+    assert sums["with"] < 0.9 * sums["without"]
+
+
+def test_guidance_through_the_denoiser_moves_the_sample_too(context):
+    pull = Guide(ModePull(weight=0.5), through="denoiser")
+    plain, guided = (Sample(steps=8, cfg=1.0, guides=guides)(empty(context), context).latents[LATENT] for guides in ((), (pull,)))
+    assert not torch.allclose(plain, guided)
+
+
+def test_outside_its_window_a_guide_does_nothing(context):
+    never = Guide(ModePull(weight=5.0), window=(0.9995, 1.0))
+    plain, guided = (Sample(steps=5, guides=guides)(empty(context), context).latents[LATENT] for guides in ((), (never,)))
+    assert torch.equal(plain, guided)
+
+
+def test_on_mean_is_the_published_step_of_mgd3():
+    """mu + lam * sigma * (mode - clean) equals a DDPM mean whose clean estimate moved by lam * factor * (mode - clean)."""
+    level, after = Level(0.6, 0.8, 0.5), Level(0.7, (1 - 0.49) ** 0.5, 0.4)
+    abar, before = 0.36, 0.49
+    beta = 1 - abar / before
+    a = before**0.5 * beta / (1 - abar)
+    sigma = (beta * (1 - before) / (1 - abar)) ** 0.5
+    assert OnMean()(level, after) * a == pytest.approx(sigma)
+
+
+def test_on_noise_is_the_published_ddim_form_of_mgd3():
+    """noise - lam sqrt(1 - abar) (mode - clean) implies clean + lam sigma^2 / alpha (mode - clean)."""
+    level = Level(0.6, 0.8, 0.5)
+    assert OnNoise()(level, level) == pytest.approx(0.8 * 0.8 / 0.6)
+
+
+def test_oversampling_numbers_candidates_and_keeps_slots(context):
+    draft = Sample(steps=2, oversample=3)(empty(context), context)
+    assert len(draft) == 36
+    assert draft.ids[:3].tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2]]
+
+
+def test_a_picture_does_not_depend_on_its_batch_mates(context):
+    whole = Sample(steps=6, scheduler="DDPM")(empty(context), context)
+    part = Sample(steps=6, scheduler="DDPM")(empty(context)[torch.tensor([4, 1])], context)
+    torch.testing.assert_close(part.latents[LATENT], whole.latents[LATENT][[4, 1]], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("wrong", [{"scheduler": "DDIN"}, {"steps": 0}, {"strength": 1.5}, {"oversample": 0}])
+def test_what_cannot_work_is_refused_at_construction(wrong):
+    with pytest.raises(UserError):
+        Sample(**wrong)
+
+
+def test_a_wrong_scheduler_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="DDIM"):
+        Sample(scheduler="DDIMM")
+
+
+def test_a_diverging_guide_is_named(context):
+    bad = Guide(ModePull(weight=1e30), scale=OnNoise())
+    with pytest.raises(Diverged, match="class 0"):
+        Sample(steps=5, guides=(bad,))(empty(context), context)
