@@ -13,7 +13,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from gendistill.environment import import_trouble, version
+from gendistill.environment import version
 
 if TYPE_CHECKING:
     from gendistill.cite import cite as cite
@@ -45,14 +45,7 @@ __version__ = version()
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'gendistill' has no attribute {name!r}")
-    try:
-        value = getattr(importlib.import_module(f"gendistill.{_HOMES[name]}"), name)
-    except Exception as error:
-        trouble = import_trouble(error)
-        if trouble is None:
-            raise
-        raise ImportError(trouble) from error
-    globals()[name] = value
+    value = globals()[name] = getattr(importlib.import_module(f"gendistill.{_HOMES[name]}"), name)
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,9 @@ from gendistill import seeds
 from gendistill.context import Context, encoding
 from gendistill.types import UserError
 from gendistill.work import Work
+
+
+CLUSTERING: dict[str, Any] = {"init": "k-means++", "n_init": 3}
 
 
 class Anchors(ABC):
@@ -50,7 +54,9 @@ class RealPictures(Anchors):
         need = context.ipc
         if len(latents) < need:
             name = context.real.classes[index]
-            raise UserError(f"class {name} has {len(latents)} real pictures, ipc={need} needs as many; lower ipc, or start from noise")
+            raise UserError(
+                f"class {name} has {len(latents)} real pictures, ipc={need} needs as many; lower ipc, or start from noise"
+            )
         order = torch.randperm(len(latents), generator=seeds.stream(context.seed, "real pictures", index))
         return latents[order[slots % len(latents)]]
 
@@ -83,7 +89,7 @@ class Modes(Anchors):
         k = min(self.count or context.ipc, len(latents))
         seen = F.avg_pool2d(latents, self.pool) if self.pool > 1 else latents
         seed = seeds.number(context.seed, "modes", index) % 2**32
-        found = KMeans(k, n_init=3, random_state=seed).fit(seen.flatten(1).numpy())
+        found = KMeans(k, **CLUSTERING, random_state=seed).fit(seen.flatten(1).numpy())
         belongs = torch.from_numpy(found.labels_).long()
         order = torch.bincount(belongs, minlength=k).argsort(descending=True, stable=True)
         means = torch.stack([latents[belongs == mode].mean(0) for mode in order])

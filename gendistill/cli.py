@@ -174,12 +174,13 @@ def evaluate(path: str, changes: tuple[str, ...], real: str | None, protocol: st
     Words of the form path=value change the protocol: students=5, training.epochs=300.
     """
     from gendistill.environment import pick_device
-    from gendistill.evaluation.evaluate import evaluate_path
     from gendistill.overrides import alter_all, read_change
 
-    hide_bars()
     chosen = alter_all(_protocol(protocol), [read_change(word.removeprefix("protocol.")) for word in changes])
     against = None if real is None else _source(real, "--real")
+    from gendistill.evaluation.evaluate import evaluate_path
+
+    hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
         click.echo(str(evaluate_path(path, against, chosen, pick_device(device))))
 
@@ -238,10 +239,11 @@ def _altered(name: str, changes: tuple[str, ...]) -> Pipeline:
     """The pipeline of this name after the changes of a command line."""
     from dataclasses import replace
 
-    from gendistill.overrides import override
     from gendistill.pipeline import find_pipeline
 
     found = find_pipeline(name)
+    from gendistill.overrides import override  # this is what takes seconds
+
     recipe, protocol = override(found.recipe, found.protocol, changes)
     return replace(found, recipe=recipe, protocol=protocol)
 

@@ -63,6 +63,7 @@ class Context:
 
     def stored(self, index: int) -> Tensor:
         """All real training pictures of class ``index``, uint8 on the CPU. One class is held at a time."""
+
         def read() -> tuple[int, Tensor]:
             return index, self.real.train.stored(self.real.train.where(index))
 
@@ -75,8 +76,13 @@ class Context:
         prior = self.prior
         if not isinstance(prior, Encodes):
             raise UserError(f"latents of real pictures need a prior that encodes; {type(prior).__name__} does not")
-        key = {"data": self.real.train.fingerprint, "prior": prior.fingerprint, "class": index,
-               "dtype": str(self.dtype), "device": self.device.type}
+        key = {
+            "data": self.real.train.fingerprint,
+            "prior": prior.fingerprint,
+            "class": index,
+            "dtype": str(self.dtype),
+            "device": self.device.type,
+        }
 
         if self.dry:
             return torch.randn(len(self.real.train.where(index)), *prior.latent_shape)
@@ -84,7 +90,10 @@ class Context:
         def encode() -> dict[str, Tensor]:
             stored = self.stored(index)
             with torch.no_grad():
-                parts = [prior.encode(part.to(self.device).float() / 255).float().cpu() for part in stored.split(ENCODE_BLOCK)]
+                parts = [
+                    prior.encode(part.to(self.device).float() / 255).float().cpu()
+                    for part in stored.split(ENCODE_BLOCK)
+                ]
             return {"latents": torch.cat(parts)}
 
         return self.once(("latents", index), lambda: self.store.tensors("latents", key, encode)["latents"])
@@ -100,7 +109,8 @@ class Context:
 def channel_statistics(images, at_most: int = 50_000) -> dict[str, Tensor]:
     """Mean and deviation per channel over evenly spaced pictures, accumulated in float64."""
     positions = torch.linspace(0, len(images) - 1, min(len(images), at_most)).long()
-    total, squares, count = 0.0, 0.0, 0
+    channels = images.shape[0]
+    total, squares, count = torch.zeros(channels).double(), torch.zeros(channels).double(), 0
     for part in positions.split(512):
         pixels = images.pixels(part).double()
         total, squares = total + pixels.sum((0, 2, 3)), squares + pixels.square().sum((0, 2, 3))

@@ -32,8 +32,11 @@ class ShardImages(Images):
         self.ids = torch.cat([shard["ids"] for shard in found])
         self.weight = torch.cat([shard["weight"] for shard in found])
         self.labels = self.ids[:, 0].clone()
-        self.shape = tuple(found[0]["stored"].shape[1:])
-        self.fingerprint = fingerprint([str(c) for c in classes], self.ids, *(fingerprint(shard["stored"]) for shard in found))
+        channels, height, width = found[0]["stored"].shape[1:]
+        self.shape = (channels, height, width)
+        self.fingerprint = fingerprint(
+            [str(c) for c in classes], self.ids, *(fingerprint(shard["stored"]) for shard in found)
+        )
         self._shards = shards
         counts = torch.tensor([len(shard["ids"]) for shard in found])
         self._owner = torch.arange(len(shards)).repeat_interleave(counts)
@@ -102,7 +105,9 @@ class Distilled:
 
     def hard(self) -> Distilled:
         """The same pictures with their hard labels."""
-        return Distilled(self.images, HardLabels(self.labels, len(self.classes)), self.ids, self.weight, self.recipe, self.origin)
+        return Distilled(
+            self.images, HardLabels(self.labels, len(self.classes)), self.ids, self.weight, self.recipe, self.origin
+        )
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -113,8 +118,11 @@ class Distilled:
         for positions in torch.arange(len(self.images)).split(256):
             stored = self.images.stored(positions)
             total += sum(len(png(one)) for one in stored) if stored.shape[1] in MODES else stored.numel()
-        return {"images": total, "labels": HardLabels(self.labels, len(self.classes)).bytes,
-                "soft labels": 0 if self.soft.kind == "hard" else self.soft.bytes}
+        return {
+            "images": total,
+            "labels": HardLabels(self.labels, len(self.classes)).bytes,
+            "soft labels": 0 if self.soft.kind == "hard" else self.soft.bytes,
+        }
 
     def torch(self) -> Dataset:
         """A map-style dataset of (pixels in [0, 1], target): the class index, or its log-probabilities where labels are soft."""
@@ -138,7 +146,11 @@ class TorchView(Dataset):
         return len(self._set.images)
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        target = self._set.labels[position] if self._set.soft.kind == "hard" else self._set.soft.at(torch.tensor([position]))[0]
+        target = (
+            self._set.labels[position]
+            if self._set.soft.kind == "hard"
+            else self._set.soft.at(torch.tensor([position]))[0]
+        )
         return self._set.images.pixels([position])[0], target
 
 
@@ -156,7 +168,9 @@ def load(folder: str | Path) -> Distilled:
             return read_set(place, read_value)
     if (root / "run.json").exists():
         raise UserError(f"the run in {root} has no finished set yet; go on with --resume")
-    raise UserError(f"no run of gendistill in {root}; `gendistill evaluate` also reads image folders, Parquet and .pt files")
+    raise UserError(
+        f"no run of gendistill in {root}; `gendistill evaluate` also reads image folders, Parquet and .pt files"
+    )
 
 
 def read_set(folder: Path, read_value: Any = None) -> Distilled:
@@ -165,8 +179,11 @@ def read_set(folder: Path, read_value: Any = None) -> Distilled:
     classes = tuple(Class(**c) for c in about["classes"])
     images = ShardImages(classes, [folder / "shards" / name for name in about["shards"]])
     labels = folder / "labels.safetensors"
-    soft = (StaticLabels(read_tensors(labels)["log_probs"], about["temperature"]) if labels.exists()
-            else HardLabels(images.labels, len(classes)))
+    soft = (
+        StaticLabels(read_tensors(labels)["log_probs"], about["temperature"])
+        if labels.exists()
+        else HardLabels(images.labels, len(classes))
+    )
     recipe = None
     if read_value is not None:
         try:

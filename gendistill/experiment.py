@@ -1,9 +1,9 @@
 """A whole run in one directory: distil, compare, evaluate, export, report. Every stage resumes where it was killed.
 
-    recipe.py      the recipe and protocol as code        run.json       what the run is, versions, seconds per stage
-    sets/seed-N/   the distilled sets, shard by shard     metrics.json   every measured accuracy
-    dataset/       the first set, for `load_dataset`      report.html    all of it, to look at
-    run.log        what was said                          log.jsonl      the same, for programs
+recipe.py      the recipe and protocol as code        run.json       what the run is, versions, seconds per stage
+sets/seed-N/   the distilled sets, shard by shard     metrics.json   every measured accuracy
+dataset/       the first set, for `load_dataset`      report.html    all of it, to look at
+run.log        what was said                          log.jsonl      the same, for programs
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import Report
 from gendistill.export import export
 from gendistill.progress import progress as show
-from gendistill.provenance import Provenance
+from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.store import write_json, write_text
@@ -95,7 +95,10 @@ def run(
             context = open_context(recipe, torch.device(device), getattr(torch, dtype), progress)
         with timed(folder, "distil"):
             seeds = range(recipe.seed, recipe.seed + protocol.sets)
-            made = [distill(replace(recipe, seed=seed), folder / "sets" / f"seed-{seed}", context=context, device=device) for seed in seeds]
+            made = [
+                distill(replace(recipe, seed=seed), folder / "sets" / f"seed-{seed}", context=context, device=device)
+                for seed in seeds
+            ]
         with timed(folder, "compared sets"):
             others = make_baselines(recipe, protocol, context)
         if not ranks.first():
@@ -108,18 +111,31 @@ def run(
 def publish(folder: Path, distilled: Distilled, report: Report, origin: Provenance, text: str) -> Run:
     """Write metrics, dataset and report."""
     with timed(folder, "export"):
+        note(folder, provenance=origin)
         export(distilled, folder / "dataset", report=report, provenance=origin)
     about = json.loads((folder / "run.json").read_text())
     report = Report(report.rows, about["seconds"])
     write_json(folder / "metrics.json", report.to_json())
-    page(distilled, report, path=folder / "report.html", command=about["command"], recipe_text=text, seconds=about["seconds"],
-         byte_sizes=distilled.sizes, provenance=origin, versions=about["versions"])
+    page(
+        distilled,
+        report,
+        path=folder / "report.html",
+        command=about["command"],
+        recipe_text=text,
+        seconds=about["seconds"],
+        byte_sizes=distilled.sizes,
+        provenance=origin,
+        versions=about["versions"],
+    )
     return Run(folder, report)
 
 
 def spell(recipe: Recipe, protocol: Protocol) -> str:
     """The recipe and the protocol as code, one field a line where they are long."""
-    parts = (f"{name} = {pprint.pformat(value, width=100, sort_dicts=False)}\n" for name, value in (("recipe", recipe), ("protocol", protocol)))
+    parts = (
+        f"{name} = {pprint.pformat(value, width=100, sort_dicts=False)}\n"
+        for name, value in (("recipe", recipe), ("protocol", protocol))
+    )
     return "\n".join(parts)
 
 
@@ -137,28 +153,50 @@ def look_at(folder: Path, text: str, resume: bool, overwrite: bool) -> None:
         return
     there = folder / "recipe.py"
     if not there.exists() or not (folder / "run.json").exists():
-        raise UserError(f"{folder} is not empty and holds no run of gendistill; nothing was touched, choose another --out")
+        raise UserError(
+            f"{folder} is not empty and holds no run of gendistill; nothing was touched, choose another --out"
+        )
     if overwrite:
         return
     if not resume:
-        raise UserError(f"{folder} holds a run already; go on with it by --resume, remove it by --overwrite, or choose another --out")
+        raise UserError(
+            f"{folder} holds a run already; go on with it by --resume, remove it by --overwrite, or choose another --out"
+        )
     if there.read_text() != text:
-        changed = [line for line in difflib.unified_diff(there.read_text().splitlines(), text.splitlines(), lineterm="", n=0)
-                   if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-        raise UserError(f"{folder} belongs to another recipe; it differs in\n  " + "\n  ".join(changed[:8])
-                        + "\nchoose another --out, or remove it by --overwrite")
+        changed = [
+            line
+            for line in difflib.unified_diff(there.read_text().splitlines(), text.splitlines(), lineterm="", n=0)
+            if line[:1] in "+-" and line[:3] not in ("+++", "---")
+        ]
+        raise UserError(
+            f"{folder} belongs to another recipe; it differs in\n  "
+            + "\n  ".join(changed[:8])
+            + "\nchoose another --out, or remove it by --overwrite"
+        )
 
 
 def provenance(recipe: Recipe, context: Context, command: str) -> Provenance:
     """What a reader of the card must know: data, prior and teachers with their licences, and who saw which pictures."""
-    data, prior = context.real, recipe.prior.origin()
-    teachers = [{"name": name, "licence": data.licence, "saw": "the training pictures"} for name in recipe.labeler.describe()]
+    data, prior = context.real, Origin(**recipe.prior.origin())
+    teachers = [
+        Origin(name=name, licence=data.licence, saw="the training pictures") for name in recipe.labeler.describe()
+    ]
     known = prior.get("saw", "")
     leakage = f"The {data.split} pictures were opened once, after the set was made. Teachers trained in place never saw them. "
-    leakage += (f"The prior saw {known}." if known else
-                "Whether the prior saw them when it was trained elsewhere is not known to this package.")
-    return Provenance(name=f"{data.name}, distilled", real={"name": data.name, "licence": data.licence}, prior=prior, teachers=teachers,
-                      leakage=leakage, command=command, versions=versions())
+    leakage += (
+        f"The prior saw {known}."
+        if known
+        else "Whether the prior saw them when it was trained elsewhere is not known to this package."
+    )
+    return Provenance(
+        name=f"{data.name}, distilled",
+        real={"name": data.name, "licence": data.licence},
+        prior=prior,
+        teachers=teachers,
+        leakage=leakage,
+        command=command,
+        versions=versions(),
+    )
 
 
 def note(folder: Path, **entries: object) -> None:

@@ -18,7 +18,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gendistill.context import Context
-from gendistill.distilled import Distilled
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import aligned
@@ -97,11 +96,22 @@ class Plan:
     def __str__(self) -> str:
         cells = [["part", "work", "calls", "pictures a call", "each", "together", "FLOPs"]]
         for line in self.lines:
-            cells.append([line.part, line.what, f"{line.calls:,.0f}", str(line.rows), spell_seconds(line.seconds_each),
-                          spell_seconds(line.seconds), f"{line.flops:.2g}"])
-        total = (f"\n{self.images:,} pictures in each of {self.sets} sets, {self.denoiser_evaluations:,.0f} denoiser evaluations, "
-                 f"{self.flops:.2g} FLOPs\nabout {spell_seconds(self.seconds)}, {spell_bytes(self.memory_bytes)} of memory at its peak, "
-                 f"{spell_bytes(self.disk_bytes)} on disk, as if nothing were cached")
+            cells.append(
+                [
+                    line.part,
+                    line.what,
+                    f"{line.calls:,.0f}",
+                    str(line.rows),
+                    spell_seconds(line.seconds_each),
+                    spell_seconds(line.seconds),
+                    f"{line.flops:.2g}",
+                ]
+            )
+        total = (
+            f"\n{self.images:,} pictures in each of {self.sets} sets, {self.denoiser_evaluations:,.0f} denoiser evaluations, "
+            f"{self.flops:.2g} FLOPs\nabout {spell_seconds(self.seconds)}, {spell_bytes(self.memory_bytes)} of memory at its peak, "
+            f"{spell_bytes(self.disk_bytes)} on disk, as if nothing were cached"
+        )
         return aligned(cells) + "\n" + total
 
 
@@ -123,8 +133,13 @@ def plan(recipe: Recipe, protocol: Protocol, device: str = "cpu", dtype: str = "
         lines += evaluating(recipe, protocol, context)
         largest = int(torch.bincount(context.real.train.labels).max())
     pictures = math.prod(context.real.train.shape)
-    return Plan(recipe.ipc * len(context.real.classes), protocol.sets, tuple(merged(lines)),
-                peak() + largest * pictures, disk(recipe, protocol, context))
+    return Plan(
+        recipe.ipc * len(context.real.classes),
+        protocol.sets,
+        tuple(merged(lines)),
+        peak() + largest * pictures,
+        disk(recipe, protocol, context),
+    )
 
 
 def dry_context(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> Context:
@@ -133,8 +148,17 @@ def dry_context(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> Con
     check_data(data, recipe)
     recipe.prior.check(data)
     prior = recipe.prior.sketch(data, device, dtype)
-    return Context(real=data, store=Store(cache_root()), device=device, dtype=dtype, seed=recipe.seed, ipc=recipe.ipc,
-                   block=recipe.block, prior=prior, dry=True)
+    return Context(
+        real=data,
+        store=Store(cache_root()),
+        device=device,
+        dtype=dtype,
+        seed=recipe.seed,
+        ipc=recipe.ipc,
+        block=recipe.block,
+        prior=prior,
+        dry=True,
+    )
 
 
 def distilling(part: str, recipe: Recipe, context: Context, sets: int) -> Iterator[Line]:
@@ -157,7 +181,9 @@ def distilling(part: str, recipe: Recipe, context: Context, sets: int) -> Iterat
             copies = 1 if step.keeps else copies * step.copies
             draft = imagined(first_draft(units[0], inner), copies)
         if stage.last:
-            yield from timed(part, [Work("decode", 1, lambda d=draft: decode_once(d), rows=len(draft))], len(units) * sets)
+            yield from timed(
+                part, [Work("decode", 1, lambda d=draft: decode_once(d), rows=len(draft))], len(units) * sets
+            )
     if not isinstance(recipe.labeler, Hard):
         example = Imagined(context.real.train, recipe.ipc)
         for work in recipe.labeler.work(example, context):
@@ -200,8 +226,11 @@ def evaluating(recipe: Recipe, protocol: Protocol, context: Context) -> Iterator
     net = build(protocol.student, shape_of(context), 0, context.device)
     small, kinds = Imagined(context.real.train, recipe.ipc), 1 if isinstance(recipe.labeler, Hard) else 2
     compared = 1 + len(baselines(recipe))
-    yield from timed("evaluate", training_work(net, small, protocol.training, context.device),
-                     compared * kinds * protocol.sets * protocol.students)
+    yield from timed(
+        "evaluate",
+        training_work(net, small, protocol.training, context.device),
+        compared * kinds * protocol.sets * protocol.students,
+    )
     yield from timed("evaluate full real", training_work(net, context.real.train, protocol.full, context.device), 1)
 
 
@@ -219,7 +248,9 @@ def timed(part: str, pieces: Iterable[Work], times: float) -> Iterator[Line]:
             work.once()
             _settle()
             taken.append(time.perf_counter() - started)
-        yield Line(part, work.what, work.calls * times, work.rows, sorted(taken)[len(taken) // 2], counter.get_total_flops())
+        yield Line(
+            part, work.what, work.calls * times, work.rows, sorted(taken)[len(taken) // 2], counter.get_total_flops()
+        )
 
 
 def _settle() -> None:
@@ -232,7 +263,11 @@ def merged(lines: list[Line]) -> list[Line]:
     found: dict[tuple, Line] = {}
     for line in lines:
         shared = line.what in ("encode", "teacher")
-        key = ("", line.what, line.rows, round(line.flops_each)) if shared else (line.part, line.what, line.rows, round(line.flops_each))
+        key = (
+            ("", line.what, line.rows, round(line.flops_each))
+            if shared
+            else (line.part, line.what, line.rows, round(line.flops_each))
+        )
         if key in found and not shared:
             line = replace(found[key], calls=found[key].calls + line.calls)
         found.setdefault(key, line)

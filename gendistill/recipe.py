@@ -48,24 +48,32 @@ class Recipe:
         if self.ipc < 1 or self.block < 1:
             raise UserError(f"a recipe needs ipc >= 1 and block >= 1, got ipc={self.ipc}, block={self.block}")
         if not self.steering:
-            raise UserError("a recipe needs at least one steering step, for example Start(anchors=RealPictures()) or Sample()")
+            raise UserError(
+                "a recipe needs at least one steering step, for example Start(anchors=RealPictures()) or Sample()"
+            )
         for step in self.steering:
             if not isinstance(step, Steering):
                 raise UserError(f"{step!r} is no steering step")
             missing = lacks(self.prior.loads, step.needs)
             if missing:
-                raise UserError(f"{type(step).__name__} needs a prior that {' and '.join(missing).lower()}; "
-                                f"{type(self.prior).__name__} does not")
+                raise UserError(
+                    f"{type(step).__name__} needs a prior that {' and '.join(missing).lower()}; "
+                    f"{type(self.prior).__name__} does not"
+                )
         first = self.steering[0]
         if not first.begins:
-            raise UserError(f"{type(first).__name__} works on pictures, and there are none yet: put Start(...) or Sample(...) before it")
+            raise UserError(
+                f"{type(first).__name__} works on pictures, and there are none yet: put Start(...) or Sample(...) before it"
+            )
         copies = 1
         for step in self.steering:
             copies *= step.copies
             if step.keeps:
                 copies = 1
         if copies != 1:
-            raise UserError(f"{copies} candidates per slot are left at the end: put a Select(...) after the oversampling")
+            raise UserError(
+                f"{copies} candidates per slot are left at the end: put a Select(...) after the oversampling"
+            )
 
 
 def as_prior(given: Any) -> Prior:
@@ -74,4 +82,6 @@ def as_prior(given: Any) -> Prior:
         return given
     if all(hasattr(given, part) for part in ("transformer", "vae", "scheduler")):
         return LatentDiffusion(given)
-    raise UserError(f"{type(given).__name__} is no prior: give LatentDiffusion(...), Pixels(), SmallDiffusion() or a loaded DiTPipeline")
+    raise UserError(
+        f"{type(given).__name__} is no prior: give LatentDiffusion(...), Pixels(), SmallDiffusion() or a loaded DiTPipeline"
+    )

@@ -81,10 +81,14 @@ def stages(recipe: Recipe) -> list[Stage]:
             groups[-1].append(step)
         else:
             groups.append([step])
-    return [Stage(number, tuple(group), group[0].scope, number == len(groups) - 1) for number, group in enumerate(groups)]
+    return [
+        Stage(number, tuple(group), group[0].scope, number == len(groups) - 1) for number, group in enumerate(groups)
+    ]
 
 
-def open_context(recipe: Recipe, device: torch.device, dtype: torch.dtype, progress: Callable[..., Iterable]) -> Context:
+def open_context(
+    recipe: Recipe, device: torch.device, dtype: torch.dtype, progress: Callable[..., Iterable]
+) -> Context:
     """Open the data, make the prior ready, check that everything fits, and load the weights. Nothing is written to the run.
 
     Raises:
@@ -92,8 +96,16 @@ def open_context(recipe: Recipe, device: torch.device, dtype: torch.dtype, progr
     """
     data = recipe.real.open()
     check_data(data, recipe)
-    context = Context(real=data, store=Store(cache_root()), device=device, dtype=dtype, seed=recipe.seed, ipc=recipe.ipc,
-                      block=recipe.block, progress=progress)
+    context = Context(
+        real=data,
+        store=Store(cache_root()),
+        device=device,
+        dtype=dtype,
+        seed=recipe.seed,
+        ipc=recipe.ipc,
+        block=recipe.block,
+        progress=progress,
+    )
     prior = recipe.prior.prepare(context)
     prior.check(data)
     return replace(context, prior=prior.load(data, device, dtype))
@@ -114,8 +126,10 @@ def check_room(recipe: Recipe, data: RealData, folder: Path) -> None:
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
     if free < need:
-        raise UserError(f"{pictures} pictures need about {need / 1e6:.0f} MB in {folder}, {free / 1e6:.0f} MB are free; "
-                        "make room, choose another --out, or lower ipc")
+        raise UserError(
+            f"{pictures} pictures need about {need / 1e6:.0f} MB in {folder}, {free / 1e6:.0f} MB are free; "
+            "make room, choose another --out, or lower ipc"
+        )
 
 
 def distill(
@@ -142,8 +156,8 @@ def distill(
     Raises:
         UserError: the recipe cannot work with its data or prior, ``out`` belongs to another recipe, or the disk is full.
     """
-    device, dtype = torch.device(device), getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    context = context or open_context(recipe, device, dtype, progress)
+    kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    context = context or open_context(recipe, torch.device(device), kind, progress)
     context = replace(context, seed=recipe.seed, ipc=recipe.ipc, block=recipe.block, _memory={})
     identity = identify(recipe, context)
     folder = Path(out) if out is not None else context.store.root / "sets" / identity
@@ -165,7 +179,9 @@ def distill(
 def identify(recipe: Recipe, context: Context) -> str:
     """What a set follows from: the recipe, the pictures, the prior's weights, and the arithmetic."""
     assert context.prior is not None
-    return fingerprint(repr(recipe), context.real.train.fingerprint, context.prior.fingerprint, str(context.dtype), context.device.type)
+    return fingerprint(
+        repr(recipe), context.real.train.fingerprint, context.prior.fingerprint, str(context.dtype), context.device.type
+    )
 
 
 def claim(folder: Path, identity: str, recipe: Recipe, resume: bool) -> None:
@@ -176,7 +192,9 @@ def claim(folder: Path, identity: str, recipe: Recipe, resume: bool) -> None:
     """
     mark = folder / "identity"
     if mark.exists() and mark.read_text() != identity:
-        raise UserError(f"{folder} belongs to another recipe, other data or another prior; choose another folder, or overwrite it")
+        raise UserError(
+            f"{folder} belongs to another recipe, other data or another prior; choose another folder, or overwrite it"
+        )
     if folder.exists() and any(folder.iterdir()):
         if not mark.exists():
             raise UserError(f"{folder} is not empty and holds no run of gendistill; choose another folder")
@@ -192,13 +210,17 @@ def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> N
     """Work on every unit of a stage that has no file yet; several processes share them."""
     units = list(stage.units(recipe, len(context.real.classes)))
     target = folder / "shards" / ("pictures" if stage.last else stage.name)
-    todo = [unit for unit in units[ranks.number() :: ranks.count()] if not (target / f"{unit.name}.safetensors").exists()]
+    todo = [
+        unit for unit in units[ranks.number() :: ranks.count()] if not (target / f"{unit.name}.safetensors").exists()
+    ]
     if len(todo) < len(units):
         log.info("%s: %d of %d shards are done already", stage.name, len(units) - len(todo), len(units))
     for unit in context.progress(todo, stage.name, len(todo)):
         work = folder / "work" / f"{stage.name}-{unit.name}.safetensors"
         inner = context.of(unit.classes, resume=work)
-        draft = first_draft(unit, inner) if stage.number == 0 else read_draft(unit, recipe, inner, folder, stage.number - 1)
+        draft = (
+            first_draft(unit, inner) if stage.number == 0 else read_draft(unit, recipe, inner, folder, stage.number - 1)
+        )
         for step in stage.steps:
             draft = step(draft, inner)
         draft = draft[draft.ids[:, 1] < unit.first + unit.kept]
@@ -217,7 +239,9 @@ def first_draft(unit: Unit, context: Context) -> Draft:
     """An empty draft with the ids of a unit."""
     assert context.prior is not None
     slots = torch.arange(unit.first, unit.first + unit.slots)
-    ids = torch.cat([torch.stack([torch.full_like(slots, index), slots, torch.zeros_like(slots)], 1) for index in unit.classes])
+    ids = torch.cat(
+        [torch.stack([torch.full_like(slots, index), slots, torch.zeros_like(slots)], 1) for index in unit.classes]
+    )
     return Draft(context.prior, {}, ids, ids[:, 0].clone(), torch.ones(len(ids)))
 
 
@@ -227,12 +251,25 @@ def read_draft(unit: Unit, recipe: Recipe, context: Context, folder: Path, befor
     stage = stages(recipe)[before]
     units = [u for u in stage.units(recipe, len(context.real.classes)) if set(u.classes) & set(unit.classes)]
     found = [read_tensors(folder / "shards" / stage.name / f"{u.name}.safetensors") for u in units]
-    joined = {name: found[0][name] if name == "level" else torch.cat([part[name] for part in found]) for name in found[0]}
+    joined = {
+        name: found[0][name] if name == "level" else torch.cat([part[name] for part in found]) for name in found[0]
+    }
     alpha, sigma, time = joined.pop("level").tolist()
     ids = joined["ids"]
     latents = {name.partition("/")[2]: v.to(context.device) for name, v in joined.items() if name.startswith("latent/")}
-    draft = Draft(context.prior, latents, ids, ids[:, 0].clone(), joined["weight"], CLEAN if time == 0 else Level(alpha, sigma, time))
-    mine = torch.isin(ids[:, 0], torch.tensor(unit.classes)) & (ids[:, 1] >= unit.first) & (ids[:, 1] < unit.first + unit.slots)
+    draft = Draft(
+        context.prior,
+        latents,
+        ids,
+        ids[:, 0].clone(),
+        joined["weight"],
+        CLEAN if time == 0 else Level(alpha, sigma, time),
+    )
+    mine = (
+        torch.isin(ids[:, 0], torch.tensor(unit.classes))
+        & (ids[:, 1] >= unit.first)
+        & (ids[:, 1] < unit.first + unit.slots)
+    )
     return draft if bool(mine.all()) else draft[mine]
 
 
@@ -263,8 +300,13 @@ def origin(recipe: Recipe, context: Context) -> dict:
     """What a reader must know about the making of a set."""
     prior: LoadedPrior | None = context.prior
     return {
-        "data": {"name": context.real.name, "licence": context.real.licence, "fingerprint": context.real.train.fingerprint,
-                 "pictures": len(context.real.train), "split": context.real.split},
+        "data": {
+            "name": context.real.name,
+            "licence": context.real.licence,
+            "fingerprint": context.real.train.fingerprint,
+            "pictures": len(context.real.train),
+            "split": context.real.split,
+        },
         "prior": {"name": repr(recipe.prior), "fingerprint": prior.fingerprint if prior else ""},
         "teachers": recipe.labeler.describe(),
         "versions": versions(),

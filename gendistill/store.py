@@ -32,7 +32,7 @@ def fingerprint(*things: object) -> str:
         if isinstance(thing, Tensor):
             flat = thing.detach().cpu().contiguous()
             hashed.update(f"{flat.dtype}{tuple(flat.shape)}".encode())
-            hashed.update(flat.flatten().view(torch.uint8).numpy() if flat.numel() else b"")
+            hashed.update(flat.flatten().view(torch.uint8).numpy().data if flat.numel() else b"")
         elif isinstance(thing, np.ndarray):
             hashed.update(f"{thing.dtype}{thing.shape}".encode() + np.ascontiguousarray(thing).tobytes())
         elif isinstance(thing, bytes):
@@ -71,11 +71,13 @@ def out_of_space(path: Path):
         if error.errno != errno.ENOSPC:
             raise
         free = shutil.disk_usage(path).free
-        raise UserError(f"no room left on the disk of {path} ({free / 1e6:.0f} MB free); finished shards are kept, "
-                        "make room and run again with --resume") from error
+        raise UserError(
+            f"no room left on the disk of {path} ({free / 1e6:.0f} MB free); finished shards are kept, "
+            "make room and run again with --resume"
+        ) from error
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary neighbour of ``path``, then put it in place: after a kill it is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with out_of_space(path.parent):
@@ -94,7 +96,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8") and None)
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, value: object) -> None:
@@ -130,7 +132,9 @@ class Store:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=repr).encode()).hexdigest()[:24]
         return self.root / kind / digest
 
-    def tensors(self, kind: str, key: Mapping[str, object], make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    def tensors(
+        self, kind: str, key: Mapping[str, object], make: Callable[[], Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
         """The tensors of this key, made now if they are not there."""
         path = self.path(kind, key).with_suffix(".safetensors")
         if not path.exists():

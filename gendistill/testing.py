@@ -1,6 +1,6 @@
 """The contract every part keeps, as checks for the tests of this package and of people who write their own parts.
 
-    check_objective(MyObjective(), toy_context())      and so on; each raises AssertionError with what is wrong
+check_objective(MyObjective(), toy_context())      and so on; each raises AssertionError with what is wrong
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -20,7 +21,21 @@ from gendistill.priors.schedule import Schedule
 from gendistill.steering.base import Steering
 from gendistill.store import Store
 from gendistill.types import (
-    LATENT, Class, Conditions, Draft, Estimate, Ids, Labels, Latents, Level, Pixels, Prior, RealData, StoredImages, Synthetic,
+    LATENT,
+    Class,
+    Conditions,
+    Diffusion,
+    Draft,
+    Estimate,
+    Ids,
+    Labels,
+    Latents,
+    Level,
+    Pixels,
+    Prior,
+    RealData,
+    StoredImages,
+    Synthetic,
 )  # fmt: skip
 
 
@@ -115,7 +130,13 @@ def toy_draft(context: Context) -> Draft:
 
 
 def _synthetic(draft: Draft, value: Tensor) -> Synthetic:
-    return Synthetic(draft.prior, {LATENT: value}, draft.ids, draft.labels, conditions=draft.prior.condition(draft.labels))
+    return Synthetic(
+        draft.prior,
+        {LATENT: value},
+        draft.ids,
+        draft.labels,
+        conditions=cast(Diffusion, draft.prior).condition(draft.labels),
+    )
 
 
 def check_objective(objective: Objective, context: Context) -> None:
@@ -129,7 +150,9 @@ def check_objective(objective: Objective, context: Context) -> None:
         value[-1] *= scale
         value.requires_grad_()
         found = loss(_synthetic(draft, value))
-        assert found.shape == (groups,), f"{groups} losses were expected for scope {objective.scope!r}, got {tuple(found.shape)}"
+        assert found.shape == (groups,), (
+            f"{groups} losses were expected for scope {objective.scope!r}, got {tuple(found.shape)}"
+        )
         assert bool(torch.isfinite(found).all()), "a loss is not finite"
         found.sum().backward()
         assert value.grad is not None and bool((value.grad != 0).any()), "no gradient reaches the latents"
@@ -142,7 +165,9 @@ def check_objective(objective: Objective, context: Context) -> None:
     torch.testing.assert_close(again, loss(_synthetic(draft, draft.latents[LATENT])), msg="two bindings disagree")
 
 
-def check_steering(step: Steering, context: Context, hide: Callable[[object, tuple[type, ...]], object] | None = None) -> None:
+def check_steering(
+    step: Steering, context: Context, hide: Callable[[object, tuple[type, ...]], object] | None = None
+) -> None:
     """A step returns a new draft of the right size, is repeatable, and leaves the one it was given alone."""
     before = toy_draft(context)
     if step.begins:
@@ -155,7 +180,9 @@ def check_steering(step: Steering, context: Context, hide: Callable[[object, tup
     assert torch.equal(first.ids[:, 0], first.labels), "ids and labels disagree"
     assert len(first.ids.unique(dim=0)) == len(first), "two pictures have one id"
     if not step.keeps:
-        assert len(first) == len(before) * step.copies, f"{len(before) * step.copies} pictures were expected, got {len(first)}"
+        assert len(first) == len(before) * step.copies, (
+            f"{len(before) * step.copies} pictures were expected, got {len(first)}"
+        )
     for name, value in first.latents.items():
         assert bool(torch.isfinite(value).all()), f"latent {name!r} is not finite"
         assert torch.equal(value, second.latents[name]), "the same draft gave another result"
@@ -171,5 +198,7 @@ def check_labeler(labeler: Labeler, context: Context) -> None:
     found = soft.at(torch.arange(len(images)))
     assert found.shape == (len(images), len(images.classes)), f"labels have shape {tuple(found.shape)}"
     torch.testing.assert_close(found.exp().sum(1), torch.ones(len(images)), msg="probabilities do not sum to 1")
-    torch.testing.assert_close(soft.at(torch.tensor([3, 1])), found[[3, 1]], msg="labels depend on what else is asked for")
+    torch.testing.assert_close(
+        soft.at(torch.tensor([3, 1])), found[[3, 1]], msg="labels depend on what else is asked for"
+    )
     assert soft.bytes > 0 and soft.temperature > 0

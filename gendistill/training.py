@@ -47,7 +47,9 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1 or self.lr <= 0:
-            raise UserError(f"training needs epochs >= 1, batch >= 1 and lr > 0, got {self.epochs}, {self.batch}, {self.lr}")
+            raise UserError(
+                f"training needs epochs >= 1, batch >= 1 and lr > 0, got {self.epochs}, {self.batch}, {self.lr}"
+            )
 
     def passes(self, count: int) -> int:
         """Epochs over a set of ``count`` pictures."""
@@ -102,7 +104,6 @@ def train(
     epochs, per_epoch = settings.passes(len(images)), math.ceil(len(images) / settings.batch)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.factor(step / (epochs * per_epoch)))
     stream = seeds.stream(seed, "train")
-    hard = soft is None or soft.kind == "hard"
     net.train()
     loss = torch.zeros(())
     for epoch in progress(range(epochs), what):
@@ -111,7 +112,7 @@ def train(
             if settings.augment is not None:
                 pixels = settings.augment(pixels, stream, net.mean, net.std)
             logits, counts = net(pixels), None if weight is None else weight[batch].to(device)
-            if hard:
+            if soft is None or soft.kind == "hard":
                 each = F.cross_entropy(logits, labels[batch].to(device), reduction="none")
                 loss = each.mean() if counts is None else (each * counts).mean()
             else:
@@ -129,7 +130,10 @@ def training_work(net: Classifier, images: Images, settings: Training, device: t
     """The optimiser steps that `train` would take, each on one batch."""
     batch = min(settings.batch, len(images))
     steps = settings.passes(len(images)) * len(images) / batch
-    pixels, labels = torch.rand(batch, *images.shape, device=device), torch.zeros(batch, dtype=torch.long, device=device)
+    pixels, labels = (
+        torch.rand(batch, *images.shape, device=device),
+        torch.zeros(batch, dtype=torch.long, device=device),
+    )
     optimizer, stream = _optimizer(net, settings), seeds.stream(0, "plan")
 
     @torch.enable_grad()

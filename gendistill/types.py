@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -225,6 +225,17 @@ class Denoises(Protocol):
     def denoise(self, x: Tensor, level: Level, conditions: Conditions) -> Estimate:
         """The clean estimate of ``x`` at ``level``, float32."""
         ...
+
+
+class Diffusion(LoadedPrior, Denoises, Protocol):
+    """A loaded prior that denoises, with what a sampler must know of it.
+
+    schedule      the noise levels it was trained on, see `gendistill.priors.schedule`
+    cfg_channels  latent channels that classifier-free guidance changes
+    """
+
+    schedule: Any
+    cfg_channels: int
 
 
 class Prior(ABC):

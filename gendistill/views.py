@@ -114,7 +114,9 @@ class Siamese:
         if wrong or not self.operations:
             raise UserError(f"operations={self.operations}: choose at least one of {', '.join(OPERATIONS)}")
 
-    def __call__(self, pixels: Pixels, stream: torch.Generator, mean: Tensor, std: Tensor, siamese: bool = False) -> Pixels:
+    def __call__(
+        self, pixels: Pixels, stream: torch.Generator, mean: Tensor, std: Tensor, siamese: bool = False
+    ) -> Pixels:
         """Augmented pixels. ``mean`` and ``std`` (1, c, 1, 1) are the data's: shifts bring in the mean, units are deviations.
 
         ``stream`` says what happens: the same state and ``siamese=True`` do the same to two batches.

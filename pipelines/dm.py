@@ -26,7 +26,9 @@ recipe = Recipe(
     prior=Pixels(),
     steering=(
         Start(anchors=RealPictures()),
-        Optimize(objectives=(MeanFeatures(batch=256, weight=0.1),), steps=20_000, optimizer="SGD", lr=1 / 16, momentum=0.5),
+        Optimize(
+            objectives=(MeanFeatures(batch=256, weight=0.1),), steps=20_000, optimizer="SGD", lr=1 / 16, momentum=0.5
+        ),
     ),
 )
 protocol = MATCHING

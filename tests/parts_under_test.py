@@ -26,7 +26,11 @@ def subclasses(base: type) -> list[type]:
 
 def example(part: type) -> Any:
     """A small instance: defaults, with what is required filled by the field's name."""
-    given = {f.name: REQUIRED[f.name] for f in dataclasses.fields(part) if f.default in (dataclasses.MISSING, ()) and f.name in REQUIRED}
+    given = {
+        f.name: REQUIRED[f.name]
+        for f in dataclasses.fields(part)
+        if f.default in (dataclasses.MISSING, ()) and f.name in REQUIRED
+    }
     return shrink(part(**given))
 
 
@@ -46,5 +50,3 @@ def shrink(value: Any) -> Any:
         else:
             changed[f.name] = shrink(now)
     return dataclasses.replace(value, **changed)
-
-

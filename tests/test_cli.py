@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,8 +55,6 @@ def ran(monkeypatch):
 
 
 def python(code: str, **env: str) -> subprocess.CompletedProcess:
-    import os
-
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env})
 
 
@@ -109,10 +109,10 @@ def test_a_pipeline_may_be_a_file(ran, tmp_path):
         (["rum"], "No such command 'rum'. Did you mean 'run'?"),
         (["train-prior", "--output_dir", "x", "--train_data", "Digits()", "--learning_rate", "fast"],
          "Error: PriorTraining.learning_rate must be a number or None, not 'fast'"),
-        (["train-prior", "--output_dir", "x", "--train_data", "Digist()"], "there is no part 'Digist'; did you mean 'Digits'"),
+        (["train-prior", "--output_dir", "x", "--train_data", "Digist()"], "no part 'Digist'; did you mean 'Digits'"),
         (["train-prior", "--output_dir", "x", "--train_data", "nowhere"], "Error: --train_data must be a Source ("),
         (["evaluate", "x", "--protocol", "SCRENING"], "there is no protocol 'SCRENING'; did you mean 'SCREENING'"),
-        (["evaluate", "x", "studnets=3"], "Protocol has no field 'studnets'; did you mean 'students'?"),
+        (["evaluate", "x", "studnets=3"], "Protocol has no field 'studnets'; did you mean 'students'"),
         (["export", "nowhere", "--to", "x"], "no run of gendistill in nowhere"),
         (["cite", "tyo"], "did you mean 'toy'"),
     ],
@@ -219,12 +219,14 @@ def test_evaluate_takes_a_source_and_a_protocol(monkeypatch, capsys, tmp_path):
 
 
 def test_export_takes_report_and_provenance_along(monkeypatch, tmp_path, capsys):
+
+    module = importlib.import_module("gendistill.export")  # the attribute of this name is the function
     run, calls = tmp_path / "run", []
     run.mkdir()
     (run / "metrics.json").write_text(json.dumps({"rows": [], "seconds": {"distil": 1.0}}))
     (run / "run.json").write_text(json.dumps({"provenance": {"name": "toy"}}))
     monkeypatch.setattr("gendistill.distilled.load", lambda folder: f"set of {folder.name}")
-    monkeypatch.setattr("gendistill.export.export", lambda *given, **words: calls.append((given, words)) or given[1])
+    monkeypatch.setattr(module, "export", lambda *given, **words: calls.append((given, words)) or given[1])
     assert execute(cli, ["export", str(run), "--to", str(tmp_path / "set")]) == 0
     ((given, words),) = calls
     assert given == ("set of run", tmp_path / "set")
@@ -244,14 +246,20 @@ def test_a_torchvision_that_does_not_fit_is_named(tmp_path):
     (tmp_path / "torchvision" / "__init__.py").write_text(
         "raise RuntimeError('operator torchvision::nms does not exist')"
     )
-    code = (
-        "import gendistill\n"
-        "try:\n    gendistill.Recipe\n"
-        "except ImportError as error:\n    print(error)\n"
-    )  # fmt: skip
-    done = python(code, PYTHONPATH=str(tmp_path))
-    assert "torchvision does not fit torch (torch " in done.stdout, done.stderr
-    assert "pip install --upgrade torch torchvision" in done.stdout
+    (tmp_path / "mine.py").write_text("import diffusers\ndiffusers.DiTPipeline\n")
+    main = (
+        f"from gendistill.cli import cli, execute\nraise SystemExit(execute(cli, ['cite', '{tmp_path / 'mine.py'}']))"
+    )
+    done = python(main, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "Error: torchvision does not fit torch (torch " in done.stderr
+    assert "pip install --upgrade torch torchvision" in done.stderr
+
+
+def test_a_library_that_is_not_there_is_named(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("import no_such_library\n")
+    assert execute(cli, ["cite", str(tmp_path / "mine.py")]) == 2
+    assert "no_such_library is not installed here" in capsys.readouterr().err
 
 
 def test_the_public_surface_is_what_it_says(tmp_path):

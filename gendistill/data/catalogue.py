@@ -6,7 +6,8 @@ The order of the classes is that of the source. Names and WordNet ids come from 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from gendistill.data.messages import nearest
 from gendistill.data.wordnet import as_class, imagenet
@@ -48,13 +49,12 @@ TINY_ON_THE_HUB = {
 """18 classes that https://huggingface.co/datasets/zh-plus/tiny-imagenet lists under the id of another sense."""
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """A subset: where its list was published, its WordNet ids, and ids that copies of it write for some of them."""
 
     source: str
     text: str
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = MappingProxyType({})
 
     @property
     def wnids(self) -> tuple[str, ...]:

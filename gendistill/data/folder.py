@@ -12,6 +12,7 @@ import torch
 from gendistill.data.messages import existing, listed
 from gendistill.data.pictures import Frame, Picture, read_file
 from gendistill.data.reading import Index, Raw, opened
+from gendistill.data.values import keep_plain
 from gendistill.data.wordnet import as_class
 from gendistill.types import Class, RealData, UserError
 
@@ -43,6 +44,7 @@ class Folder:
 
     def __post_init__(self) -> None:
         Frame(self.size, self.channels)
+        keep_plain(self, "train", "test")
 
     def open(self) -> RealData:
         """List the files of both sides."""

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, IterableDataset
 from gendistill.data.messages import listed
 from gendistill.data.pictures import Frame, Picture
 from gendistill.data.reading import Index, Raw, opened
+from gendistill.data.values import keep_plain
 from gendistill.data.wordnet import as_class
 from gendistill.store import fingerprint
 from gendistill.types import RealData, Source, UserError
@@ -47,6 +48,7 @@ class Given:
     image_column  of a datasets.Dataset, by default the first of type Image, else of encoded bytes, else of arrays
     label_column  of a datasets.Dataset, by default the first of type ClassLabel; may be one of integers or strings
     classes       names or WordNet ids, for a torch data set that does not know its own (``.classes``)
+    skip_corrupt  leave out pictures that cannot be read, which decodes all of them first
     licence       of the pictures, for the card of what is made from them
     """
 
@@ -58,10 +60,12 @@ class Given:
     image_column: str | None = None
     label_column: str | None = None
     classes: tuple[str, ...] | None = None
+    skip_corrupt: bool = False
     licence: str = "unknown"
 
     def __post_init__(self) -> None:
         Frame(self.size, self.channels)
+        keep_plain(self, "classes")
         for field, given in (("dataset", self.dataset), ("test", self.test)):
             if given is not None and not _is_loaded(given):
                 raise UserError(
@@ -72,7 +76,8 @@ class Given:
     def open(self) -> RealData:
         """Index the rows of both sides."""
         train, test = self._sides
-        return opened("given", train, test, Frame(self.size, self.channels), licence=self.licence)
+        frame = Frame(self.size, self.channels)
+        return opened("given", train, test, frame, skip_corrupt=self.skip_corrupt, licence=self.licence)
 
     def __repr__(self) -> str:
         said = [

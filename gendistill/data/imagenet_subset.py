@@ -11,6 +11,7 @@ from gendistill.data.folder import index_files, picture_files
 from gendistill.data.messages import existing, listed
 from gendistill.data.pictures import Frame
 from gendistill.data.reading import Index, opened
+from gendistill.data.values import keep_plain
 from gendistill.data.wordnet import resolve
 from gendistill.types import Class, RealData, UserError
 
@@ -45,8 +46,7 @@ class ImageNetSubset:
 
     def __post_init__(self) -> None:
         Frame(self.size, self.channels)
-        if isinstance(self.classes, list):  # a list would make the value unhashable
-            object.__setattr__(self, "classes", tuple(self.classes))
+        keep_plain(self, "root", "classes")
         self.chosen()
 
     def chosen(self) -> tuple[Class, ...]:

@@ -17,9 +17,10 @@ from gendistill.data.messages import existing, listed
 from gendistill.data.pictures import Frame
 from gendistill.data.reading import Index, opened
 from gendistill.data.table import find_columns, index_table
+from gendistill.data.values import keep_plain
 from gendistill.types import RealData, UserError
 
-Paths = str | Path | tuple[str | Path, ...]
+Paths = str | Path | Sequence[str | Path]
 
 TRAIN, TEST = ("train",), ("test", "validation", "valid", "val")
 
@@ -55,9 +56,7 @@ class Parquet:
 
     def __post_init__(self) -> None:
         Frame(self.size, self.channels)
-        for field in ("train", "test"):
-            if isinstance(getattr(self, field), list):  # a list would make the value unhashable
-                object.__setattr__(self, field, tuple(getattr(self, field)))
+        keep_plain(self, "train", "test")
 
     def open(self) -> RealData:
         """Check the columns of all files, then index the rows of both sides."""
@@ -96,7 +95,7 @@ class Parquet:
 def _files(given: Paths, field: str, splits: Sequence[str]) -> list[Path]:
     """The Parquet files that are meant, in the order given and sorted within it."""
     found: list[Path] = []
-    for path in given if isinstance(given, tuple) else (given,):
+    for path in (given,) if isinstance(given, str | Path) else given:
         if re.search(r"[*?[]", str(path)):
             matching = sorted(Path(match) for match in glob.glob(str(Path(path).expanduser()), recursive=True))
         elif (root := existing(path, field)).is_dir():
@@ -117,7 +116,7 @@ def _files(given: Paths, field: str, splits: Sequence[str]) -> list[Path]:
 
 def _test_files(train: Paths) -> list[Path]:
     """The test files of the folder that the training files are in, if a folder was given."""
-    root = None if isinstance(train, tuple) else Path(train).expanduser()
+    root = Path(train).expanduser() if isinstance(train, str | Path) else None
     if root is None or not root.is_dir():
         return []
     return [file.resolve() for file in _of_split(root, sorted(root.rglob("*.parquet")), TEST)]

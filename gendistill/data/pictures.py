@@ -10,9 +10,8 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torch.nn import functional
 
 from gendistill.types import UserError
 
@@ -30,10 +29,13 @@ NATURAL = {"1": "L", "L": "L", "P": "RGB", "PA": "RGBA", "LA": "RGBA", "La": "RG
 
 def decode(encoded: bytes) -> Image.Image:
     """The whole picture of these encoded bytes, turned upright as its EXIF tag says. Raises one of `UNREADABLE`."""
-    with Image.open(io.BytesIO(encoded)) as image:
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return image
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
+    except UnidentifiedImageError:
+        raise OSError("not an image of a kind that Pillow knows") from None
 
 
 def read_file(path: Path) -> Picture:
@@ -90,7 +92,10 @@ class Frame:
                 f"channels={self.channels}: leave channels out"
             )
         stored = _to_bytes(array, name)
-        return stored if self.size is None else _squared_array(stored, self.size)
+        if self.size is None:
+            return stored
+        planes = [_squared(Image.fromarray(plane), self.size) for plane in stored.numpy()]  # each as a grey picture
+        return torch.from_numpy(np.stack([np.asarray(plane) for plane in planes]))
 
 
 def _eight_bit(image: Image.Image, name: str) -> Image.Image:
@@ -115,19 +120,6 @@ def _squared(image: Image.Image, size: int) -> Image.Image:
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = round((image.width - size) / 2), round((image.height - size) / 2)
     return image if image.size == (size, size) else image.crop((left, top, left + size, top + size))
-
-
-def _squared_array(stored: Framed, size: int) -> Framed:
-    """The same for any number of channels, by torch's antialiased bicubic filter."""
-    height, width = stored.shape[1:]
-    if min(height, width) != size:
-        height, width = (max(size, int(size * side / min(stored.shape[1:]))) for side in (height, width))
-        resized = functional.interpolate(
-            stored[None].float(), (height, width), mode="bicubic", antialias=True, align_corners=False
-        )[0]
-        stored = resized.round().clamp(0, 255).to(torch.uint8)
-    top, left = round((height - size) / 2), round((width - size) / 2)
-    return stored[:, top : top + size, left : left + size].clone()
 
 
 def _to_bytes(array: Tensor, name: str) -> Framed:

@@ -10,8 +10,13 @@ from gendistill.types import Class
 
 WNID = re.compile(r"n\d{8}")
 
-NAMES = {"n02012849": "crane (bird)", "n03126707": "crane (machine)", "n03710721": "tank suit"}
-"""Synsets of ImageNet-1K whose first word another synset has too, so that the 1000 names are distinct."""
+NAMES = {
+    "n02012849": "crane (bird)",
+    "n02113186": "Cardigan Welsh corgi",  # the first word, Cardigan, is also a jacket
+    "n03126707": "crane (machine)",
+    "n03710721": "tank suit",  # the first word, maillot, is also a pair of tights
+}
+"""Names for synsets of ImageNet-1K whose first word is another's too, so that the 1000 names are distinct."""
 
 
 @cache

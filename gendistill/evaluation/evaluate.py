@@ -9,21 +9,28 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from gendistill import seeds
+from gendistill.anchors import RealPictures
 from gendistill.context import Context, silent
-from gendistill.distilled import Distilled
+from gendistill.distilled import Distilled, load
+from gendistill.evaluation import foreign
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Report, Row
 from gendistill.nets.base import build
 from gendistill.nets.trained import shape_of
+from gendistill.priors.pixels import Pixels
+from gendistill.progress import progress as show
+from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
+from gendistill.steering.start import Start
 from gendistill.store import fingerprint
 from gendistill.training import Training, accuracy, train
-from gendistill.types import Images, UserError
+from gendistill.types import Images, Source, UserError
 
 log = logging.getLogger("gendistill")
 Sets = Mapping[str, Sequence[Distilled]]
@@ -52,20 +59,57 @@ def evaluate(
     made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
     recipe = made[0].recipe
     if recipe is None or isinstance(recipe, str):
-        raise UserError("this set does not know its recipe; `gendistill evaluate PATH --real SOURCE` compares it with real data")
+        raise UserError(
+            "this set does not know its recipe; `gendistill evaluate PATH --real SOURCE` compares it with real data"
+        )
     context = context or open_context(recipe, torch.device(device), torch.float32, progress)
     sets = {"distilled": made, **make_baselines(recipe, protocol, context)}
     return measure(sets, protocol, context)
 
 
-def make_baselines(recipe, protocol: Protocol, context: Context) -> dict[str, list[Distilled]]:
+def evaluate_path(path: str, real: Source | None, protocol: Protocol, device: str = "cpu") -> Report:
+    """What any set is worth: a run of ours, an image folder, Parquet, a hub id, or a .pt file, beside real pictures.
+
+    Raises:
+        UserError: nothing readable is at ``path``, or it does not fit the real data, or these are not known.
+    """
+    place = Path(path)
+    made = load(place) if (place / "run.json").exists() or (place / "set.json").exists() else None
+    known = made.recipe if made is not None and isinstance(made.recipe, Recipe) else None
+    if known is not None and real is None:
+        assert made is not None
+        return evaluate(made, protocol, device=device, progress=show)
+    if real is None:
+        raise UserError(
+            f"{path} does not say what it was distilled from: give --real, for example "
+            '--real \'Parquet(train="train.parquet", test="test.parquet", size=32)\''
+        )
+    stand_in = Recipe(real=real, prior=Pixels(), steering=(Start(RealPictures()),))
+    context = open_context(stand_in, torch.device(device), torch.float32, show)
+    found = foreign.read(path, context.real)
+    drawn = [
+        distill(replace(stand_in, ipc=found.ipc, seed=i), context=context, device=device)
+        for i in range(protocol.students)
+    ]
+    sets = {"distilled": [found], "random_real": drawn, "full_real": [Distilled.of(context.real.train)]}
+    return measure(sets, protocol, context)
+
+
+def make_baselines(recipe: Recipe, protocol: Protocol, context: Context) -> dict[str, list[Distilled]]:
     """The sets that a recipe is compared with, one per (set, student) seed where drawing one is free."""
     made: dict[str, list[Distilled]] = {}
     for name, other in baselines(recipe).items():
         count = protocol.sets * (protocol.students if name == "random_real" else 1)
-        inner = context if other.prior == recipe.prior else open_context(other, context.device, context.dtype, context.progress)
+        inner = (
+            context
+            if other.prior == recipe.prior
+            else open_context(other, context.device, context.dtype, context.progress)
+        )
         try:
-            made[name] = [distill(replace(other, seed=recipe.seed + i), context=inner, device=context.device) for i in range(count)]
+            made[name] = [
+                distill(replace(other, seed=recipe.seed + i), context=inner, device=context.device)
+                for i in range(count)
+            ]
         except UserError as error:
             log.warning("no row for %s: %s", name, error)
     made["full_real"] = [Distilled.of(context.real.train)]
@@ -104,7 +148,9 @@ def row(name: str, made: Sequence[Distilled], protocol: Protocol, context: Conte
     )  # fmt: skip
 
 
-def score(made: Distilled, protocol: Protocol, training: Training, seed: int, context: Context, held_out: Images) -> float:
+def score(
+    made: Distilled, protocol: Protocol, training: Training, seed: int, context: Context, held_out: Images
+) -> float:
     """Accuracy in percent of one student after its last epoch; kept in the store, so a killed evaluation goes on."""
     positions = torch.arange(len(made.images))
     key = {
@@ -116,8 +162,15 @@ def score(made: Distilled, protocol: Protocol, training: Training, seed: int, co
 
     def run() -> dict[str, torch.Tensor]:
         net = build(protocol.student, shape_of(context), seeds.number(seed, "student"), context.device)
-        train(net, made.images, training, seeds.number(seed, "student", "order"), context.device, soft=made.soft,
-              weight=None if bool((made.weight == 1).all()) else made.weight)
+        train(
+            net,
+            made.images,
+            training,
+            seeds.number(seed, "student", "order"),
+            context.device,
+            soft=made.soft,
+            weight=None if bool((made.weight == 1).all()) else made.weight,
+        )
         return {"accuracy": torch.tensor(accuracy(net, held_out, context.device), dtype=torch.float64)}
 
     return float(context.store.tensors("students", key, run)["accuracy"])

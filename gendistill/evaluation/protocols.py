@@ -35,19 +35,25 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if self.sets < 1 or self.students < 1:
-            raise UserError(f"a protocol needs sets >= 1 and students >= 1, got sets={self.sets}, students={self.students}")
+            raise UserError(
+                f"a protocol needs sets >= 1 and students >= 1, got sets={self.sets}, students={self.students}"
+            )
 
 
 MATCHING = Protocol(
     name="matching line",
     source="https://arxiv.org/abs/2102.08259",
-    training=Training(epochs=1000, batch=256, optimizer="SGD", lr=0.01, momentum=0.9, weight_decay=5e-4, schedule="half"),
+    training=Training(
+        epochs=1000, batch=256, optimizer="SGD", lr=0.01, momentum=0.9, weight_decay=5e-4, schedule="half"
+    ),
 )
 """Zhao & Bilen (DSA, ICML 2021): ConvNet-3, 1000 epochs, SGD, lr / 10 at half time, siamese augmentation; here last epoch."""
 
 SCREENING = Protocol(
     name="screening",
-    training=Training(epochs=1, least_steps=300, batch=128, optimizer="AdamW", lr=1e-3, weight_decay=0.01, schedule="cosine"),
+    training=Training(
+        epochs=1, least_steps=300, batch=128, optimizer="AdamW", lr=1e-3, weight_decay=0.01, schedule="cosine"
+    ),
     students=3,
     full=Training(epochs=10, batch=128, optimizer="AdamW", lr=1e-3, weight_decay=0.01, schedule="cosine"),
 )
@@ -69,5 +75,7 @@ DIGITS = Protocol(
 )  # fmt: skip
 """This project's own for the demo: a narrow ConvNet-3 that two cores train in seconds; digits are not flipped or recoloured."""
 
-RESNET = Protocol(name="screening", student=ResNet(depth=18), training=SCREENING.training, students=3, full=SCREENING.full)
+RESNET = Protocol(
+    name="screening", student=ResNet(depth=18), training=SCREENING.training, students=3, full=SCREENING.full
+)
 """The screening protocol with a ResNet-18 for small pictures."""

@@ -1,7 +1,7 @@
 """The ensemble relabeler: teachers trained on real pictures say what every finished picture is.
 
-    logits   log softmax of the mean over teachers of their logits        (G-VBSM, EDC, D3HR)
-    probs    log of the mean over teachers of softmax                     (deep ensembles)
+logits   log softmax of the mean over teachers of their logits        (G-VBSM, EDC, D3HR)
+probs    log of the mean over teachers of softmax                     (deep ensembles)
 """
 
 from __future__ import annotations

@@ -72,4 +72,8 @@ def build(net: Net, shape: Shape, seed: int, device: torch.device) -> Classifier
 
 def norm_layer(kind: str, channels: int) -> nn.Module:
     """Instance, batch or no normalisation; instance norm is group norm with a group per channel, affine, as in the field."""
-    return {"instance": lambda: nn.GroupNorm(channels, channels), "batch": lambda: nn.BatchNorm2d(channels), "none": nn.Identity}[kind]()
+    return {
+        "instance": lambda: nn.GroupNorm(channels, channels),
+        "batch": lambda: nn.BatchNorm2d(channels),
+        "none": nn.Identity,
+    }[kind]()

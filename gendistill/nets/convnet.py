@@ -24,7 +24,11 @@ class ConvNet:
     norm: Literal["instance", "batch", "none"] = "instance"
 
     def __str__(self) -> str:
-        return f"ConvNet-{self.depth}" + (f"/{self.width}" if self.width != 128 else "") + ("-BN" if self.norm == "batch" else "")
+        return (
+            f"ConvNet-{self.depth}"
+            + (f"/{self.width}" if self.width != 128 else "")
+            + ("-BN" if self.norm == "batch" else "")
+        )
 
     def build(self, shape: Shape) -> Classifier:
         """A new network.
@@ -34,10 +38,17 @@ class ConvNet:
         """
         left = shape.size >> self.depth
         if left < 1:
-            raise UserError(f"{self} halves pictures {self.depth} times; {shape.size} px are too few, use depth={shape.size.bit_length() - 1}")
+            raise UserError(
+                f"{self} halves pictures {self.depth} times; {shape.size} px are too few, use depth={shape.size.bit_length() - 1}"
+            )
         layers: list[nn.Module] = []
         channels = shape.channels
         for _ in range(self.depth):
-            layers += [nn.Conv2d(channels, self.width, 3, padding=1), norm_layer(self.norm, self.width), nn.ReLU(), nn.AvgPool2d(2)]
+            layers += [
+                nn.Conv2d(channels, self.width, 3, padding=1),
+                norm_layer(self.norm, self.width),
+                nn.ReLU(),
+                nn.AvgPool2d(2),
+            ]
             channels = self.width
         return Classifier(nn.Sequential(*layers), self.width * left * left, shape)

@@ -63,7 +63,9 @@ class ResNet:
         """
         least = 8 if self.stem == "small" else 32
         if shape.size < least:
-            raise UserError(f"{self} with stem={self.stem!r} needs pictures of at least {least} px, these have {shape.size}")
+            raise UserError(
+                f"{self} with stem={self.stem!r} needs pictures of at least {least} px, these have {shape.size}"
+            )
         kernel, stride = (3, 1) if self.stem == "small" else (7, 2)
         layers: list[nn.Module] = [nn.Conv2d(shape.channels, self.width, kernel, stride, kernel // 2, bias=False),
                                    norm_layer(self.norm, self.width), nn.ReLU()]  # fmt: skip

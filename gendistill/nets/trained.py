@@ -57,10 +57,14 @@ def load(reference: Reference, context: Context) -> nn.Module:
         with torch.no_grad():
             found = tuple(net.eval()(probe).shape)
         if found != (1, len(context.real.classes)):
-            raise UserError(f"the given {type(net).__name__} answers one picture with shape {found}; "
-                            f"logits over {len(context.real.classes)} classes were expected")
+            raise UserError(
+                f"the given {type(net).__name__} answers one picture with shape {found}; "
+                f"logits over {len(context.real.classes)} classes were expected"
+            )
     else:
-        raise UserError(f"{reference!r} is no classifier: give Trained(...) or an nn.Module that takes pixels in [0, 1]")
+        raise UserError(
+            f"{reference!r} is no classifier: give Trained(...) or an nn.Module that takes pixels in [0, 1]"
+        )
     return net.eval().requires_grad_(False)
 
 
@@ -85,8 +89,15 @@ def _trained(reference: Trained, context: Context) -> Classifier:
 
     def make() -> dict[str, Tensor]:
         net = build(reference.net, shape, seeds.number(reference.seed, "teacher"), context.device)
-        train(net, context.real.train, reference.training, seeds.number(reference.seed, "teacher", "order"), context.device,
-              progress=context.progress, what=f"teacher {reference.net} {reference.seed}")
+        train(
+            net,
+            context.real.train,
+            reference.training,
+            seeds.number(reference.seed, "teacher", "order"),
+            context.device,
+            progress=context.progress,
+            what=f"teacher {reference.net} {reference.seed}",
+        )
         return net.state_dict()
 
     net = build(reference.net, shape, 0, context.device)

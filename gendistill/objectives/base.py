@@ -44,4 +44,4 @@ class Objective(ABC):
 
 def widest(scopes: list[Scope]) -> Scope:
     """The widest of some scopes, at least 'picture'."""
-    return max(scopes, key=SCOPES.index, default="picture")
+    return SCOPES[max((SCOPES.index(scope) for scope in scopes), default=0)]

@@ -40,10 +40,15 @@ class CrossEntropy(Objective):
 
     def bind(self, context: Context) -> Loss:
         """One number per picture: the mean over teachers of the cross-entropy."""
-        nets = [context.once(("net", reference), lambda r=reference: trained.load(r, context)) for reference in self.teachers]
+        nets = [
+            context.once(("net", reference), lambda r=reference: trained.load(r, context))
+            for reference in self.teachers
+        ]
 
         def loss(synthetic: Synthetic) -> Losses:
             labels = synthetic.labels.to(synthetic.pixels.device)
-            return torch.stack([F.cross_entropy(net(synthetic.pixels), labels, reduction="none") for net in nets]).mean(0)
+            return torch.stack([F.cross_entropy(net(synthetic.pixels), labels, reduction="none") for net in nets]).mean(
+                0
+            )
 
         return loss

@@ -1,6 +1,6 @@
 """Every picture is pulled towards its own mode of the class (MGD3: Chan-Santiago et al., ICML 2025), https://arxiv.org/abs/2505.18963.
 
-    loss_picture = 1/2 | clean - mode |^2,   whose gradient clean - mode is the published guidance
+loss_picture = 1/2 | clean - mode |^2,   whose gradient clean - mode is the published guidance
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ class ModePull(Objective):
         return loss
 
     def _wanted(self, context: Context, ids: Ids) -> Tensor:
-        found = {index: self.anchors.find(context, index, ids[ids[:, 0] == index, 1]) for index in ids[:, 0].unique().tolist()}
+        found = {
+            index: self.anchors.find(context, index, ids[ids[:, 0] == index, 1])
+            for index in ids[:, 0].unique().tolist()
+        }
         points = {index: iter(rows) for index, rows in found.items()}
         return torch.stack([next(points[index]) for index in ids[:, 0].tolist()]).float()

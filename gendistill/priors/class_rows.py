@@ -22,8 +22,10 @@ def class_rows(classes: Sequence[Class], names: Mapping[int, str], whose: str) -
         UserError: a class is missing or ambiguous, or the checkpoint has no names at all.
     """
     if not names:
-        raise UserError(f"{whose} does not name its classes; say which row stands for which: rows=(...), one row for each of "
-                        + ", ".join(c.name for c in classes))
+        raise UserError(
+            f"{whose} does not name its classes; say which row stands for which: rows=(...), one row for each of "
+            + ", ".join(c.name for c in classes)
+        )
     rows = [_row(c, names, whose) for c in classes]
     twice = {row for row in rows if rows.count(row) > 1}
     if twice:
@@ -41,11 +43,18 @@ def _row(wanted: Class, names: Mapping[int, str], whose: str) -> int:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UserError(f"class {wanted} fits several rows of {whose}: "
-                        + ", ".join(f"{row} ({names[row]})" for row in found) + "; say which with rows=(...)")
-    near = difflib.get_close_matches(wanted.name.lower(), [word for name in names.values() for word in words(name)], n=3, cutoff=0.5)
+        raise UserError(
+            f"class {wanted} fits several rows of {whose}: "
+            + ", ".join(f"{row} ({names[row]})" for row in found)
+            + "; say which with rows=(...)"
+        )
+    near = difflib.get_close_matches(
+        wanted.name.lower(), [word for name in names.values() for word in words(name)], n=3, cutoff=0.5
+    )
     hint = f"; nearest there: {', '.join(near)}" if near else f"; it knows {', '.join(list(names.values())[:8])} ..."
-    raise UserError(f"{whose} does not know class {wanted}{hint}. Use a prior trained on these classes, or say rows=(...)")
+    raise UserError(
+        f"{whose} does not know class {wanted}{hint}. Use a prior trained on these classes, or say rows=(...)"
+    )
 
 
 def _imagenet_row(wanted: Class, names: Mapping[int, str]) -> int | None:

@@ -23,7 +23,19 @@ from gendistill import seeds
 from gendistill.priors.class_rows import class_rows
 from gendistill.priors.schedule import Schedule
 from gendistill.store import fingerprint, fingerprint_state
-from gendistill.types import LATENT, Conditions, Estimate, Ids, Labels, Latents, Level, Pixels, Prior, RealData, UserError
+from gendistill.types import (
+    LATENT,
+    Conditions,
+    Estimate,
+    Ids,
+    Labels,
+    Latents,
+    Level,
+    Pixels,
+    Prior,
+    RealData,
+    UserError,
+)
 
 NULL_ROW = 1000
 """The row that asks for no class, fixed by diffusers' ``DiTPipeline``."""
@@ -77,13 +89,17 @@ class LoadedLatentDiffusion:
     cfg_channels   latent channels that classifier-free guidance changes
     """
 
-    def __init__(self, pipe: Any, rows: tuple[int, ...], cfg_channels: int | None, device: torch.device, dtype: torch.dtype):
+    def __init__(
+        self, pipe: Any, rows: tuple[int, ...], cfg_channels: int | None, device: torch.device, dtype: torch.dtype
+    ):
         """Take a loaded pipeline; the denoiser runs in ``dtype``, the autoencoder and all arithmetic in float32."""
         self.denoiser = placed(pipe.transformer, device, dtype)
         self.vae = placed(pipe.vae, device, torch.float32)
         config = self.denoiser.config
         self.schedule = Schedule(type(pipe.scheduler).__name__, pipe.scheduler.config)
-        self.head = HEADS["flow_prediction" if self.schedule.flow else self.schedule.config.get("prediction_type", "epsilon")]
+        self.head = HEADS[
+            "flow_prediction" if self.schedule.flow else self.schedule.config.get("prediction_type", "epsilon")
+        ]
         self.latent_shape = (config.in_channels, config.sample_size, config.sample_size)
         self.cfg_channels = config.in_channels if cfg_channels is None else cfg_channels
         self.device, self.dtype = device, dtype
@@ -147,8 +163,16 @@ class LatentDiffusion(Prior):
     loads = LoadedLatentDiffusion
 
     def __repr__(self) -> str:
-        shown = [repr(self.source) if isinstance(self.source, str) else f"<{type(self.source).__name__} {_object_hash(self.source)}>"]
-        shown += [f"{name}={getattr(self, name)!r}" for name in ("rows", "cfg_channels", "revision") if getattr(self, name) is not None]
+        shown = [
+            repr(self.source)
+            if isinstance(self.source, str)
+            else f"<{type(self.source).__name__} {_object_hash(self.source)}>"
+        ]
+        shown += [
+            f"{name}={getattr(self, name)!r}"
+            for name in ("rows", "cfg_channels", "revision")
+            if getattr(self, name) is not None
+        ]
         return f"LatentDiffusion({', '.join(shown)})"
 
     def origin(self) -> dict[str, str]:
@@ -157,7 +181,8 @@ class LatentDiffusion(Prior):
             return {"name": repr(self)}
         known = {"name": self.source, "source": self.source}
         try:
-            licence = ModelCard.load(self.source if not Path(self.source).is_dir() else Path(self.source) / "README.md").data.license
+            card = Path(self.source) / "README.md" if Path(self.source).is_dir() else self.source
+            licence = ModelCard.load(card).data.to_dict().get("license")
         except (OSError, ValueError, HfHubHTTPError):
             return known
         return {**known, "licence": str(licence)} if licence else known
@@ -169,15 +194,21 @@ class LatentDiffusion(Prior):
         vae, transformer = configs["vae"], configs["transformer"]
         channels, height, width = data.train.shape
         if vae.get("in_channels", 3) != channels:
-            raise UserError(f"{self} decodes {vae.get('in_channels', 3)} channels, the data has {channels}; "
-                            f"set channels={vae.get('in_channels', 3)} in `real`, or train a prior on this data with train-prior")
+            raise UserError(
+                f"{self} decodes {vae.get('in_channels', 3)} channels, the data has {channels}; "
+                f"set channels={vae.get('in_channels', 3)} in `real`, or train a prior on this data with train-prior"
+            )
         levels = len(vae.get("block_out_channels") or vae.get("encoder_block_out_channels") or ()) or 4
         side = transformer["sample_size"] * 2 ** (levels - 1)
         if (height, width) != (side, side):
-            raise UserError(f"{self} makes {side} x {side} pictures, the data is {height} x {width}; set size={side} in `real`")
+            raise UserError(
+                f"{self} makes {side} x {side} pictures, the data is {height} x {width}; set size={side} in `real`"
+            )
         if transformer.get("num_embeds_ada_norm", 1000) != NULL_ROW:
-            raise UserError(f"{self} has {transformer['num_embeds_ada_norm']} label rows; diffusers puts the null class at row 1000, "
-                            "so guidance needs num_embeds_ada_norm=1000")
+            raise UserError(
+                f"{self} has {transformer['num_embeds_ada_norm']} label rows; diffusers puts the null class at row 1000, "
+                "so guidance needs num_embeds_ada_norm=1000"
+            )
 
     def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedLatentDiffusion:
         """Load denoiser and autoencoder; every key of the checkpoint must be used and every weight found."""
@@ -189,28 +220,40 @@ class LatentDiffusion(Prior):
             names = {int(row): name for row, name in (configs["index"].get("id2label") or {}).items()}
             return class_rows(data.classes, names, str(self.source) if isinstance(self.source, str) else repr(self))
         if len(self.rows) != len(data.classes) or not all(0 <= row < NULL_ROW for row in self.rows):
-            raise UserError(f"rows={self.rows} must hold one row in 0 .. 999 for each of the {len(data.classes)} classes of the data")
+            raise UserError(
+                f"rows={self.rows} must hold one row in 0 .. 999 for each of the {len(data.classes)} classes of the data"
+            )
         return self.rows
 
     def _configs(self) -> dict[str, Mapping[str, Any]]:
         if not isinstance(self.source, str):
             pipe = self.source
-            return {"index": dict(pipe.config), "vae": dict(pipe.vae.config), "transformer": dict(pipe.transformer.config)}
-        revision = {"revision": self.revision} if self.revision else {}
+            return {
+                "index": dict(pipe.config),
+                "vae": dict(pipe.vae.config),
+                "transformer": dict(pipe.transformer.config),
+            }
+
+        def config(of: Any, **where: str) -> dict[str, Any]:
+            found = of.load_config(self.source, revision=self.revision, **where)
+            return dict(found)
+
         try:
-            index = diffusers.DiffusionPipeline.load_config(self.source, **revision)
-            vae = getattr(diffusers, index["vae"][1]).load_config(self.source, subfolder="vae", **revision)
-            transformer = diffusers.DiTTransformer2DModel.load_config(self.source, subfolder="transformer", **revision)
+            index = config(diffusers.DiffusionPipeline)
+            vae = config(getattr(diffusers, index["vae"][1]), subfolder="vae")
+            transformer = config(diffusers.DiTTransformer2DModel, subfolder="transformer")
         except (OSError, KeyError, ValueError) as error:
-            raise UserError(f"no class-conditional diffusers pipeline at {self.source!r} (looked for model_index.json, vae/ and "
-                            f"transformer/): {str(error).splitlines()[0]}. Without a network, give the folder of a downloaded copy") from error
+            raise UserError(
+                f"no class-conditional diffusers pipeline at {self.source!r} (looked for model_index.json, vae/ and "
+                f"transformer/): {str(error).splitlines()[0]}. Without a network, give the folder of a downloaded copy"
+            ) from error
         return {"index": index, "vae": vae, "transformer": transformer}
 
     def _load_pipeline(self) -> Any:
         index = self._configs()["index"]
         parts = {}
         for name in ("vae", "transformer"):
-            kind = diffusers.DiTTransformer2DModel if name == "transformer" else getattr(diffusers, index[name][1])
+            kind: Any = diffusers.DiTTransformer2DModel if name == "transformer" else getattr(diffusers, index[name][1])
             try:
                 parts[name], found = kind.from_pretrained(
                     self.source, subfolder=name, revision=self.revision, output_loading_info=True, dtype=torch.float32
@@ -219,9 +262,13 @@ class LatentDiffusion(Prior):
                 raise UserError(f"the {name} of {self.source!r} does not load: {error}") from error
             for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
                 if found[problem]:
-                    raise UserError(f"the {name} of {self.source!r} does not fit its config: {problem.replace('_', ' ')} "
-                                    f"{list(found[problem])[:5]}; is the checkpoint complete and its config.json its own?")
-        scheduler = getattr(diffusers, index["scheduler"][1]).from_pretrained(self.source, subfolder="scheduler", revision=self.revision)
+                    raise UserError(
+                        f"the {name} of {self.source!r} does not fit its config: {problem.replace('_', ' ')} "
+                        f"{list(found[problem])[:5]}; is the checkpoint complete and its config.json its own?"
+                    )
+        scheduler = getattr(diffusers, index["scheduler"][1]).from_pretrained(
+            self.source, subfolder="scheduler", revision=self.revision
+        )
         return diffusers.DiTPipeline(scheduler=scheduler, **parts)
 
 

@@ -35,7 +35,7 @@ def as_noise(estimate: Tensor, x: Tensor, level: Level) -> Tensor:
 
 
 def as_velocity(estimate: Tensor, x: Tensor, level: Level) -> Tensor:
-    """d x / d s along the flow: noise - clean."""
+    """D x / d s along the flow: noise - clean."""
     return (x - estimate) / level.sigma
 
 
@@ -75,8 +75,19 @@ class Schedule:
         self.flow = self.name.startswith("FlowMatch") or self.config.get("prediction_type") == "flow_prediction"
         self.abar: list[float] = []
         if not self.flow:
-            betas = {k: v for k, v in self.config.items() if k in ("beta_start", "beta_end", "beta_schedule", "trained_betas",
-                                                                  "num_train_timesteps", "rescale_betas_zero_snr")}
+            betas = {
+                k: v
+                for k, v in self.config.items()
+                if k
+                in (
+                    "beta_start",
+                    "beta_end",
+                    "beta_schedule",
+                    "trained_betas",
+                    "num_train_timesteps",
+                    "rescale_betas_zero_snr",
+                )
+            }
             self.abar = diffusers.DDIMScheduler(**betas).alphas_cumprod.double().tolist()
 
     def level(self, t: float) -> Level:
@@ -111,11 +122,15 @@ def check_solver(name: str | None, flow: bool | None = None) -> None:
     if short not in SOLVERS:
         near = difflib.get_close_matches(short, SOLVERS, n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}? " if near else ""
-        raise UserError(f"no scheduler {name!r} that can step a prior here; {hint}There are {', '.join(sorted(SOLVERS))}")
+        raise UserError(
+            f"no scheduler {name!r} that can step a prior here; {hint}There are {', '.join(sorted(SOLVERS))}"
+        )
     if flow is not None and flow != (SOLVERS[short] is as_velocity):
         kind = "flow matching" if flow else "variance preserving diffusion"
-        raise UserError(f"{name} cannot step this prior, which was trained by {kind}; "
-                        f"{'FlowMatchEulerDiscrete' if flow else 'DDIM or DPMSolverMultistep'} can")
+        raise UserError(
+            f"{name} cannot step this prior, which was trained by {kind}; "
+            f"{'FlowMatchEulerDiscrete' if flow else 'DDIM or DPMSolverMultistep'} can"
+        )
 
 
 class Solver:
@@ -150,7 +165,9 @@ class Solver:
 
     def index_after(self, time: float) -> int:
         """The first step whose level is no noisier than training time ``time``; the number of steps if there is none."""
-        order = self.scheduler.order  # a solver of order 2 visits every level but the first twice, and starts on the second visit
+        order = (
+            self.scheduler.order
+        )  # a solver of order 2 visits every level but the first twice, and starts on the second visit
         starts = range(0, len(self.levels), order)
         return next((i for i in starts if float(self.levels[i].time) <= time + 1e-9), len(self.levels))
 
@@ -167,7 +184,9 @@ class Solver:
             return x
         return self.scheduler.scale_model_input(x, self.scheduler.timesteps[index])
 
-    def step(self, estimate: Estimate, seen: Tensor, x: Tensor, index: int, generators: Sequence[torch.Generator]) -> Tensor:
+    def step(
+        self, estimate: Estimate, seen: Tensor, x: Tensor, index: int, generators: Sequence[torch.Generator]
+    ) -> Tensor:
         """The scheduler's variable after step ``index``, given the estimate made from ``seen``."""
         answer = self.encode(estimate.clean, seen, self.levels[index])
         if self.learned_variance and estimate.log_variance is not None:

@@ -11,7 +11,8 @@ import torch
 from gendistill.context import Context
 from gendistill.priors.latent_diffusion import LatentDiffusion, LoadedLatentDiffusion
 from gendistill.priors.train import train_prior
-from gendistill.priors.training.settings import PriorTraining, complete
+from gendistill.priors.training.settings import PriorTraining
+from gendistill.priors.training.sizes import complete
 from gendistill.types import LoadedPrior, Prior, RealData, UserError
 
 
@@ -80,5 +81,5 @@ class SmallDiffusion(PriorTraining, Prior):
     def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPrior:
         """Raise `UserError`: there are no weights before `prepare`."""
         raise UserError(
-            "SmallDiffusion has no weights before it is trained; call prepare(context), which returns a prior that loads"
+            "SmallDiffusion has no weights before it is trained; prepare(context) returns a prior that loads"
         )

@@ -22,7 +22,9 @@ from gendistill.priors.training.latents import encode_all
 from gendistill.priors.training.loop import launch
 from gendistill.priors.training.publish import INDEX, publish, write_card
 from gendistill.priors.training.reading import reader
-from gendistill.priors.training.settings import PriorTraining, complete, label_rows
+from gendistill.priors.training.rows import id2label, label_rows
+from gendistill.priors.training.settings import PriorTraining
+from gendistill.priors.training.sizes import complete
 from gendistill.store import clear_parts, write_json
 from gendistill.types import Images, UserError
 
@@ -66,7 +68,7 @@ def train_prior(
     if not claim(folder, json.loads(json.dumps(identity)), resume_from_checkpoint):
         return folder
     resume = checkpoints.chosen(folder, resume_from_checkpoint)
-    torch_device, rows = torch.device(device), label_rows(images.classes)
+    torch_device = torch.device(device)
     accelerator = launch(torch_device, full.mixed_precision, 1)
     if accelerator.is_main_process:
         clear_parts(folder)
@@ -87,23 +89,13 @@ def train_prior(
         progress=progress,
     )
     accelerator = launch(torch_device, full.mixed_precision, full.gradient_accumulation_steps)
-    label_row = torch.tensor(rows)[images.labels]
+    label_row = torch.tensor(label_rows(images.classes))[images.labels]
     denoiser = train_denoiser(
         full, latents, label_row, folder, accelerator, seed=seed, resume=resume, progress=progress
     )
     if accelerator.is_main_process:
-        write_card(
-            folder,
-            full,
-            images.classes,
-            rows,
-            pictures=len(images),
-            seed=seed,
-            fingerprint=images.fingerprint,
-            data=name,
-            licence=licence,
-        )
-        publish(vae, denoiser, latents.scale, images.classes, rows, folder)
+        write_card(folder, full, images, seed=seed, data=name, licence=licence)
+        publish(vae, denoiser, latents.scale, id2label(images.classes), folder)
         shutil.rmtree(work)
     accelerator.wait_for_everyone()
     return folder
@@ -138,6 +130,7 @@ def claim(folder: Path, identity: dict, resume_from_checkpoint: str | None) -> b
             f"{folder} belongs to a training with other settings ({'; '.join(told)}); choose another output folder"
         )
     if (folder / INDEX).exists():
+        shutil.rmtree(folder / "autoencoder", ignore_errors=True)  # left where the process ended just then
         log.info("the prior in %s is finished", folder)
         return False
     if resume_from_checkpoint is None and (folder / "autoencoder").exists():

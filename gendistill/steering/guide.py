@@ -79,7 +79,9 @@ class Guide:
     def __post_init__(self) -> None:
         low, high = self.window
         if not 0 <= low < high <= 1:
-            raise UserError(f"window={self.window} must be (from, to) in training time with 0 <= from < to <= 1; 1 is noise")
+            raise UserError(
+                f"window={self.window} must be (from, to) in training time with 0 <= from < to <= 1; 1 is noise"
+            )
         if self.through not in ("clean", "denoiser"):
             raise UserError(f"through={self.through!r}: 'clean' or 'denoiser'")
 
@@ -122,7 +124,9 @@ def displaced(
         seen = estimate.clean if guide.through == "denoiser" else at
         with torch.enable_grad():
             latents: Latents = {next(iter(draft.latents)): seen}
-            synthetic = Synthetic(draft.prior, latents, draft.ids, draft.labels, x=x, level=level, conditions=conditions, step=step)
+            synthetic = Synthetic(
+                draft.prior, latents, draft.ids, draft.labels, x=x, level=level, conditions=conditions, step=step
+            )
             (gradient,) = torch.autograd.grad(item.loss(synthetic).sum(), at, retain_graph=guide.through == "denoiser")
         clean = clean - guide.objective.weight * guide.scale(level, after) * gradient
     return Estimate(clean, None if estimate.log_variance is None else estimate.log_variance.detach())

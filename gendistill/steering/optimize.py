@@ -53,7 +53,9 @@ class Optimize(Steering):
             Diverged: a loss is not finite; names objective, step and classes.
         """
         if not draft.latents:
-            raise UserError("Optimize moves latents, and the draft has none yet: put Start(...) or Sample(...) before it")
+            raise UserError(
+                "Optimize moves latents, and the draft has none yet: put Start(...) or Sample(...) before it"
+            )
         losses = [objective.bind(context) for objective in self.objectives]
         variables = {name: value.detach().clone().requires_grad_() for name, value in draft.latents.items()}
         optimizer = self._optimizer(variables)
@@ -73,14 +75,23 @@ class Optimize(Steering):
         return getattr(torch.optim, self.optimizer)(list(variables.values()), lr=self.lr, **momentum)
 
     def _total(self, draft: Draft, variables: Latents, losses: list[Loss], step: int) -> Tensor:
-        synthetic = Synthetic(draft.prior, variables, draft.ids, draft.labels, conditions=draft.conditions, step=step,
-                              decode=lambda latents: decode(draft.prior, latents, self.chunk))
+        synthetic = Synthetic(
+            draft.prior,
+            variables,
+            draft.ids,
+            draft.labels,
+            conditions=draft.conditions,
+            step=step,
+            decode=lambda latents: decode(draft.prior, latents, self.chunk),
+        )
         total = torch.zeros((), device=next(iter(variables.values())).device)
         for objective, loss in zip(self.objectives, losses, strict=True):
             value = loss(synthetic).sum()
             if not torch.isfinite(value):
-                raise Diverged(f"{objective} is {value.item()} at step {step}, classes {draft.labels.unique().tolist()}; "
-                                         f"lower lr={self.lr} or its weight")
+                raise Diverged(
+                    f"{objective} is {value.item()} at step {step}, classes {draft.labels.unique().tolist()}; "
+                    f"lower lr={self.lr} or its weight"
+                )
             total = total + objective.weight * value
         return total
 
@@ -96,9 +107,14 @@ class Optimize(Steering):
 
 def _save(context: Context, variables: Latents, optimizer: torch.optim.Optimizer, step: int) -> None:
     assert context.resume is not None
-    tensors: dict[str, Tensor] = {"step": torch.tensor(step), **{f"latent/{name}": value for name, value in variables.items()}}
+    tensors: dict[str, Tensor] = {
+        "step": torch.tensor(step),
+        **{f"latent/{name}": value for name, value in variables.items()},
+    }
     for number, state in optimizer.state_dict()["state"].items():
-        tensors.update({f"state/{number}/{name}": torch.as_tensor(value) for name, value in state.items() if value is not None})
+        tensors.update(
+            {f"state/{number}/{name}": torch.as_tensor(value) for name, value in state.items() if value is not None}
+        )
     write_tensors(context.resume, tensors)
 
 

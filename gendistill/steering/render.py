@@ -35,4 +35,6 @@ def decode(prior: LoadedPrior, latents: Latents, chunk: int = CHUNK) -> Pixels:
 def render(draft: Draft, chunk: int = CHUNK) -> Stored:
     """The finished 8-bit pictures of a clean draft, (n, c, h, w) uint8 on the CPU: decoded, clamped, rounded."""
     parts = [rows(draft.latents, slice(at, at + chunk)) for at in range(0, len(draft), chunk)]
-    return torch.cat([draft.prior.decode(part).float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu() for part in parts])
+    return torch.cat(
+        [draft.prior.decode(part).float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu() for part in parts]
+    )

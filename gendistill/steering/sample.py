@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from gendistill.objectives.base import Objective
 from gendistill.priors.schedule import check_solver
 from gendistill.steering.base import Steering
 from gendistill.steering.guide import BoundGuide, Guide, bind, displaced
-from gendistill.types import CLEAN, LATENT, Conditions, Denoises, Diverged, Draft, Estimate, Level, UserError
+from gendistill.types import CLEAN, LATENT, Conditions, Denoises, Diffusion, Diverged, Draft, Estimate, Level, UserError
 from gendistill.work import Work
 
 
@@ -42,8 +43,10 @@ class Sample(Steering):
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.oversample < 1 or not 0 < self.strength <= 1 or self.cfg < 0:
-            raise UserError(f"Sample needs steps >= 1, oversample >= 1, 0 < strength <= 1 and cfg >= 0, got steps={self.steps}, "
-                            f"oversample={self.oversample}, strength={self.strength}, cfg={self.cfg}")
+            raise UserError(
+                f"Sample needs steps >= 1, oversample >= 1, 0 < strength <= 1 and cfg >= 0, got steps={self.steps}, "
+                f"oversample={self.oversample}, strength={self.strength}, cfg={self.cfg}"
+            )
         if int(self.steps * self.strength) < 1:
             raise UserError(f"strength={self.strength} of steps={self.steps} is less than one step; raise one of them")
         check_solver(self.scheduler)
@@ -71,7 +74,7 @@ class Sample(Steering):
             Diverged: the latents are not finite; names class and step.
         """
         draft = candidates(draft, self.oversample)
-        prior, bound = draft.prior, bind(self.guides, context)
+        prior, bound = cast(Diffusion, draft.prior), bind(self.guides, context)
         solver = prior.schedule.solver(self.scheduler, self.steps, context.device, self.eta)
         conditions = prior.condition(draft.labels)
         generators = seeds.streams(draft.ids, context.seed, "sample")
@@ -94,7 +97,9 @@ class Sample(Steering):
                 x = solver.step(estimate, seen.detach(), x, index, generators)
         if not torch.isfinite(x).all():
             bad = draft.labels[~torch.isfinite(x).flatten(1).all(1).cpu()].unique().tolist()
-            raise Diverged(f"sampling diverged for class {', '.join(str(context.real.classes[i]) for i in bad)} with {self}")
+            raise Diverged(
+                f"sampling diverged for class {', '.join(str(context.real.classes[i]) for i in bad)} with {self}"
+            )
         return replace(draft, latents={LATENT: x}, level=CLEAN)
 
     def _begin(self, draft: Draft, solver, generators: list[torch.Generator], context: Context) -> tuple[Tensor, int]:
@@ -130,7 +135,7 @@ class Sample(Steering):
         for objective in self.objectives:
             yield from objective.work(context)
         draft = candidates(draft, self.oversample)
-        prior = draft.prior
+        prior = cast(Diffusion, draft.prior)
         solver = prior.schedule.solver(self.scheduler, self.steps, context.device, self.eta)
         x = prior.noise(context.seed, draft.ids)[LATENT]
         conditions = prior.condition(draft.labels)

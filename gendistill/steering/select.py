@@ -31,7 +31,9 @@ class Select(Steering):
         object.__setattr__(self, "objectives", tuple(self.objectives))
         judges = [type(objective).__name__ for objective in self.objectives if objective.scope != "picture"]
         if judges or not self.objectives:
-            raise UserError(f"Select ranks pictures one by one and needs objectives of scope 'picture', got {', '.join(judges) or 'none'}")
+            raise UserError(
+                f"Select ranks pictures one by one and needs objectives of scope 'picture', got {', '.join(judges) or 'none'}"
+            )
 
     @property
     def scope(self) -> Scope:
@@ -54,7 +56,9 @@ class Select(Steering):
             wanted = 1 if self.per_slot else context.ipc
             if len(members) < wanted:
                 name = context.real.classes[int(group[0])]
-                raise UserError(f"Select keeps {wanted} of {len(members)} pictures of class {name}: raise oversample in Sample")
+                raise UserError(
+                    f"Select keeps {wanted} of {len(members)} pictures of class {name}: raise oversample in Sample"
+                )
             best = members[scores[members].argsort(stable=True)[:wanted]]
             if not self.per_slot:
                 per_slot = int(draft.ids[members, 2].max()) + 1

@@ -18,10 +18,10 @@ def picture(seed: int, size: tuple[int, int] = (12, 10), mode: str = "RGB") -> I
     return Image.fromarray(noise.squeeze(-1) if bands == 1 else noise)
 
 
-def encoded(image: Image.Image, format: str = "PNG") -> bytes:
-    """The bytes of an image file."""
+def encoded(image: Image.Image, **saved) -> bytes:
+    """The bytes of a PNG file."""
     buffer = io.BytesIO()
-    image.save(buffer, format)
+    image.save(buffer, "PNG", **saved)
     return buffer.getvalue()
 
 

@@ -15,6 +15,11 @@ from gendistill.types import Class, UserError
 from .conftest import make_folder, picture
 
 
+def test_the_text_of_a_source_is_the_code_that_makes_it(tmp_path):
+    source = Folder(tmp_path / "train", test=tmp_path / "test", size=8)
+    assert eval(repr(source)) == source == Folder(str(tmp_path / "train"), test=str(tmp_path / "test"), size=8)
+
+
 def test_a_class_is_its_folder_and_a_wordnet_id_its_synset(tmp_path):
     train = make_folder(tmp_path / "train", ["dog", "cat", "n01440764", "n00000000"])
     (train / ".hidden").mkdir()

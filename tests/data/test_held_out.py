@@ -9,6 +9,7 @@ import torch
 
 from gendistill.data.digits import Digits, folds
 from gendistill.data.folder import Folder
+from gendistill.data.given import as_source
 from gendistill.data.validation import Validation
 from gendistill.types import Class, RealData, StoredImages, UserError
 
@@ -75,7 +76,7 @@ def test_validation_follows_its_seed():
 
 
 def test_validation_takes_objects_too():
-    assert len(Validation(make_table(["a", "b"], each=5)).open().test()) == 2  # type: ignore
+    assert len(Validation(as_source(make_table(["a", "b"], each=5))).open().test()) == 2
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1])

@@ -43,7 +43,9 @@ def test_mean_features_draws_a_new_network_at_every_step(tmp_path):
 def test_mean_features_is_zero_on_the_real_pictures_themselves(tmp_path):
     context = toy_context(tmp_path, classes=(1,), ipc=12)
     draft = toy_draft(context)
-    real = Synthetic(draft.prior, draft.latents, draft.ids, draft.labels, decode=lambda _: context.stored(1).float() / 255)
+    real = Synthetic(
+        draft.prior, draft.latents, draft.ids, draft.labels, decode=lambda _: context.stored(1).float() / 255
+    )
     assert MeanFeatures(net=ConvNet(depth=2, width=8)).bind(context)(real).item() < 1e-8
 
 

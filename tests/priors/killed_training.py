@@ -132,4 +132,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if "--once" in sys.argv:  # as torchrun starts it
+        train_prior(pictures(), Path(sys.argv[1]), SETTINGS, seed=5)
+    else:
+        main(Path(sys.argv[1]))

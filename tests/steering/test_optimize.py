@@ -41,7 +41,9 @@ def test_chunks_give_the_gradient_of_the_whole(context):
     gradients = []
     for chunk in (3, 64):
         value = draft.latents[LATENT].clone().requires_grad_()
-        synthetic = Synthetic(draft.prior, {LATENT: value}, draft.ids, draft.labels, decode=lambda z, c=chunk: decode(draft.prior, z, c))
+        synthetic = Synthetic(
+            draft.prior, {LATENT: value}, draft.ids, draft.labels, decode=lambda z, c=chunk: decode(draft.prior, z, c)
+        )
         loss(synthetic).sum().backward()
         gradients.append(value.grad)
     torch.testing.assert_close(*gradients)
@@ -67,7 +69,9 @@ def test_a_killed_optimisation_goes_on_to_the_same_bits(optimizer, context, monk
     with pytest.raises(KeyboardInterrupt):
         step(draft, replace(killed, progress=interrupted))
     seen = []
-    resumed = step(draft, replace(killed, progress=lambda items, what, total=None: (seen.append(i) or i for i in items)))
+    resumed = step(
+        draft, replace(killed, progress=lambda items, what, total=None: (seen.append(i) or i for i in items))
+    )
     assert seen == [4, 5, 6], "finished steps were made again"
     assert torch.equal(resumed.latents[LATENT], whole)
 

@@ -54,14 +54,21 @@ def test_strength_of_less_than_a_step_is_refused():
 
 def test_more_strength_forgets_more_of_the_start(context):
     start = Start(anchors=Modes())(empty(context), context)
-    far = [float((Sample(steps=20, cfg=1.0, strength=s)(start, context).latents[LATENT] - start.latents[LATENT]).abs().mean())
-           for s in (0.2, 0.9)]
+    far = [
+        float(
+            (Sample(steps=20, cfg=1.0, strength=s)(start, context).latents[LATENT] - start.latents[LATENT]).abs().mean()
+        )
+        for s in (0.2, 0.9)
+    ]
     assert far[0] < far[1]
 
 
 def test_cfg_moves_away_from_the_unconditional_mean(context):
     null = toy_draft(context).prior.centres.mean(0)
-    far = [float((Sample(steps=20, cfg=cfg)(empty(context), context).latents[LATENT] - null).abs().mean()) for cfg in (1.0, 3.0)]
+    far = [
+        float((Sample(steps=20, cfg=cfg)(empty(context), context).latents[LATENT] - null).abs().mean())
+        for cfg in (1.0, 3.0)
+    ]
     assert far[1] > far[0] * 1.2
 
 
@@ -87,18 +94,22 @@ def test_guidance_lowers_the_objective_it_follows(scale, context):
 
 def test_guidance_through_the_denoiser_moves_the_sample_too(context):
     pull = Guide(ModePull(weight=0.5), through="denoiser")
-    plain, guided = (Sample(steps=8, cfg=1.0, guides=guides)(empty(context), context).latents[LATENT] for guides in ((), (pull,)))
+    plain, guided = (
+        Sample(steps=8, cfg=1.0, guides=guides)(empty(context), context).latents[LATENT] for guides in ((), (pull,))
+    )
     assert not torch.allclose(plain, guided)
 
 
 def test_outside_its_window_a_guide_does_nothing(context):
     never = Guide(ModePull(weight=5.0), window=(0.9995, 1.0))
-    plain, guided = (Sample(steps=5, guides=guides)(empty(context), context).latents[LATENT] for guides in ((), (never,)))
+    plain, guided = (
+        Sample(steps=5, guides=guides)(empty(context), context).latents[LATENT] for guides in ((), (never,))
+    )
     assert torch.equal(plain, guided)
 
 
 def test_on_mean_is_the_published_step_of_mgd3():
-    """mu + lam * sigma * (mode - clean) equals a DDPM mean whose clean estimate moved by lam * factor * (mode - clean)."""
+    """Mu + lam * sigma * (mode - clean) equals a DDPM mean whose clean estimate moved by lam * factor * (mode - clean)."""
     level, after = Level(0.6, 0.8, 0.5), Level(0.7, (1 - 0.49) ** 0.5, 0.4)
     abar, before = 0.36, 0.49
     beta = 1 - abar / before
@@ -108,7 +119,7 @@ def test_on_mean_is_the_published_step_of_mgd3():
 
 
 def test_on_noise_is_the_published_ddim_form_of_mgd3():
-    """noise - lam sqrt(1 - abar) (mode - clean) implies clean + lam sigma^2 / alpha (mode - clean)."""
+    """Noise - lam sqrt(1 - abar) (mode - clean) implies clean + lam sigma^2 / alpha (mode - clean)."""
     level = Level(0.6, 0.8, 0.5)
     assert OnNoise()(level, level) == pytest.approx(0.8 * 0.8 / 0.6)
 

@@ -3,9 +3,9 @@
 Peebles & Xie, ICCV 2023 (DiT); Salimans & Ho, 2022: v = alpha noise - sigma clean; loss = mean (v - prediction)^2,
 cosine schedule (Nichol & Dhariwal, 2021).
 
-diffusers' own label dropout is switched off: each block has a label table of its own and would hide the label by itself,
-so that a picture without any label, which is what guidance asks about, would almost never be seen (once in 10^(blocks + 1)).
-Here a label is hidden from all blocks at once.
+diffusers' own label dropout is switched off: each block has a label table of its own and hides the label by itself, so
+that a picture without any label, which is what guidance asks about, would be seen once in 10^(blocks + 1) times. Here a
+label is hidden from all blocks at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from gendistill import seeds
 from gendistill.priors.training.latents import EncodedLatents
 from gendistill.priors.training.loop import Batch, Stage, optimize
-from gendistill.priors.training.settings import LABEL_ROWS, PriorTraining
+from gendistill.priors.training.rows import LABEL_ROWS
+from gendistill.priors.training.settings import PriorTraining
 
 NAME = "denoiser"
 

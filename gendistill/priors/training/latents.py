@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,10 +77,8 @@ def _encode(
         stop = min(start + BLOCK, pictures)
         pixels = read(torch.arange(start, stop)).to(next(vae.parameters()).device)
         with torch.no_grad():
-            means = [
-                vae.encode(view).latent_dist.mode() for view in ([pixels, pixels.flip(-1)] if mirrored else [pixels])
-            ]
-        found = torch.stack(means, 1).half().cpu()
+            posteriors: Any = [vae.encode(view) for view in ((pixels, pixels.flip(-1)) if mirrored else (pixels,))]
+        found = torch.stack([posterior.latent_dist.mode() for posterior in posteriors], 1).half().cpu()
         table[start:stop] = found.numpy()
         wide = found.double()
         state = {
@@ -91,4 +90,4 @@ def _encode(
         write_json(note, state)
     count = float(np.prod(size))
     variance = state["squares"] / count - (state["sum"] / count) ** 2
-    write_json(note, state | {"scale": float(variance) ** -0.5})
+    write_json(note, state | {"scale": max(variance, 1e-12) ** -0.5})

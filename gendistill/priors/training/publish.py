@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
 from diffusers.pipelines.dit.pipeline_dit import DiTPipeline
 
 from gendistill.priors.training.denoiser import noise_schedule
+from gendistill.priors.training.rows import id2label, label_rows
 from gendistill.priors.training.settings import PriorTraining
 from gendistill.store import write_text
-from gendistill.types import Class
+from gendistill.types import Images
 
 INDEX = "model_index.json"
 """Written last: a folder that has it is finished."""
+NAMED = 20
+"""Classes that the card lists by name."""
 
 CARD = """---
 license: {licence}
@@ -41,28 +45,22 @@ Label rows: {rows}. Row 1000 asks for no class.
 
 ## Training
 
-Seed {seed}, data fingerprint `{fingerprint}`.
+Seed {seed}, data fingerprint `{fingerprint}`. The settings, with what the rule filled in:
 
-```
+```python
 {settings}
 ```
 """
 
 
 def publish(
-    vae: AutoencoderKL,
-    denoiser: DiTTransformer2DModel,
-    scale: float,
-    classes: tuple[Class, ...],
-    rows: tuple[int, ...],
-    folder: Path,
+    vae: AutoencoderKL, denoiser: DiTTransformer2DModel, scale: float, names: dict[str, str], folder: Path
 ) -> None:
-    """Write both networks and the scheduler as a ``DiTPipeline`` folder, whole or unfinished but never broken."""
+    """Write both networks and the scheduler as a ``DiTPipeline`` folder: whole, or without its `INDEX`."""
     vae.register_to_config(scaling_factor=scale)
-    pipe = DiTPipeline(transformer=denoiser, vae=vae, scheduler=noise_schedule())  # type: ignore[arg-type]
-    pipe.register_to_config(
-        id2label={str(row): c.name for row, c in sorted(zip(rows, classes, strict=True), key=lambda x: x[0])}
-    )
+    parts: Any = {"transformer": denoiser, "vae": vae, "scheduler": noise_schedule()}
+    pipe = DiTPipeline(**parts)
+    pipe.register_to_config(id2label=names)
     part = folder / ".pipeline.part"
     shutil.rmtree(part, ignore_errors=True)
     pipe.save_pretrained(str(part), safe_serialization=True)
@@ -74,33 +72,27 @@ def publish(
     part.rmdir()
 
 
-def write_card(
-    folder: Path,
-    settings: PriorTraining,
-    classes: tuple[Class, ...],
-    rows: tuple[int, ...],
-    *,
-    pictures: int,
-    seed: int,
-    fingerprint: str,
-    data: str,
-    licence: str,
-) -> None:
-    """Write ``README.md``, the model card."""
-    shown = ", ".join(f"{row} {c}" for row, c in list(zip(rows, classes, strict=True))[:20])
-    more = f" and {len(rows) - 20} more (`id2label` in `{INDEX}`)" if len(rows) > 20 else ""
+def write_card(folder: Path, settings: PriorTraining, images: Images, *, seed: int, data: str, licence: str) -> None:
+    """Write ``README.md``, the model card; ``data`` is what the pictures are called."""
+    names, rows = list(id2label(images.classes).items()), label_rows(images.classes)
+    more = f" and {len(names) - NAMED} more (`id2label` in `{INDEX}`)" if len(names) > NAMED else ""
     write_text(
         folder / "README.md",
         CARD.format(
             licence=licence,
             data=data,
-            pictures=pictures,
+            pictures=len(images),
             side=settings.resolution,
             row=rows[0],
-            label=classes[0].name,
-            rows=shown + more,
+            label=images.classes[0].name,
+            rows=", ".join(f"{row} {name}" for row, name in names[:NAMED]) + more,
             seed=seed,
-            fingerprint=fingerprint,
-            settings=repr(settings).replace(", ", ",\n    "),
+            fingerprint=images.fingerprint,
+            settings=listed(settings),
         ),
     )
+
+
+def listed(settings: PriorTraining) -> str:
+    """The settings as Python, one to a line."""
+    return "PriorTraining(\n" + "".join(f"    {name}={value!r},\n" for name, value in vars(settings).items()) + ")"

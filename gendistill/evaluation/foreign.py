@@ -1,0 +1,171 @@
+"""Sets that others made, as `Distilled` values: image folders, Parquet, hub ids, and the .pt files of matching methods."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gendistill.data.folder import Folder
+from gendistill.data.hub import Hub
+from gendistill.data.parquet import Parquet
+from gendistill.distilled import Distilled, load
+from gendistill.labelers.relabel import StaticLabels
+from gendistill.types import Class, Images, RealData, StoredImages, UserError
+
+log = logging.getLogger("gendistill")
+PAIRS = (("images", "labels"), ("data", "targets"), ("x", "y"), ("image_syn", "label_syn"))
+"""Names under which .pt files hold images and labels."""
+
+
+def read(path: str, real: RealData) -> Distilled:
+    """The set at ``path``, its classes in the order of ``real``.
+
+    Raises:
+        UserError: nothing readable is there, or its classes or shape are not those of the real data.
+    """
+    place = Path(path)
+    if (place / "set.json").exists() or (place / "run.json").exists():
+        made = load(place)
+    elif place.suffix in (".pt", ".pth"):
+        made = Distilled.of(read_pt(place, real))
+    else:
+        made = table_or_folder(path, place, real)
+    return aligned(made, real, path)
+
+
+def table_or_folder(path: str, place: Path, real: RealData) -> Distilled:
+    """A Parquet file, a folder of them (such as our own export), a folder of class folders, or a data set of the hub."""
+    frame: dict[str, Any] = {
+        "size": real.train.shape[-1],
+        "channels": real.train.shape[0] if real.train.shape[0] in (1, 3, 4) else None,
+    }
+    if place.is_file() and place.suffix == ".parquet":
+        files: list[Path] = [place]
+    else:
+        files = sorted(place.glob("data/train-*.parquet")) or sorted(place.glob("*.parquet")) if place.is_dir() else []
+    if files:
+        images = Parquet(train=[str(file) for file in files], **frame).open().train
+        return with_soft_labels(Distilled.of(images), files)
+    if place.is_dir():
+        inside = place / "train" if (place / "train").is_dir() else place
+        return Distilled.of(Folder(train=str(inside), **frame).open().train)
+    if place.exists():
+        raise UserError(f"{path} is no set of pictures: give a run, an image folder, .parquet, .pt, or a hub id")
+    return Distilled.of(Hub(path, **frame).open().train)
+
+
+def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:
+    """The set with the log-probabilities its files hold, if they hold any."""
+    import pyarrow.parquet as parquet
+
+    if "log_probs" not in parquet.read_schema(files[0]).names:
+        return made
+    columns = [parquet.read_table(file, columns=["log_probs"])["log_probs"].to_pylist() for file in files]
+    found = torch.tensor([row for column in columns for row in column])
+    if found.shape != (len(made.images), len(made.classes)) or not bool(found.exp().sum(1).sub(1).abs().lt(1e-3).all()):
+        raise UserError(f"log_probs in {files[0].name} are no log-probabilities over the {len(made.classes)} classes")
+    return replace(made, soft=StaticLabels(found, 1.0))
+
+
+def read_pt(place: Path, real: RealData) -> Images:
+    """Images and labels that a matching method saved with ``torch.save``, as tensors only.
+
+    Float images outside [0, 1] were normalised by the data's mean and deviation, as these methods do; that is undone.
+    """
+    try:
+        held = torch.load(place, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling fails in many ways, all of them the file's
+        raise UserError(
+            f"{place} does not load as tensors ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            "save a dictionary with the tensors 'images' (n, c, h, w) and 'labels' (n,)"
+        ) from error
+    images, labels = pair(held, place)
+    if images.dim() != 4 or tuple(images.shape[1:]) != real.train.shape:
+        raise UserError(
+            f"{place} holds images of shape {tuple(images.shape)}, the real pictures are {real.train.shape}; "
+            "give --real with the size= and channels= of the set"
+        )
+    if labels.dim() == 2:
+        labels = labels.argmax(1)
+    if labels.shape != images.shape[:1] or int(labels.min()) < 0 or int(labels.max()) >= len(real.classes):
+        raise UserError(
+            f"{place} holds labels of shape {tuple(labels.shape)} from {int(labels.min())} to {int(labels.max())} for "
+            f"{len(images)} images of {len(real.classes)} classes"
+        )
+    if images.dtype != torch.uint8:
+        images = images.float()
+        if float(images.min()) < -0.01 or float(images.max()) > 1.01:
+            from gendistill.context import channel_statistics
+
+            found = channel_statistics(real.train)
+            log.info("%s holds normalised images; mean and deviation of the real pictures are put back", place)
+            images = images * found["std"].view(1, -1, 1, 1) + found["mean"].view(1, -1, 1, 1)
+        images = images.clamp(0, 1).mul(255).round().to(torch.uint8)
+    return StoredImages(real.classes, labels.long(), images)
+
+
+def pair(held: Any, place: Path) -> tuple[Tensor, Tensor]:
+    """The images and labels in what a file holds: a dictionary, a pair, or a list of pairs of which the last counts."""
+    if isinstance(held, Mapping):
+        for images, labels in PAIRS:
+            if isinstance(held.get(images), Tensor) and isinstance(held.get(labels), Tensor):
+                return held[images], held[labels]
+        if isinstance(held.get("data"), list | tuple):  # DC, DSA, DM: [[images, labels], ...], one per experiment
+            return pair(held["data"], place)
+    if isinstance(held, list | tuple) and held:
+        if len(held) == 2 and all(isinstance(item, Tensor) for item in held):
+            return held[0], held[1]
+        return pair(held[-1], place)
+    names = ", ".join(f"'{a}' and '{b}'" for a, b in PAIRS)
+    raise UserError(f"{place} holds no tensors of images and labels; looked for {names}, or a pair of tensors")
+
+
+def aligned(made: Distilled, real: RealData, path: str) -> Distilled:
+    """The set with its classes renumbered to the order of the real data, by WordNet id and name."""
+    if made.images.shape != real.train.shape:
+        raise UserError(
+            f"{path} holds pictures of shape {made.images.shape}, the real ones are {real.train.shape}; "
+            "set size= and channels= in --real"
+        )
+    if made.classes == real.classes:
+        return made
+    place = {identity(c): index for index, c in enumerate(real.classes)}
+    missing = [str(c) for c in made.classes if identity(c) not in place]
+    if missing or len(made.classes) != len(real.classes):
+        raise UserError(
+            f"{path} has {len(made.classes)} classes, the real data {len(real.classes)}; "
+            f"not among them: {', '.join(missing[:8]) or 'none'}"
+        )
+    order = torch.tensor([place[identity(c)] for c in made.classes])
+    images = Renumbered(made.images, real.classes, order[made.images.labels])
+    soft = made.soft
+    if isinstance(soft, StaticLabels):
+        soft = StaticLabels(torch.empty_like(soft.log_probs).index_copy_(1, order, soft.log_probs), soft.temperature)
+        return replace(Distilled.of(images), soft=soft, weight=made.weight)
+    return replace(Distilled.of(images), weight=made.weight)
+
+
+def identity(c: Class) -> str:
+    """What a class is known by."""
+    return c.wnid or c.name.strip().lower()
+
+
+class Renumbered(Images):
+    """The same pictures with other class numbers."""
+
+    def __init__(self, images: Images, classes: tuple[Class, ...], labels: Tensor) -> None:
+        """``labels`` (N,) number into ``classes``."""
+        from gendistill.store import fingerprint
+
+        self._images, self.classes, self.labels, self.shape = images, classes, labels, images.shape
+        self.fingerprint = fingerprint(images.fingerprint, [str(c) for c in classes], labels)
+
+    def stored(self, indices: Sequence[int] | Tensor) -> Tensor:
+        """8-bit pictures at these positions."""
+        return self._images.stored(indices)

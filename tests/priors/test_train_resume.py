@@ -1,0 +1,63 @@
+"""A killed training ends with the weights of one that was not; several processes end with those of one, but for rounding."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DiTPipeline
+
+from tests.priors.killed_training import pictures
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*command: str) -> str:
+    """What a program prints."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("killed")
+
+
+@pytest.fixture(scope="module")
+def told(folder) -> dict:
+    return json.loads(run(sys.executable, "-m", "tests.priors.killed_training", str(folder)))
+
+
+def test_killed_and_resumed_equals_uninterrupted(told):
+    assert all(told["killed"]), "an attempt was meant to be killed and ended by itself"
+    assert all(told["ended"])
+    assert len(told["whole"]) == 2
+    assert told["broken"] == told["whole"]
+
+
+def test_nothing_half_written_is_left(told):
+    assert "model_index.json" in told["left"]
+    assert not [name for name in told["left"] if name.endswith(".part") or name == "autoencoder"]
+    assert [name for name in told["left"] if name.startswith("checkpoint-")] == ["checkpoint-12", "checkpoint-15"]
+
+
+def test_two_processes_equal_one(told, folder, tmp_path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    run(*launcher, "-m", "tests.priors.killed_training", str(tmp_path / "two"), "--once")
+    one, two = DiTPipeline.from_pretrained(str(folder / "whole")), DiTPipeline.from_pretrained(str(tmp_path / "two"))
+    pixels, noise = pictures().pixels(range(23)) * 2 - 1, torch.randn((23, 2, 4, 4))
+    times, rows = torch.arange(23) * 43, torch.arange(23) % 3
+    with torch.no_grad():
+        # Answers, not weights: a weight that has no effect has only rounding for a gradient, and Adam makes steps of that.
+        seen = [pipe.vae(pixels).sample for pipe in (one, two)]
+        torch.testing.assert_close(seen[1], seen[0], atol=2e-3, rtol=0)
+        answers = [pipe.transformer(noise, timestep=times, class_labels=rows).sample for pipe in (one, two)]
+        torch.testing.assert_close(answers[1], answers[0], atol=2e-3, rtol=0)
+        assert answers[0].std() > 0.01, "the comparison would say nothing about an untrained network"

@@ -1,0 +1,49 @@
+"""Every pipeline of the folder, made tiny: it says what it is, runs end to end, twice the same, and like no other."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gendistill.pipeline import find_pipeline, list_pipelines
+from gendistill.priors.pixels import Pixels
+from gendistill.runs import distill
+from gendistill.testing import Toy, ToyData
+from tests.parts_under_test import shrink
+
+NAMES = [listed.name for listed in list_pipelines()]
+
+
+def tiny(name):
+    recipe = shrink(find_pipeline(name).recipe)
+    prior = recipe.prior if isinstance(recipe.prior, Pixels) else Toy()
+    return replace(recipe, real=ToyData(), prior=prior, ipc=2, block=2)
+
+
+def pictures(name, folder):
+    made = distill(tiny(name), folder)
+    return made.images.stored(range(len(made.images)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_what_it_is(name):
+    doc = find_pipeline(name).doc
+    assert re.search(r"^Paper ", doc, re.M) and re.search(r"^Measured ", doc, re.M) and re.search(r"^Differs ", doc, re.M)
+    assert f"gendistill run {name}" in doc
+    assert find_pipeline(name).recipe.source.startswith("https://") or name == "demo"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_and_repeats(name, tmp_path):
+    first, second = pictures(name, tmp_path / "a"), pictures(name, tmp_path / "b")
+    assert first.shape == (6, 1, 8, 8)
+    assert torch.equal(first, second)
+
+
+def test_no_two_make_identical_pictures(tmp_path):
+    made = {name: pictures(name, tmp_path / name) for name in NAMES}
+    same = [(a, b) for a in NAMES for b in NAMES if a < b and torch.equal(made[a], made[b])]
+    assert not same

@@ -1,0 +1,147 @@
+"""A run is a function of its recipe: the same bits whatever the interruptions, the block size or the number of pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gendistill import runs
+from gendistill.anchors import Modes, RealPictures
+from gendistill.distilled import load
+from gendistill.labelers.relabel import Relabel
+from gendistill.nets.convnet import ConvNet
+from gendistill.objectives.mean_features import MeanFeatures
+from gendistill.objectives.mode_pull import ModePull
+from gendistill.priors.pixels import Pixels
+from gendistill.recipe import Recipe
+from gendistill.runs import distill
+from gendistill.steering.guide import Guide
+from gendistill.steering.optimize import Optimize
+from gendistill.steering.sample import Sample
+from gendistill.steering.select import Select
+from gendistill.steering.start import Start
+from gendistill.testing import Toy, ToyData
+from gendistill.types import UserError
+from tests.parts_under_test import TEACHER
+
+MATCH = Optimize((MeanFeatures(net=ConvNet(depth=2, width=8)),), steps=3, lr=0.05)
+PLAIN = Recipe(real=ToyData(), prior=Toy(), steering=(Sample(steps=5, scheduler="DDPM"),), ipc=4, block=4)
+STEERED = replace(
+    PLAIN,
+    steering=(Sample(steps=5, guides=(Guide(ModePull(weight=0.3)),)), MATCH),
+    labeler=Relabel((TEACHER,), average="probs"),
+)
+
+
+def stored(made):
+    return made.images.stored(range(len(made.images)))
+
+
+@pytest.mark.parametrize("recipe", [PLAIN, STEERED], ids=["plain", "steered"])
+def test_a_killed_run_ends_with_the_same_bytes(recipe, tmp_path, monkeypatch):
+    whole = distill(recipe, tmp_path / "whole")
+    write, calls = runs.write_tensors, []
+
+    def killed(path, tensors):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(path)
+        write(path, tensors)
+
+    monkeypatch.setattr(runs, "write_tensors", killed)
+    with pytest.raises(KeyboardInterrupt):
+        distill(recipe, tmp_path / "killed")
+    monkeypatch.setattr(runs, "write_tensors", write)
+    done = {path: path.stat().st_mtime_ns for path in calls}
+    resumed = distill(recipe, tmp_path / "killed")
+    assert {path: path.stat().st_mtime_ns for path in calls} == done, "a finished shard was made again"
+    files = [path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*.safetensors")]
+    assert files
+    for file in files:
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes(), file
+    positions = torch.arange(len(whole.images))
+    assert torch.equal(whole.soft.at(positions), resumed.soft.at(positions))
+
+
+def test_block_size_changes_nothing_but_rounding(tmp_path):
+    latents = []
+    for block in (4, 3, 1):
+        monitored = replace(PLAIN, block=block, steering=(*PLAIN.steering, Select_all()))
+        latents.append(distill(monitored, tmp_path / str(block)))
+    for other in latents[1:]:
+        difference = (stored(latents[0]).int() - stored(other).int()).abs().max()
+        assert difference <= 1
+
+
+def Select_all():
+    return Optimize((ModePull(),), steps=0)
+
+
+def test_a_picture_is_the_same_at_every_ipc(tmp_path):
+    five, ten = (distill(replace(PLAIN, ipc=ipc, block=10), tmp_path / str(ipc)) for ipc in (5, 10))
+    assert torch.equal(stored(five), stored(ten)[ten.ids[:, 1] < 5])
+
+
+def test_random_real_pictures_are_real_and_redrawn_by_seed(tmp_path):
+    recipe = Recipe(real=ToyData(), prior=Pixels(), steering=(Start(RealPictures()),), ipc=3)
+    drawn = [stored(distill(replace(recipe, seed=seed), tmp_path / str(seed))) for seed in (0, 1)]
+    real = recipe.real.open().train
+    known = {bytes(one.flatten().tolist()) for one in real.stored(range(len(real)))}
+    assert all(bytes(one.flatten().tolist()) in known for one in drawn[0])
+    assert not torch.equal(*drawn)
+
+
+def test_oversampling_and_selection_leave_ipc_pictures(tmp_path):
+    steps = (Sample(steps=3, oversample=3), Select((ModePull(Modes(count=1)),)))
+    made = distill(replace(PLAIN, steering=steps), tmp_path / "out")
+    assert torch.bincount(made.labels).tolist() == [4, 4, 4]
+
+
+def test_what_is_loaded_is_what_was_made(tmp_path):
+    made, back = distill(STEERED, tmp_path / "out"), load(tmp_path / "out")
+    assert torch.equal(stored(made), stored(back)) and back.classes == made.classes
+    positions = torch.arange(len(made.images))
+    assert torch.equal(made.soft.at(positions), back.soft.at(positions))
+
+
+def test_a_folder_of_another_recipe_is_refused_and_left_alone(tmp_path):
+    distill(PLAIN, tmp_path / "out")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="another recipe"):
+        distill(replace(PLAIN, ipc=3), tmp_path / "out")
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="not empty"):
+        distill(PLAIN, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"prior": Pixels()}, "denoises"),
+        ({"steering": ()}, "at least one"),
+        ({"steering": (MATCH,)}, "Start"),
+        ({"steering": (Sample(oversample=2),)}, "Select"),
+        ({"ipc": 0}, "ipc"),
+    ],
+)
+def test_what_cannot_work_is_refused_when_it_is_written_down(change, says):
+    with pytest.raises(UserError, match=says):
+        replace(PLAIN, **change)
+
+
+def test_too_few_real_pictures_are_named(tmp_path):
+    recipe = Recipe(real=ToyData(per_class=2), prior=Pixels(), steering=(Start(RealPictures()),), ipc=3)
+    with pytest.raises(UserError, match="class 0 has 2 real pictures"):
+        distill(recipe, tmp_path / "out")
+
+
+def test_an_absent_disk_is_noticed_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    with pytest.raises(UserError, match="make room"):
+        distill(PLAIN, tmp_path / "out")
