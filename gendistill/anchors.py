@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,6 @@ from gendistill import seeds
 from gendistill.context import Context, encoding
 from gendistill.types import UserError
 from gendistill.work import Work
-
 
 CLUSTERING: dict[str, Any] = {"init": "k-means++", "n_init": 3}
 
@@ -40,7 +39,7 @@ class Anchors(ABC):
 
 @dataclass(frozen=True)
 class RealPictures(Anchors):
-    """Real pictures in a seeded order, encoded: slot j gets the j-th."""
+    """Real pictures in a seeded order, encoded: slot j gets the j-th. Only those that are asked for are read."""
 
     by_ipc = False
 
@@ -50,15 +49,19 @@ class RealPictures(Anchors):
         Raises:
             UserError: the class has fewer pictures than there are slots.
         """
-        latents = context.latents(index)
-        need = context.ipc
-        if len(latents) < need:
-            name = context.real.classes[index]
+        where = context.real.train.where(index)
+        if len(where) < context.ipc:
             raise UserError(
-                f"class {name} has {len(latents)} real pictures, ipc={need} needs as many; lower ipc, or start from noise"
+                f"class {context.real.classes[index]} has {len(where)} real pictures, ipc={context.ipc} needs as many; "
+                "lower ipc, or start from noise"
             )
-        order = torch.randperm(len(latents), generator=seeds.stream(context.seed, "real pictures", index))
-        return latents[order[slots % len(latents)]]
+        order = torch.randperm(len(where), generator=seeds.stream(context.seed, "real pictures", index))
+        return context.encode(context.real.train.stored(where[order[slots % len(where)]]))
+
+    def work(self, context: Context) -> Iterable[Work]:
+        """Encoding of the pictures that are drawn."""
+        for work in encoding(context):
+            yield replace(work, calls=len(context.classes) * context.ipc / work.rows, shared=False)
 
 
 @dataclass(frozen=True)

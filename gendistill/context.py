@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,8 @@ from gendistill.types import Encodes, LoadedPrior, RealData, UserError
 from gendistill.work import Work
 
 T = TypeVar("T")
-ENCODE_BLOCK = 256
+TOGETHER_PIXELS = 1 << 20
+"""Pictures pass an autoencoder or a network in blocks of at most this many pixels, so that memory does not grow with their size."""
 
 
 def silent(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
@@ -74,8 +75,8 @@ class Context:
     def latents(self, index: int) -> Tensor:
         """Latents of all real training pictures of class ``index``, (n, *latent_shape) on the CPU, kept on disk."""
         prior = self.prior
-        if not isinstance(prior, Encodes):
-            raise UserError(f"latents of real pictures need a prior that encodes; {type(prior).__name__} does not")
+        assert prior is not None
+        self._encoder()
         key = {
             "data": self.real.train.fingerprint,
             "prior": prior.fingerprint,
@@ -87,16 +88,22 @@ class Context:
         if self.dry:
             return torch.randn(len(self.real.train.where(index)), *prior.latent_shape)
 
-        def encode() -> dict[str, Tensor]:
-            stored = self.stored(index)
-            with torch.no_grad():
-                parts = [
-                    prior.encode(part.to(self.device).float() / 255).float().cpu()
-                    for part in stored.split(ENCODE_BLOCK)
-                ]
-            return {"latents": torch.cat(parts)}
+        def make() -> dict[str, Tensor]:
+            return {"latents": self.encode(self.stored(index))}
 
-        return self.once(("latents", index), lambda: self.store.tensors("latents", key, encode)["latents"])
+        return self.once(("latents", index), lambda: self.store.tensors("latents", key, make)["latents"])
+
+    @torch.no_grad()
+    def encode(self, stored: Tensor) -> Tensor:
+        """Latents of 8-bit pictures, (n, *latent_shape) float32 on the CPU, block by block."""
+        prior = self._encoder()
+        blocks = stored.split(together(stored.shape))
+        return torch.cat([prior.encode(block.to(self.device).float() / 255).float().cpu() for block in blocks])
+
+    def _encoder(self) -> Encodes:
+        if not isinstance(self.prior, Encodes):
+            raise UserError(f"latents of real pictures need a prior that encodes; {type(self.prior).__name__} does not")
+        return self.prior
 
     @cached_property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -104,6 +111,11 @@ class Context:
         key = {"data": self.real.train.fingerprint}
         found = self.store.tensors("statistics", key, lambda: channel_statistics(self.real.train))
         return tuple(found["mean"].tolist()), tuple(found["std"].tolist())
+
+
+def together(shape: Sequence[int]) -> int:
+    """How many pictures of shape (..., h, w) make a block, 1 to 256."""
+    return max(1, min(256, TOGETHER_PIXELS // (shape[-1] * shape[-2])))
 
 
 def channel_statistics(images, at_most: int = 50_000) -> dict[str, Tensor]:
@@ -124,7 +136,9 @@ def encoding(context: Context) -> Iterable[Work]:
     prior = context.prior
     assert isinstance(prior, Encodes)
     count = sum(len(context.real.train.where(index)) for index in context.classes)
-    probe = torch.zeros(min(ENCODE_BLOCK, count), *context.real.train.shape, device=context.device)
+    probe = torch.zeros(
+        min(together(context.real.train.shape), count), *context.real.train.shape, device=context.device
+    )
 
     def once() -> Tensor:
         with torch.no_grad():

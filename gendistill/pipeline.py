@@ -69,7 +69,7 @@ def _listed(path: Path) -> Listed:
 
 
 def _run(listed: Listed) -> dict[str, Any]:
-    from gendistill.types import UserError
+    from gendistill.errors import UserError
 
     # Parts defined in the file resolve their annotations through sys.modules; the prefix keeps a user's file called
     # `random.py` from becoming the module `random`.
@@ -86,8 +86,8 @@ def _run(listed: Listed) -> dict[str, Any]:
 
 
 def _unknown(name: str) -> Exception:
+    from gendistill.errors import UserError
     from gendistill.fields import nearest
-    from gendistill.types import UserError
 
     names = [found.name for found in list_pipelines()]
     if name.endswith(".py"):

@@ -8,9 +8,10 @@ from typing import Any
 from gendistill.data.given import as_source
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
+from gendistill.priors.base import Prior, lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.steering.base import Steering
-from gendistill.types import Prior, Source, UserError, lacks
+from gendistill.types import Source, UserError
 
 
 @dataclass(frozen=True, kw_only=True)

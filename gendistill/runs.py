@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from gendistill import ranks
-from gendistill.context import Context, silent
+from gendistill.context import Context, silent, together
 from gendistill.distilled import Distilled, ShardImages, read_set
 from gendistill.environment import versions
 from gendistill.labelers.relabel import StaticLabels
@@ -226,7 +226,7 @@ def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> N
         draft = draft[draft.ids[:, 1] < unit.first + unit.kept]
         kept = {"ids": draft.ids, "weight": draft.weight}
         if stage.last:
-            kept["stored"] = render(draft)
+            kept["stored"] = render(draft, together(context.real.train.shape))
         else:
             kept["level"] = torch.tensor([float(draft.level.alpha), float(draft.level.sigma), float(draft.level.time)])
             kept.update({f"latent/{name}": value for name, value in draft.latents.items()})

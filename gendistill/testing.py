@@ -15,8 +15,10 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.images import StoredImages
 from gendistill.labelers.base import Labeler
 from gendistill.objectives.base import SCOPES, Objective
+from gendistill.priors.base import Prior
 from gendistill.priors.schedule import Schedule
 from gendistill.steering.base import Steering
 from gendistill.store import Store
@@ -32,11 +34,9 @@ from gendistill.types import (
     Latents,
     Level,
     Pixels,
-    Prior,
     RealData,
-    StoredImages,
     Synthetic,
-)  # fmt: skip
+)
 
 
 class ToyPrior:

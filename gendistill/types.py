@@ -11,7 +11,7 @@ Time    training time t / T of a noise level, in [0, 1]; 1 is pure noise, 0 is c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from gendistill.work import Work
+from gendistill.errors import Diverged as Diverged
+from gendistill.errors import UserError as UserError
 
 Pixels: TypeAlias = Float[Tensor, "n c h w"]
 Stored: TypeAlias = UInt8[Tensor, "n c h w"]
@@ -31,14 +32,6 @@ Latents: TypeAlias = Mapping[str, Tensor]
 
 LATENT = "latent"
 """The name of the only latent of a prior that has one."""
-
-
-class UserError(ValueError):
-    """A mistake in what was asked for, not in our code: shown without a traceback."""
-
-
-class Diverged(UserError):
-    """Numbers ceased to be finite: settings were too strong."""
 
 
 @dataclass(frozen=True)
@@ -80,41 +73,6 @@ class Images(ABC):
 
     def __len__(self) -> int:
         return len(self.labels)
-
-
-class StoredImages(Images):
-    """Pictures held in memory as one uint8 tensor."""
-
-    def __init__(self, classes: Sequence[Class], labels: Tensor, stored: Stored, fingerprint: str = "") -> None:
-        """Keep ``stored`` as it is; an empty ``fingerprint`` is replaced by the hash of the content."""
-        from gendistill.store import fingerprint as hashed
-
-        self.classes = tuple(classes)
-        self.labels = labels.long().cpu()
-        self._stored = stored
-        self.shape = (stored.shape[1], stored.shape[2], stored.shape[3])
-        self.fingerprint = fingerprint or hashed([str(c) for c in self.classes], self.labels, stored)
-
-    def stored(self, indices: Sequence[int] | Tensor) -> Stored:
-        """8-bit pictures at these positions."""
-        return self._stored[torch.as_tensor(indices, dtype=torch.long)]
-
-
-class Subset(Images):
-    """Some positions of other images, still read on demand."""
-
-    def __init__(self, images: Images, positions: Tensor) -> None:
-        """View ``images`` at ``positions``, in that order."""
-        from gendistill.store import fingerprint as hashed
-
-        self._images, self._positions = images, positions.long()
-        self.classes, self.shape = images.classes, images.shape
-        self.labels = images.labels[self._positions]
-        self.fingerprint = hashed("subset", images.fingerprint, self._positions)
-
-    def stored(self, indices: Sequence[int] | Tensor) -> Stored:
-        """8-bit pictures at these positions of the view."""
-        return self._images.stored(self._positions[torch.as_tensor(indices, dtype=torch.long)])
 
 
 @dataclass(frozen=True)
@@ -236,41 +194,6 @@ class Diffusion(LoadedPrior, Denoises, Protocol):
 
     schedule: Any
     cfg_channels: int
-
-
-class Prior(ABC):
-    """Settings of a generator. ``loads`` is the class of what `load` returns: its methods are its capabilities."""
-
-    loads: type
-
-    def prepare(self, context: object) -> Prior:
-        """A prior whose weights exist. Those that train on the real data do it here; the others are ready."""
-        return self
-
-    def origin(self) -> dict[str, str]:
-        """What a reader must know of the prior: name, licence, and the pictures it saw, each where it is known."""
-        return {"name": repr(self)}
-
-    def check(self, data: RealData) -> None:
-        """Raise `UserError` if the checkpoint's configs do not fit the data. Reads no weights."""
-        return None
-
-    def sketch(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPrior:
-        """A prior that costs what this one costs, for planning: where weights do not exist yet, random ones."""
-        return self.load(data, device, dtype)
-
-    def work(self, data: RealData, device: torch.device) -> Iterable[Work]:
-        """What `prepare` would cost, without doing it."""
-        return ()
-
-    @abstractmethod
-    def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPrior:
-        """Load the weights, in eval mode and without gradients of their own."""
-
-
-def lacks(loads: type, needs: Sequence[type]) -> list[str]:
-    """Names of the capabilities in ``needs`` that the class ``loads`` does not have."""
-    return [need.__name__ for need in needs if not issubclass(loads, need)]
 
 
 @dataclass(frozen=True)

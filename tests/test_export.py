@@ -19,8 +19,9 @@ from datasets.features import ClassLabel, List
 
 from gendistill.evaluation.report import Report, Row
 from gendistill.export import export, imagefolder, to_dataset
+from gendistill.images import StoredImages
 from gendistill.parquet import unique_names, write_parquet
-from gendistill.types import Class, SoftLabels, StoredImages, UserError
+from gendistill.types import Class, SoftLabels, UserError
 
 ORIGIN = {
     "real": {"name": "made-up pictures", "licence": "cc0-1.0"},

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gendistill"
 
 LAYERS = (
-    "types seeds store work progress context environment ranks formatting losses pictures provenance "
+    "errors types images seeds store work progress context environment ranks formatting losses pictures provenance "
     "parts fields overrides pipeline",
     "nets views training anchors",
     "priors data",

@@ -31,7 +31,9 @@ def pictures(name, folder):
 @pytest.mark.parametrize("name", NAMES)
 def test_says_what_it_is(name):
     doc = find_pipeline(name).doc
-    assert re.search(r"^Paper ", doc, re.M) and re.search(r"^Measured ", doc, re.M) and re.search(r"^Differs ", doc, re.M)
+    assert (
+        re.search(r"^Paper ", doc, re.M) and re.search(r"^Measured ", doc, re.M) and re.search(r"^Differs ", doc, re.M)
+    )
     assert f"gendistill run {name}" in doc
     assert find_pipeline(name).recipe.source.startswith("https://") or name == "demo"
 

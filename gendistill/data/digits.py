@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from gendistill.data.pictures import Frame
+from gendistill.images import StoredImages
 from gendistill.seeds import stream
-from gendistill.types import Class, RealData, StoredImages, UserError
+from gendistill.types import Class, RealData, UserError
 
 FOLDS = 5
 

@@ -7,8 +7,9 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 
 from gendistill.data.given import as_source
+from gendistill.images import Subset
 from gendistill.seeds import stream
-from gendistill.types import RealData, Source, Subset, UserError
+from gendistill.types import RealData, Source, UserError
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from gendistill.data.folder import Folder
 from gendistill.data.hub import Hub
 from gendistill.data.parquet import Parquet
 from gendistill.distilled import Distilled, load
+from gendistill.images import StoredImages
 from gendistill.labelers.relabel import StaticLabels
-from gendistill.types import Class, Images, RealData, StoredImages, UserError
+from gendistill.types import Class, Images, RealData, UserError
 
 log = logging.getLogger("gendistill")
 PAIRS = (("images", "labels"), ("data", "targets"), ("x", "y"), ("image_syn", "label_syn"))

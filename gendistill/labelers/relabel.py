@@ -14,14 +14,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from gendistill.context import Context
+from gendistill.context import Context, together
 from gendistill.labelers.base import Labeler
 from gendistill.nets import trained
 from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError
 from gendistill.work import Work
-
-BLOCK = 256
-"""Pictures labelled together."""
 
 
 class StaticLabels(SoftLabels):
@@ -64,7 +61,7 @@ class Relabel(Labeler):
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """One label per picture."""
         nets = [trained.load(reference, context) for reference in self.teachers]
-        parts = torch.arange(len(images)).split(BLOCK)
+        parts = torch.arange(len(images)).split(together(images.shape))
         labels = [self._mixed(nets, images.pixels(part).to(context.device)).cpu() for part in parts]
         return StaticLabels(torch.cat(labels), self.temperature)
 
@@ -80,7 +77,7 @@ class Relabel(Labeler):
         for reference in self.teachers:
             yield from trained.work(reference, context)
         nets = [trained.load(reference, replace(context, dry=True)) for reference in self.teachers]
-        probe = torch.zeros(min(BLOCK, len(images)), *images.shape, device=context.device)
+        probe = torch.zeros(min(together(images.shape), len(images)), *images.shape, device=context.device)
         yield Work("label", len(images) / len(probe), lambda: self._mixed(nets, probe), rows=len(probe))
 
     def describe(self) -> list[str]:

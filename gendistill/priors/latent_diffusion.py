@@ -20,22 +20,11 @@ from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor
 
 from gendistill import seeds
+from gendistill.priors.base import Prior
 from gendistill.priors.class_rows import class_rows
 from gendistill.priors.schedule import Schedule
 from gendistill.store import fingerprint, fingerprint_state
-from gendistill.types import (
-    LATENT,
-    Conditions,
-    Estimate,
-    Ids,
-    Labels,
-    Latents,
-    Level,
-    Pixels,
-    Prior,
-    RealData,
-    UserError,
-)
+from gendistill.types import LATENT, Conditions, Estimate, Ids, Labels, Latents, Level, Pixels, RealData, UserError
 
 NULL_ROW = 1000
 """The row that asks for no class, fixed by diffusers' ``DiTPipeline``."""

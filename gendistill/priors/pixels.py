@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gendistill import seeds
-from gendistill.types import LATENT, Ids, Latents, Prior, RealData
+from gendistill.priors.base import Prior
+from gendistill.types import LATENT, Ids, Latents, RealData
 
 
 @dataclass(frozen=True)

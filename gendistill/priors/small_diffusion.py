@@ -9,11 +9,12 @@ from typing import cast
 import torch
 
 from gendistill.context import Context
+from gendistill.priors.base import Prior
 from gendistill.priors.latent_diffusion import LatentDiffusion, LoadedLatentDiffusion
 from gendistill.priors.train import train_prior
 from gendistill.priors.training.settings import PriorTraining
 from gendistill.priors.training.sizes import complete
-from gendistill.types import LoadedPrior, Prior, RealData, UserError
+from gendistill.types import LoadedPrior, RealData, UserError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gendistill.context import Context
+from gendistill.context import Context, together
 from gendistill.objectives.base import Objective
 from gendistill.steering.base import Steering
-from gendistill.steering.render import CHUNK, decode
+from gendistill.steering.render import decode
 from gendistill.store import read_tensors, write_tensors
 from gendistill.types import Diverged, Draft, Latents, Loss, Synthetic, UserError
 from gendistill.work import Work
@@ -29,7 +29,7 @@ class Optimize(Steering):
     optimizer  a class of torch.optim
     lr         for latents of unit variance, or pixels in [0, 1]
     momentum   of SGD
-    chunk      pictures decoded together when a gradient is taken
+    chunk      pictures decoded together when a gradient is taken; None by their size
     """
 
     objectives: tuple[Objective, ...]
@@ -37,7 +37,7 @@ class Optimize(Steering):
     optimizer: Literal["SGD", "Adam", "AdamW"] = "Adam"
     lr: float = 0.01
     momentum: float = 0.5
-    chunk: int = CHUNK
+    chunk: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objectives", tuple(self.objectives))
@@ -63,7 +63,7 @@ class Optimize(Steering):
         saved = monotonic()
         for step in context.progress(range(first, self.steps), "optimize", self.steps - first):
             optimizer.zero_grad(set_to_none=True)
-            self._total(draft, variables, losses, step).backward()
+            self._total(draft, variables, losses, step, context).backward()
             optimizer.step()
             if context.resume is not None and monotonic() - saved > SAVE_EVERY_S:
                 _save(context, variables, optimizer, step + 1)
@@ -74,7 +74,8 @@ class Optimize(Steering):
         momentum = {"momentum": self.momentum} if self.optimizer == "SGD" else {}
         return getattr(torch.optim, self.optimizer)(list(variables.values()), lr=self.lr, **momentum)
 
-    def _total(self, draft: Draft, variables: Latents, losses: list[Loss], step: int) -> Tensor:
+    def _total(self, draft: Draft, variables: Latents, losses: list[Loss], step: int, context: Context) -> Tensor:
+        chunk = self.chunk or together(context.real.train.shape)
         synthetic = Synthetic(
             draft.prior,
             variables,
@@ -82,7 +83,7 @@ class Optimize(Steering):
             draft.labels,
             conditions=draft.conditions,
             step=step,
-            decode=lambda latents: decode(draft.prior, latents, self.chunk),
+            decode=lambda latents: decode(draft.prior, latents, chunk),
         )
         total = torch.zeros((), device=next(iter(variables.values())).device)
         for objective, loss in zip(self.objectives, losses, strict=True):
@@ -102,7 +103,12 @@ class Optimize(Steering):
         losses = [objective.bind(context) for objective in self.objectives]
         for objective in self.objectives:
             yield from objective.work(context)
-        yield Work("optimize", self.steps, lambda: self._total(draft, variables, losses, 0).backward(), rows=len(draft))
+        yield Work(
+            "optimize",
+            self.steps,
+            lambda: self._total(draft, variables, losses, 0, context).backward(),
+            rows=len(draft),
+        )
 
 
 def _save(context: Context, variables: Latents, optimizer: torch.optim.Optimizer, step: int) -> None:

@@ -7,16 +7,13 @@ from torch.utils.checkpoint import checkpoint
 
 from gendistill.types import Draft, Latents, LoadedPrior, Pixels, Stored
 
-CHUNK = 64
-"""Pictures decoded together."""
-
 
 def rows(latents: Latents, part: slice) -> Latents:
     """Some rows of every named latent."""
     return {name: value[part] for name, value in latents.items()}
 
 
-def decode(prior: LoadedPrior, latents: Latents, chunk: int = CHUNK) -> Pixels:
+def decode(prior: LoadedPrior, latents: Latents, chunk: int) -> Pixels:
     """Pixels of all latents, differentiable, holding the decoder's activations of one chunk only.
 
     The gradient takes two passes (GLaD, Cazenavette et al., CVPR 2023, section 3.3): chunks are decoded without a graph, and
@@ -32,7 +29,7 @@ def decode(prior: LoadedPrior, latents: Latents, chunk: int = CHUNK) -> Pixels:
 
 
 @torch.no_grad()
-def render(draft: Draft, chunk: int = CHUNK) -> Stored:
+def render(draft: Draft, chunk: int) -> Stored:
     """The finished 8-bit pictures of a clean draft, (n, c, h, w) uint8 on the CPU: decoded, clamped, rounded."""
     parts = [rows(draft.latents, slice(at, at + chunk)) for at in range(0, len(draft), chunk)]
     return torch.cat(

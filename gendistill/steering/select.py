@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gendistill.context import Context
+from gendistill.context import Context, together
 from gendistill.objectives.base import Objective, Scope
 from gendistill.steering.base import Steering
-from gendistill.steering.render import CHUNK, rows
+from gendistill.steering.render import rows
 from gendistill.types import Draft, Synthetic, UserError
 from gendistill.work import Work
 
@@ -47,7 +47,9 @@ class Select(Steering):
         Raises:
             UserError: there are fewer pictures than wanted.
         """
-        scores = self._scores(draft, [objective.bind(context) for objective in self.objectives])
+        scores = self._scores(
+            draft, [objective.bind(context) for objective in self.objectives], together(context.real.train.shape)
+        )
         kept: list[int] = []
         ids = draft.ids.clone()
         groups = draft.ids[:, :2] if self.per_slot else draft.ids[:, :1]
@@ -67,11 +69,11 @@ class Select(Steering):
             kept += best.tolist()
         return replace(draft[torch.tensor(kept)], ids=ids[kept])
 
-    def _scores(self, draft: Draft, losses: list) -> Tensor:
+    def _scores(self, draft: Draft, losses: list, chunk: int) -> Tensor:
         parts = []
-        for at in range(0, len(draft), CHUNK):
-            part = draft[slice(at, at + CHUNK)]
-            synthetic = Synthetic(draft.prior, rows(draft.latents, slice(at, at + CHUNK)), part.ids, part.labels)
+        for at in range(0, len(draft), chunk):
+            part = draft[slice(at, at + chunk)]
+            synthetic = Synthetic(draft.prior, rows(draft.latents, slice(at, at + chunk)), part.ids, part.labels)
             parts.append(sum(o.weight * loss(synthetic) for o, loss in zip(self.objectives, losses, strict=True)))
         return torch.cat(parts).cpu()
 
@@ -83,7 +85,7 @@ class Select(Steering):
 
         @torch.no_grad()
         def once() -> Tensor:
-            return self._scores(ready, losses)
+            return self._scores(ready, losses, together(context.real.train.shape))
 
         for objective in self.objectives:
             yield from objective.work(context)

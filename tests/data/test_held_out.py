@@ -11,7 +11,8 @@ from gendistill.data.digits import Digits, folds
 from gendistill.data.folder import Folder
 from gendistill.data.given import as_source
 from gendistill.data.validation import Validation
-from gendistill.types import Class, RealData, StoredImages, UserError
+from gendistill.images import StoredImages
+from gendistill.types import Class, RealData, UserError
 
 from .conftest import make_folder, make_table
 

@@ -18,7 +18,8 @@ from PIL import Image
 from gendistill.evaluation.charts import accuracy_chart, axis, shares
 from gendistill.evaluation.page import entropy, page
 from gendistill.evaluation.report import Report, Row
-from gendistill.types import Class, SoftLabels, StoredImages
+from gendistill.images import StoredImages
+from gendistill.types import Class, SoftLabels
 
 VOID = {"meta", "img"}
 

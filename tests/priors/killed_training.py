@@ -13,11 +13,12 @@ from pathlib import Path
 
 import torch
 
+from gendistill.images import StoredImages
 from gendistill.priors.train import train_prior
 from gendistill.priors.training import checkpoints
 from gendistill.priors.training.settings import PriorTraining
 from gendistill.store import fingerprint_file
-from gendistill.types import Class, StoredImages
+from gendistill.types import Class
 
 SETTINGS = PriorTraining(
     downsample=2,

@@ -14,6 +14,7 @@ from diffusers import DiTPipeline
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.images import StoredImages
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.small_diffusion import SmallDiffusion
 from gendistill.priors.train import PriorTraining, train_prior
@@ -22,7 +23,7 @@ from gendistill.priors.training.loop import order
 from gendistill.priors.training.rows import label_rows
 from gendistill.priors.training.sizes import RULE, complete
 from gendistill.store import Store
-from gendistill.types import Class, Ids, Images, RealData, StoredImages, UserError
+from gendistill.types import Class, Ids, Images, RealData, UserError
 
 TINY = PriorTraining(
     downsample=2,

@@ -85,7 +85,7 @@ def train_autoencoder(
         pixels = read(now.positions[now.mine])
         noise = torch.randn((batch, settings.latent_channels, side, side), generator=now.dice)[now.mine]
         if settings.random_flip:
-            pixels = mirrored(pixels, now.dice)
+            pixels = mirrored(pixels, (torch.rand(batch, generator=now.dice) < 0.5)[now.mine])
         return model(pixels.to(accelerator.device), noise.to(accelerator.device))
 
     stage = Stage(

@@ -32,7 +32,6 @@ def reader(images: Images, resolution: int) -> Read:
     return lambda positions: stored(positions).float().div_(127.5).sub_(1)
 
 
-def mirrored(pixels: Tensor, dice: torch.Generator) -> Tensor:
-    """The pictures, each mirrored left to right with probability one half."""
-    flip = torch.rand(len(pixels), generator=dice) < 0.5
+def mirrored(pixels: Tensor, flip: Tensor) -> Tensor:
+    """The pictures, those that ``flip`` marks mirrored left to right."""
     return torch.where(flip.view(-1, 1, 1, 1), pixels.flip(-1), pixels)

@@ -1,0 +1,42 @@
+"""Pictures in memory, and views of other pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gendistill.store import fingerprint as fingerprinted
+from gendistill.types import Class, Images, Stored
+
+
+class StoredImages(Images):
+    """Pictures held in memory as one uint8 tensor."""
+
+    def __init__(self, classes: Sequence[Class], labels: Tensor, stored: Stored, fingerprint: str = "") -> None:
+        """Keep ``stored`` as it is; an empty ``fingerprint`` is replaced by the hash of the content."""
+        self.classes = tuple(classes)
+        self.labels = labels.long().cpu()
+        self._stored = stored
+        self.shape = (stored.shape[1], stored.shape[2], stored.shape[3])
+        self.fingerprint = fingerprint or fingerprinted([str(c) for c in self.classes], self.labels, stored)
+
+    def stored(self, indices: Sequence[int] | Tensor) -> Stored:
+        """8-bit pictures at these positions."""
+        return self._stored[torch.as_tensor(indices, dtype=torch.long)]
+
+
+class Subset(Images):
+    """Some positions of other images, still read on demand."""
+
+    def __init__(self, images: Images, positions: Tensor) -> None:
+        """View ``images`` at ``positions``, in that order."""
+        self._images, self._positions = images, positions.long()
+        self.classes, self.shape = images.classes, images.shape
+        self.labels = images.labels[self._positions]
+        self.fingerprint = fingerprinted("subset", images.fingerprint, self._positions)
+
+    def stored(self, indices: Sequence[int] | Tensor) -> Stored:
+        """8-bit pictures at these positions of the view."""
+        return self._images.stored(self._positions[torch.as_tensor(indices, dtype=torch.long)])
