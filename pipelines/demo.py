@@ -21,7 +21,7 @@ from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.small_diffusion import SmallDiffusion
 from gendistill.recipe import Recipe
-from gendistill.steering.guide import Guide, OnNoise
+from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
@@ -35,11 +35,8 @@ recipe = Recipe(
     prior=SmallDiffusion(),
     steering=(
         Start(anchors=Modes()),
-        Sample(
-            scheduler="DDIM", steps=25, strength=0.7, cfg=2.0,
-            guides=(Guide(ModePull(weight=0.1), window=(0.3, 1.0), scale=OnNoise()),),
-        ),
-        Optimize(objectives=(MeanFeatures(net=ConvNet(depth=3, width=64), batch=128, augment=MILD),), steps=100, lr=0.02),
+        Sample(scheduler="DDIM", steps=25, strength=0.7, cfg=2.0, guides=(Guide(ModePull(weight=0.5), window=(0.3, 1.0)),)),
+        Optimize(objectives=(MeanFeatures(net=NET, batch=64, augment=MILD),), steps=60, lr=0.05),
     ),
     labeler=Relabel(teachers=tuple(Trained(net=NET, training=DIGITS.full, seed=i) for i in range(3)), average="logits"),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import cast
 
@@ -12,9 +13,13 @@ from gendistill.context import Context
 from gendistill.priors.base import Prior
 from gendistill.priors.latent_diffusion import LatentDiffusion, LoadedLatentDiffusion
 from gendistill.priors.train import train_prior
+from gendistill.priors.training.rows import label_rows
 from gendistill.priors.training.settings import PriorTraining
 from gendistill.priors.training.sizes import complete
+from gendistill.priors.training.sketch import untrained
+from gendistill.priors.training.sketch import work as training_work
 from gendistill.types import LoadedPrior, RealData, UserError
+from gendistill.work import Work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,19 @@ class SmallDiffusion(PriorTraining, Prior):
     def settings(self) -> PriorTraining:
         """The training alone."""
         return PriorTraining(**{f.name: getattr(self, f.name) for f in fields(PriorTraining)})
+
+    def origin(self) -> dict[str, str]:
+        """Trained here, on the training pictures."""
+        return {"name": f"{self!r}, trained here", "licence": "that of the real data", "saw": "the training pictures"}
+
+    def sketch(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPrior:
+        """The same networks with fresh weights."""
+        pipe = untrained(self.settings, data.train)
+        return LoadedLatentDiffusion(pipe, label_rows(data.classes), None, device, dtype)
+
+    def work(self, data: RealData, device: torch.device) -> Iterable[Work]:
+        """The training of both networks."""
+        return training_work(self.settings, data.train, device)
 
     def check(self, data: RealData) -> None:
         """Raise `UserError` if the sizes do not fit the data."""

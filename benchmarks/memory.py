@@ -1,0 +1,131 @@
+"""Peak memory of a run against the number of classes, each with 100 MB of real pictures (512 of 256 x 256, RGB).
+
+    python benchmarks/memory.py [--classes 10 100]
+
+A small random prior samples from the modes of every class, and the set is exported. What counts is the anonymous memory above
+what the process held after loading the prior: the pages of the memory-mapped data set are the system's to drop, and are shown
+beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+PER_CLASS, SIDE = 512, 256
+
+
+def write_data(folder: Path, classes: int) -> None:
+    """Parquet files with smooth random pictures, JPEG, a class a file."""
+    import datasets
+    import numpy as np
+    from PIL import Image
+
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=[f"c{i}" for i in range(classes)])}
+    )
+    for index in range(classes):
+        dice = np.random.default_rng(index)
+        rows = {"image": [], "label": [index] * PER_CLASS}
+        for _ in range(PER_CLASS):
+            small = Image.fromarray(dice.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+            buffer = io.BytesIO()
+            small.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=60)
+            rows["image"].append({"bytes": buffer.getvalue(), "path": None})
+        datasets.Dataset.from_dict(rows, features=features).to_parquet(folder / f"train-{index:04d}.parquet")
+
+
+def write_prior(folder: Path, classes: int) -> None:
+    """A random pipeline of the right shapes."""
+    import diffusers
+
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(4, 4, 4, 4), down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4, norm_num_groups=4, sample_size=SIDE, mid_block_add_attention=False,
+    )  # fmt: skip
+    denoiser = diffusers.DiTTransformer2DModel(
+        num_attention_heads=1, attention_head_dim=16, in_channels=4, out_channels=4, num_layers=1,
+        sample_size=SIDE // 8, patch_size=4, num_embeds_ada_norm=1000,
+    )  # fmt: skip
+    pipe = diffusers.DiTPipeline(denoiser, vae, diffusers.DDIMScheduler(clip_sample=False))
+    pipe.register_to_config(id2label={str(i): f"c{i}" for i in range(classes)})
+    pipe.save_pretrained(folder)
+
+
+def resident() -> dict[str, int]:
+    """Anonymous and file-mapped bytes of this process."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {name: int(lines[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile")}
+
+
+def child(folder: Path) -> None:
+    """One run; prints what it held after loading the prior and at its peak."""
+    import torch
+
+    from gendistill.anchors import Modes
+    from gendistill.data.parquet import Parquet
+    from gendistill.export import export
+    from gendistill.priors.latent_diffusion import LatentDiffusion
+    from gendistill.recipe import Recipe
+    from gendistill.runs import distill, open_context
+    from gendistill.steering.sample import Sample
+    from gendistill.steering.start import Start
+
+    recipe = Recipe(
+        real=Parquet(train=str(folder / "data"), size=SIDE), prior=LatentDiffusion(str(folder / "prior")),
+        steering=(Start(Modes()), Sample(steps=2, strength=1.0)), ipc=10,
+    )  # fmt: skip
+    context = open_context(recipe, torch.device("cpu"), torch.float32, lambda items, *_: items)
+    before, peak, done = resident(), {"RssAnon": 0, "RssFile": 0}, threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            for name, value in resident().items():
+                peak[name] = max(peak[name], value)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    export(distill(recipe, folder / "out", context=context), folder / "dataset")
+    done.set()
+    watcher.join()
+    print(json.dumps({"before": before, "peak": peak}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--classes", type=int, nargs="+", default=[10, 100])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--child", type=Path)
+    given = parser.parse_args()
+    if given.child:
+        child(given.child)
+        return
+    results = []
+    for classes in given.classes:
+        with tempfile.TemporaryDirectory(prefix="memory-") as name:
+            folder = Path(name)
+            (folder / "data").mkdir()
+            write_data(folder / "data", classes)
+            write_prior(folder / "prior", classes)
+            env = {**os.environ, "GENDISTILL_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "hf")}
+            done = subprocess.run([sys.executable, __file__, "--child", name], env=env, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(done.stderr[-3000:])
+            found = json.loads(done.stdout.splitlines()[-1])
+        grown = found["peak"]["RssAnon"] - found["before"]["RssAnon"]
+        results.append({"classes": classes, "MB of pictures a class": PER_CLASS * SIDE * SIDE * 3 / 1e6,
+                        "anonymous MB above start": grown / 1e6, "mapped MB at peak": found["peak"]["RssFile"] / 1e6})  # fmt: skip
+        print(json.dumps(results[-1]), flush=True)
+    if given.json:
+        given.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
