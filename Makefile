@@ -17,7 +17,7 @@ INSTALLED := $(VENV)/.installed
 
 demo: $(INSTALLED)
 	$(BIN)/gendistill run demo ipc=1 --out runs/demo-ipc1 --overwrite
-	$(BIN)/gendistill run demo ipc=10 --out runs/demo-ipc10 --overwrite
+	$(BIN)/gendistill run demo ipc=10 protocol.sets=3 --out runs/demo-ipc10 --overwrite
 	@echo
 	@echo "Open these two in a browser:"
 	@echo "  runs/demo-ipc1/report.html"

@@ -95,6 +95,7 @@ def run(
             context = open_context(recipe, torch.device(device), getattr(torch, dtype), progress)
         with timed(folder, "distil"):
             seeds = range(recipe.seed, recipe.seed + protocol.sets)
+            log.info("distil: %d sets of %d pictures", protocol.sets, recipe.ipc * len(context.real.classes))
             made = [
                 distill(replace(recipe, seed=seed), folder / "sets" / f"seed-{seed}", context=context, device=device)
                 for seed in seeds

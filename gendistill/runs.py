@@ -293,7 +293,7 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
         },
     )
     shutil.rmtree(folder / "work", ignore_errors=True)
-    log.info("%d pictures of %d classes in %s", len(images), len(images.classes), folder)
+    log.debug("%d pictures of %d classes in %s", len(images), len(images.classes), folder)
 
 
 def origin(recipe: Recipe, context: Context) -> dict:

@@ -32,11 +32,11 @@ NET = ConvNet(depth=3, width=32)
 
 recipe = Recipe(
     real=Digits(size=16),
-    prior=SmallDiffusion(),
+    prior=SmallDiffusion(vae_train_steps=400, max_train_steps=1200),
     steering=(
         Start(anchors=Modes()),
         Sample(scheduler="DDIM", steps=25, strength=0.7, cfg=2.0, guides=(Guide(ModePull(weight=0.5), window=(0.3, 1.0)),)),
-        Optimize(objectives=(MeanFeatures(net=NET, batch=64, augment=MILD),), steps=60, lr=0.05),
+        Optimize(objectives=(MeanFeatures(net=NET, batch=64, augment=MILD),), steps=40, lr=0.05),
     ),
     labeler=Relabel(teachers=tuple(Trained(net=NET, training=DIGITS.full, seed=i) for i in range(3)), average="logits"),
 )  # fmt: skip

@@ -105,6 +105,7 @@ def make_baselines(recipe: Recipe, protocol: Protocol, context: Context) -> dict
             if other.prior == recipe.prior
             else open_context(other, context.device, context.dtype, context.progress)
         )
+        log.info("%s: %d sets to compare with", name, count)
         try:
             made[name] = [
                 distill(replace(other, seed=recipe.seed + i), context=inner, device=context.device)

@@ -78,7 +78,8 @@ def train_autoencoder(
         return AutoencoderKL.from_pretrained(str(trained)).eval()
     pictures, channels = shape
     steps, batch, factor = settings.vae_train_steps, settings.vae_train_batch_size, settings.downsample
-    assert steps and batch and factor and settings.resolution, "settings are complete"
+    rate = settings.vae_learning_rate
+    assert steps and batch and rate and factor and settings.resolution, "settings are complete"
     side = settings.resolution // factor
 
     def loss(model: nn.Module, now: Batch) -> Tensor:
@@ -97,7 +98,7 @@ def train_autoencoder(
         steps=steps,
         batch=batch,
         accumulation=1,
-        learning_rate=settings.vae_learning_rate,
+        learning_rate=rate,
         weight_decay=settings.adam_weight_decay,
         lr_scheduler="cosine",
         warmup=min(50, steps // 10),

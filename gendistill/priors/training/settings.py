@@ -49,7 +49,7 @@ class PriorTraining:
     kl_weight: float = 1e-4
     vae_train_steps: int | None = None
     vae_train_batch_size: int | None = None
-    vae_learning_rate: float = 2e-3
+    vae_learning_rate: float | None = None
     num_layers: int | None = None
     hidden_size: int | None = None
     attention_head_dim: int = 64

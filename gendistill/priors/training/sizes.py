@@ -20,6 +20,7 @@ class Sizes:
     block_out_channels: tuple[int, ...]
     vae_train_steps: int
     vae_train_batch_size: int
+    vae_learning_rate: float
     patch_size: int
     num_layers: int
     hidden_size: int
@@ -29,12 +30,12 @@ class Sizes:
 
 
 RULE = (
-    (16, Sizes(4, (16, 32, 64), 500, 64, 1, 4, 128, 2000, 64, 1e-3)),
-    (32, Sizes(4, (32, 64, 128), 4000, 64, 2, 8, 256, 20_000, 128, 5e-4)),
-    (64, Sizes(8, (32, 64, 128, 128), 6000, 32, 1, 8, 256, 20_000, 128, 5e-4)),
+    (16, Sizes(4, (16, 32, 32), 500, 32, 4e-3, 2, 4, 128, 2000, 64, 2e-3)),
+    (32, Sizes(4, (32, 64, 128), 4000, 64, 2e-3, 2, 8, 256, 20_000, 128, 5e-4)),
+    (64, Sizes(8, (32, 64, 128, 128), 6000, 32, 2e-3, 1, 8, 256, 20_000, 128, 5e-4)),
 )
-"""Sizes up to this resolution: the denoiser sees 16 tokens at 16 px, 16 at 32 px and 64 at 64 px."""
-LARGE = Sizes(8, (64, 128, 256, 256), 50_000, 32, 2, 12, 384, 200_000, 256, 2e-4)
+"""Sizes up to this resolution: the denoiser sees 4 tokens at 16 px, 16 at 32 px and 64 at 64 px."""
+LARGE = Sizes(8, (64, 128, 256, 256), 50_000, 32, 5e-4, 2, 12, 384, 200_000, 256, 2e-4)
 """Sizes beyond: meant for a GPU."""
 
 
