@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context, encoding
-from gendistill.types import UserError
+from gendistill.types import RealData, UserError
 from gendistill.work import Work
 
 CLUSTERING: dict[str, Any] = {"init": "k-means++", "n_init": 3}
@@ -27,6 +27,10 @@ class Anchors(ABC):
     """
 
     by_ipc: bool = True
+
+    def check(self, data: RealData, ipc: int) -> None:
+        """Raise `UserError` if the data cannot give the points. Reads no picture."""
+        return None
 
     def work(self, context: Context) -> Iterable[Work]:
         """What finding the points of the context's classes will cost."""
@@ -43,18 +47,19 @@ class RealPictures(Anchors):
 
     by_ipc = False
 
-    def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
-        """Latents of real pictures.
-
-        Raises:
-            UserError: the class has fewer pictures than there are slots.
-        """
-        where = context.real.train.where(index)
-        if len(where) < context.ipc:
+    def check(self, data: RealData, ipc: int) -> None:
+        """Raise `UserError` if a class has fewer pictures than are wanted."""
+        counts = torch.bincount(data.train.labels, minlength=len(data.classes)).tolist()
+        small = [f"{c} has {count}" for c, count in zip(data.classes, counts, strict=True) if count < ipc]
+        if small:
             raise UserError(
-                f"class {context.real.classes[index]} has {len(where)} real pictures, ipc={context.ipc} needs as many; "
-                "lower ipc, or start from noise"
+                f"ipc={ipc} real pictures are wanted of every class: {', '.join(small[:8])}"
+                f"{f' and {len(small) - 8} more have too few' if len(small) > 8 else ''}; lower ipc, or start from noise"
             )
+
+    def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
+        """Latents of real pictures."""
+        where = context.real.train.where(index)
         order = torch.randperm(len(where), generator=seeds.stream(context.seed, "real pictures", index))
         return context.encode(context.real.train.stored(where[order[slots % len(where)]]))
 

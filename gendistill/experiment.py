@@ -35,7 +35,7 @@ from gendistill.export import export
 from gendistill.progress import progress as show
 from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
-from gendistill.runs import distill, open_context
+from gendistill.runs import check_data, check_room, distill, open_context
 from gendistill.store import write_json, write_text
 from gendistill.types import UserError
 
@@ -81,7 +81,10 @@ def run(
     folder = Path(out)
     text = spell(recipe, protocol)
     look_at(folder, text, resume, overwrite)
-    recipe.prior.check(recipe.real.open())
+    data = recipe.real.open()
+    check_data(data, recipe)
+    recipe.prior.check(data)
+    check_room(recipe, data, folder)
     if ranks.first():
         if overwrite and folder.exists():
             shutil.rmtree(folder)

@@ -242,7 +242,7 @@ def timed(part: str, pieces: Iterable[Work], times: float) -> Iterator[Line]:
         with FlopCounterMode(display=False) as counter:
             work.once()
         taken: list[float] = []
-        while sum(taken) < TRIAL_S and len(taken) < 9:
+        while not taken or (sum(taken) < TRIAL_S and len(taken) < 9):
             _settle()
             started = time.perf_counter()
             work.once()

@@ -112,11 +112,13 @@ def open_context(
 
 
 def check_data(data: RealData, recipe: Recipe) -> None:
-    """Refuse a class without pictures."""
+    """Refuse data that cannot give what the recipe asks of them: pictures in every class, and enough for every step."""
     counts = torch.bincount(data.train.labels, minlength=len(data.classes))
     empty = [str(data.classes[index]) for index in torch.nonzero(counts == 0).flatten().tolist()]
     if empty:
         raise UserError(f"{len(empty)} classes of {data.name} have no training pictures: {', '.join(empty[:10])}")
+    for step in recipe.steering:
+        step.check(data, recipe.ipc)
 
 
 def check_room(recipe: Recipe, data: RealData, folder: Path) -> None:

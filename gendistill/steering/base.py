@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective, Scope, widest
-from gendistill.types import Draft
+from gendistill.types import Draft, RealData
 from gendistill.work import Work
 
 
@@ -43,6 +43,10 @@ class Steering(ABC):
     def copies(self) -> int:
         """Pictures that come out for each that goes in."""
         return 1
+
+    def check(self, data: RealData, ipc: int) -> None:
+        """Raise `UserError` if the data cannot give what the step takes from them. Reads no picture."""
+        return None
 
     @abstractmethod
     def __call__(self, draft: Draft, context: Context) -> Draft:

@@ -10,7 +10,7 @@ import torch
 from gendistill.anchors import Anchors
 from gendistill.context import Context
 from gendistill.steering.base import Steering
-from gendistill.types import CLEAN, LATENT, Draft, Encodes, Level
+from gendistill.types import CLEAN, LATENT, Draft, Encodes, Level, RealData
 from gendistill.work import Work
 
 NOISE = Level(0.0, 1.0, 1.0)
@@ -35,6 +35,11 @@ class Start(Steering):
     def by_ipc(self) -> bool:
         """As the anchors."""
         return self.anchors is not None and self.anchors.by_ipc
+
+    def check(self, data: RealData, ipc: int) -> None:
+        """As the anchors."""
+        if self.anchors is not None:
+            self.anchors.check(data, ipc)
 
     def __call__(self, draft: Draft, context: Context) -> Draft:
         """Clean latents of the anchors, or noise at level 1."""

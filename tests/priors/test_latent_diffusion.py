@@ -191,7 +191,9 @@ def test_imagenet_classes_go_by_wordnet_id():
 
     words = [ImageNetInfo().index_to_description(i) for i in range(1000)]
     real = data()
-    images = StoredImages([Class("tench", "n01440764"), Class("crane", "n02012849")], torch.tensor([0, 1]), real.train.stored([0, 1]))
+    images = StoredImages(
+        [Class("tench", "n01440764"), Class("crane", "n02012849")], torch.tensor([0, 1]), real.train.stored([0, 1])
+    )
     rows = LatentDiffusion(pipeline(names=words)).load(replace(real, train=images), CPU, torch.float32).rows
     assert rows.tolist() == [0, 134], "the crane that is a bird"
 

@@ -1,0 +1,150 @@
+"""Sets that others made are read as they are, with their classes where they belong."""
+
+from __future__ import annotations
+
+import datasets
+import pytest
+import torch
+
+from gendistill.distilled import Distilled
+from gendistill.evaluation.evaluate import evaluate_path
+from gendistill.evaluation.foreign import read
+from gendistill.evaluation.protocols import Protocol
+from gendistill.export import export, imagefolder
+from gendistill.images import StoredImages
+from gendistill.labelers.relabel import StaticLabels
+from gendistill.nets.convnet import ConvNet
+from gendistill.recipe import Recipe
+from gendistill.runs import distill
+from gendistill.steering.sample import Sample
+from gendistill.testing import Toy, ToyData
+from gendistill.training import Training
+from gendistill.types import Class, UserError
+
+REAL = ToyData().open()
+PROTOCOL = Protocol(name="tiny", student=ConvNet(depth=2, width=8), training=Training(epochs=1, batch=8), students=1,
+                    full=Training(epochs=1, batch=8))  # fmt: skip
+
+
+@pytest.fixture
+def images():
+    return REAL.train.stored(range(0, 36, 6)), REAL.train.labels[::6]
+
+
+def as_float(images):
+    return images[0].float() / 255
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda images: {"images": as_float(images), "labels": images[1]},
+        lambda images: (images[0], images[1]),
+        lambda images: {"data": [[torch.zeros(6, 1, 8, 8), images[1]], [as_float(images), images[1]]]},
+        lambda images: [as_float(images), torch.nn.functional.one_hot(images[1], 3).float()],
+    ],
+    ids=["dictionary", "pair of bytes", "list of experiments", "one-hot"],
+)
+def test_tensors_of_the_matching_methods(held, images, tmp_path):
+    torch.save(held(images), tmp_path / "set.pt")
+    made = read(str(tmp_path / "set.pt"), REAL)
+    assert torch.equal(made.images.stored(range(6)), images[0]) and torch.equal(made.labels, images[1])
+
+
+def test_normalised_tensors_are_put_back(images, tmp_path):
+    pixels = REAL.train.pixels(range(36)).double()
+    mean, std = pixels.mean(), pixels.std(correction=0)
+    torch.save(((as_float(images) - mean) / std, images[1]), tmp_path / "set.pt")
+    found = read(str(tmp_path / "set.pt"), REAL).images.stored(range(6))
+    assert (found.int() - images[0].int()).abs().max() <= 1
+
+
+def shuffled(soft=None):
+    """The real pictures with their classes in another order."""
+    names = [Class(f"class {i}") for i in (2, 0, 1)]
+    stored = REAL.train.stored(range(0, 36, 6))
+    labels = torch.tensor([1, 2, 0])[REAL.train.labels[::6]]
+    made = Distilled.of(StoredImages(names, labels, stored))
+    return Distilled(made.images, StaticLabels(soft, 2.0), made.ids, made.weight) if soft is not None else made
+
+
+@pytest.mark.parametrize("write", [export, imagefolder])
+def test_classes_are_told_by_name(write, tmp_path):
+    write(shuffled(), tmp_path / "set")
+    made = read(str(tmp_path / "set"), REAL)
+    assert made.classes == REAL.classes
+    by_picture = {
+        bytes(one.flatten().tolist()): int(label)
+        for one, label in zip(REAL.train.stored(range(36)), REAL.train.labels, strict=True)
+    }
+    for position, label in enumerate(made.labels.tolist()):
+        assert by_picture[bytes(made.images.stored([position])[0].flatten().tolist())] == label
+
+
+def test_soft_labels_of_an_export_come_along_in_the_right_columns(tmp_path):
+    soft = torch.tensor([[0.7, 0.2, 0.1]]).log().repeat(6, 1)
+    export(shuffled(soft), tmp_path / "set")
+    found = read(str(tmp_path / "set"), REAL).soft
+    torch.testing.assert_close(found.at(torch.tensor([0])).exp(), torch.tensor([[0.2, 0.1, 0.7]]))
+
+
+def test_a_single_parquet_file(tmp_path):
+    from gendistill.pictures import png
+
+    rows = {"image": [{"bytes": png(one), "path": None} for one in REAL.train.stored([0, 12, 24])], "label": [0, 1, 2]}
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=[c.name for c in REAL.classes])}
+    )
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "set.parquet")
+    assert len(read(str(tmp_path / "set.parquet"), REAL).images) == 3
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        ({"pictures": torch.zeros(1)}, "'images' and 'labels'"),
+        ((torch.zeros(2, 3, 8, 8), torch.zeros(2)), "shape"),
+        ((torch.zeros(2, 1, 8, 8), torch.tensor([0, 7])), "classes"),
+    ],
+)
+def test_what_cannot_be_read_is_said(held, says, tmp_path):
+    torch.save(held, tmp_path / "set.pt")
+    with pytest.raises(UserError, match=says):
+        read(str(tmp_path / "set.pt"), REAL)
+
+
+def test_a_pickle_with_code_is_refused(tmp_path):
+    torch.save(StoredImages, tmp_path / "set.pt")
+    with pytest.raises(UserError, match="tensors"):
+        read(str(tmp_path / "set.pt"), REAL)
+
+
+def test_other_classes_are_refused(tmp_path):
+    names = [Class("class 0"), Class("class 1"), Class("giraffe")]
+    export(
+        Distilled.of(StoredImages(names, REAL.train.labels[::6], REAL.train.stored(range(0, 36, 6)))), tmp_path / "set"
+    )
+    with pytest.raises(UserError, match="giraffe"):
+        read(str(tmp_path / "set"), REAL)
+
+
+def test_a_foreign_set_stands_beside_real_pictures(images, tmp_path):
+    torch.save(images, tmp_path / "set.pt")
+    report = evaluate_path(str(tmp_path / "set.pt"), ToyData(), PROTOCOL)
+    assert [row.set for row in report.rows] == ["distilled", "random_real", "full_real"]
+
+
+def test_without_real_data_a_foreign_set_cannot_be_judged(images, tmp_path):
+    torch.save(images, tmp_path / "set.pt")
+    with pytest.raises(UserError, match="--real"):
+        evaluate_path(str(tmp_path / "set.pt"), None, PROTOCOL)
+
+
+def test_our_own_set_is_judged_by_its_own_recipe(tmp_path):
+    distill(Recipe(real=ToyData(), prior=Toy(), steering=(Sample(steps=2),), ipc=1, block=1), tmp_path / "set")
+    with pytest.raises(
+        UserError, match="--real"
+    ):  # the toy parts are no parts of the package, so text cannot make them
+        evaluate_path(str(tmp_path / "set"), None, PROTOCOL)
+    rows = evaluate_path(str(tmp_path / "set"), ToyData(), PROTOCOL).rows
+    assert rows[0].set == "distilled" and rows[0].ipc == 1

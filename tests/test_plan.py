@@ -1,0 +1,76 @@
+"""A plan counts what a run would do, and does none of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gendistill.evaluation.protocols import Protocol
+from gendistill.labelers.relabel import Relabel
+from gendistill.nets.convnet import ConvNet
+from gendistill.objectives.mode_pull import ModePull
+from gendistill.plan import plan
+from gendistill.recipe import Recipe
+from gendistill.steering.guide import Guide
+from gendistill.steering.optimize import Optimize
+from gendistill.steering.sample import Sample
+from gendistill.store import cache_root
+from gendistill.testing import Toy, ToyData
+from gendistill.training import Training
+from tests.parts_under_test import TEACHER
+
+PROTOCOL = Protocol(
+    name="tiny", student=ConvNet(depth=2, width=8), training=Training(epochs=7, batch=4), sets=2, students=3
+)
+RECIPE = Recipe(real=ToyData(), prior=Toy(), steering=(Sample(steps=6, cfg=2.0),), ipc=5, block=4)
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch):
+    monkeypatch.setattr("gendistill.plan.TRIAL_S", 0.0)
+
+
+def found(told, part, what):
+    return next(line for line in told.lines if line.part == part and line.what == what)
+
+
+def test_denoiser_evaluations_are_counted():
+    told = plan(RECIPE, PROTOCOL)
+    # 3 classes x 2 blocks of 4 slots x 6 steps x both halves of guidance, in 2 sets; the recipe is its own unsteered prior
+    assert told.denoiser_evaluations == 3 * 2 * 4 * 6 * 2 * 2
+    assert told.images == 15 and told.sets == 2
+
+
+def test_an_unsteered_set_is_counted_beside_a_steered_one():
+    steered = replace(RECIPE, steering=(Sample(steps=6, cfg=2.0, guides=(Guide(ModePull(), window=(0.5, 1.0)),)),))
+    told = plan(steered, PROTOCOL)
+    assert told.denoiser_evaluations == 2 * plan(RECIPE, PROTOCOL).denoiser_evaluations
+    assert found(told, "distil", "guide").calls == 3 * 2 * 2 * 2, "of t = 830, 664, 498 ... two lie in the window"
+
+
+def test_students_and_teachers_are_counted():
+    told = plan(replace(RECIPE, labeler=Relabel((TEACHER,), average="logits")), PROTOCOL)
+    # 15 pictures in batches of 4: 3.75 steps an epoch, 7 epochs; random real and distilled, hard and soft, 2 x 3 students
+    assert found(told, "evaluate", "train").calls == pytest.approx(15 / 4 * 7 * 2 * 2 * 6)
+    assert found(told, "teachers", "teacher").calls == pytest.approx(36 / 8)
+
+
+def test_optimisation_steps_are_counted_and_timed():
+    told = plan(replace(RECIPE, steering=(*RECIPE.steering, Optimize((ModePull(),), steps=9))), PROTOCOL)
+    line = found(told, "distil", "optimize")
+    assert line.calls == 9 * 3 * 2 * 2 and line.seconds > 0
+    assert told.memory_bytes > 0 and told.disk_bytes > 15 * 64
+
+
+def test_a_plan_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENDISTILL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    plan(replace(RECIPE, labeler=Relabel((TEACHER,), average="logits")), PROTOCOL)
+    left = [path for path in cache_root().rglob("*") if path.is_file() and "statistics" not in str(path)]
+    assert not left and not [path for path in tmp_path.iterdir() if path.name != "cache"]
+
+
+def test_it_prints_as_a_table():
+    text = str(plan(RECIPE, PROTOCOL))
+    assert "denoiser evaluations" in text and "random_real" in text and "as if nothing were cached" in text
