@@ -104,7 +104,7 @@ def main() -> None:
         for _ in range(min(given.per_run, given.kills - kills)):
             process = start(folder)
             try:
-                process.wait(dice.uniform(0.1, 0.6) * length)
+                process.wait(dice.uniform(0.1, 0.4) * length)
                 print("  finished before it was killed", flush=True)
                 break
             except subprocess.TimeoutExpired:

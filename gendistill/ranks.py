@@ -23,6 +23,7 @@ def first() -> bool:
 def wait() -> None:
     """Return when all processes are here."""
     if count() > 1:
+        import torch
         from accelerate import PartialState
 
-        PartialState().wait_for_everyone()
+        PartialState(cpu=not torch.cuda.is_available()).wait_for_everyone()
