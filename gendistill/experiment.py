@@ -24,7 +24,6 @@ import torch
 from filelock import FileLock, Timeout
 
 from gendistill import ranks
-from gendistill.context import Context
 from gendistill.distilled import Distilled
 from gendistill.environment import versions
 from gendistill.evaluation.evaluate import make_baselines, measure
@@ -33,7 +32,7 @@ from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import Report
 from gendistill.export import export
 from gendistill.progress import progress as show
-from gendistill.provenance import Origin, Provenance
+from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe
 from gendistill.runs import check_data, check_room, distill, open_context
 from gendistill.store import write_json, write_text
@@ -109,11 +108,13 @@ def run(
             return Run(folder, Report([]))
         with timed(folder, "evaluate"):
             report = measure({"distilled": made, **others}, protocol, context)
-        return publish(folder, made[0], report, provenance(recipe, context, command), text)
+        return publish(folder, made[0], report, text)
 
 
-def publish(folder: Path, distilled: Distilled, report: Report, origin: Provenance, text: str) -> Run:
+def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Run:
     """Write metrics, dataset and report."""
+    about = json.loads((folder / "run.json").read_text())
+    origin = Provenance(**{**distilled.origin, "command": about["command"]})
     with timed(folder, "export"):
         note(folder, provenance=origin)
         export(distilled, folder / "dataset", report=report, provenance=origin)
@@ -177,30 +178,6 @@ def look_at(folder: Path, text: str, resume: bool, overwrite: bool) -> None:
             + "\n  ".join(changed[:8])
             + "\nchoose another --out, or remove it by --overwrite"
         )
-
-
-def provenance(recipe: Recipe, context: Context, command: str) -> Provenance:
-    """What a reader of the card must know: data, prior and teachers with their licences, and who saw which pictures."""
-    data, prior = context.real, Origin(**recipe.prior.origin())
-    teachers = [
-        Origin(name=name, licence=data.licence, saw="the training pictures") for name in recipe.labeler.describe()
-    ]
-    known = prior.get("saw", "")
-    leakage = f"The {data.split} pictures were opened once, after the set was made. Teachers trained in place never saw them. "
-    leakage += (
-        f"The prior saw {known}."
-        if known
-        else "Whether the prior saw them when it was trained elsewhere is not known to this package."
-    )
-    return Provenance(
-        name=f"{data.name}, distilled",
-        real={"name": data.name, "licence": data.licence},
-        prior=prior,
-        teachers=teachers,
-        leakage=leakage,
-        command=command,
-        versions=versions(),
-    )
 
 
 def note(folder: Path, **entries: object) -> None:

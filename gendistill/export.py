@@ -44,7 +44,7 @@ def export(
     with whole_folder(Path(folder), OURS) as part:
         written = write_parquet(distilled, part / "data")
         (part / "preview.png").write_bytes(preview(distilled))
-        text = card(distilled, written, report=report, provenance=provenance or Provenance())
+        text = card(distilled, written, report=report, provenance=provenance or Provenance(**distilled.origin))
         (part / "README.md").write_text(text, encoding="utf-8")
     return Path(folder)
 

@@ -21,11 +21,12 @@ from gendistill.distilled import Distilled, ShardImages, read_set
 from gendistill.environment import versions
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.objectives.base import Scope
+from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
 from gendistill.steering.base import Steering
 from gendistill.steering.render import render
 from gendistill.store import Store, cache_root, clear_parts, fingerprint, read_tensors, write_json, write_tensors
-from gendistill.types import CLEAN, Draft, Level, LoadedPrior, RealData, UserError
+from gendistill.types import CLEAN, Draft, Level, RealData, UserError
 
 log = logging.getLogger("gendistill")
 
@@ -298,18 +299,23 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
     log.debug("%d pictures of %d classes in %s", len(images), len(images.classes), folder)
 
 
-def origin(recipe: Recipe, context: Context) -> dict:
-    """What a reader must know about the making of a set."""
-    prior: LoadedPrior | None = context.prior
-    return {
-        "data": {
-            "name": context.real.name,
-            "licence": context.real.licence,
-            "fingerprint": context.real.train.fingerprint,
-            "pictures": len(context.real.train),
-            "split": context.real.split,
-        },
-        "prior": {"name": repr(recipe.prior), "fingerprint": prior.fingerprint if prior else ""},
-        "teachers": recipe.labeler.describe(),
-        "versions": versions(),
-    }
+def origin(recipe: Recipe, context: Context) -> Provenance:
+    """What a reader must know: data, prior and teachers with their licences, and who saw which pictures."""
+    data, prior = context.real, Origin(**recipe.prior.origin())
+    teachers = [
+        Origin(name=name, licence=data.licence, saw="the training pictures") for name in recipe.labeler.describe()
+    ]
+    seen = prior.get("saw")
+    told = (
+        f"The prior saw {seen}."
+        if seen
+        else "Which pictures the prior saw when it was trained elsewhere is not known here."
+    )
+    return Provenance(
+        name=f"{data.name}, distilled",
+        real=Origin(name=data.name, licence=data.licence),
+        prior=prior,
+        teachers=teachers,
+        leakage=f"The {data.split} pictures had no part in the making. Teachers trained in place never saw them. {told}",
+        versions=versions(),
+    )

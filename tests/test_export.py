@@ -17,6 +17,7 @@ import torch
 from datasets import Image, load_dataset
 from datasets.features import ClassLabel, List
 
+from gendistill.distilled import Distilled
 from gendistill.evaluation.report import Report, Row
 from gendistill.export import export, imagefolder, to_dataset
 from gendistill.images import StoredImages
@@ -44,7 +45,7 @@ class Table(SoftLabels):
         return self.log_probs[positions]
 
 
-def made_up(shape=(3, 16, 16), classes=3, ipc=4, kind="soft", recipe=None) -> SimpleNamespace:
+def made_up(shape=(3, 16, 16), classes=3, ipc=4, kind="soft", recipe=None) -> Distilled:
     """What `export` looks at of a distilled set: random pictures, classes interleaved."""
     dice = torch.Generator().manual_seed(0)
     labels = torch.arange(classes).repeat(ipc)
@@ -54,9 +55,8 @@ def made_up(shape=(3, 16, 16), classes=3, ipc=4, kind="soft", recipe=None) -> Si
     names += [Class(f"class {i}") for i in range(3, classes)]
     log_probs = (4 * torch.randn(len(labels), classes, generator=dice)).log_softmax(-1)
     images = StoredImages(names[:classes], labels, stored)
-    return SimpleNamespace(
+    return Distilled(
         images=images,
-        classes=images.classes,
         soft=Table(log_probs, kind),
         ids=torch.stack([labels, slots, torch.zeros_like(slots)], 1),
         weight=torch.linspace(0.5, 1, len(labels)),

@@ -8,13 +8,13 @@ import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from gendistill.distilled import Distilled
 from gendistill.evaluation.charts import accuracy_chart, axis, shares
 from gendistill.evaluation.page import entropy, page
 from gendistill.evaluation.report import Report, Row
@@ -61,7 +61,7 @@ class Reader(HTMLParser):
         self.text += data
 
 
-def made_up(shape=(1, 16, 16), classes=3, ipc=4, kind="soft") -> SimpleNamespace:
+def made_up(shape=(1, 16, 16), classes=3, ipc=4, kind="soft") -> Distilled:
     """What the page looks at of a distilled set."""
     dice = torch.Generator().manual_seed(0)
     labels = torch.arange(classes).repeat_interleave(ipc)
@@ -69,9 +69,8 @@ def made_up(shape=(1, 16, 16), classes=3, ipc=4, kind="soft") -> SimpleNamespace
     images = StoredImages([Class(f"<kind> & {i}", f"n{i:08d}") for i in range(classes)], labels, stored)
     slots = torch.arange(ipc).repeat(classes)
     log_probs = torch.nn.functional.one_hot(labels, classes).float().log()
-    return SimpleNamespace(
+    return Distilled(
         images=images,
-        classes=images.classes,
         soft=Table(log_probs, kind),
         ids=torch.stack([labels, slots, torch.zeros_like(slots)], 1),
         weight=torch.ones(len(labels)),
