@@ -1,6 +1,6 @@
-"""Kill runs with SIGKILL at random moments, resume them, and compare every byte with a run that was left alone.
+"""Kill runs with SIGKILL at random moments of every stage, resume them, and compare every byte with a run that was left alone.
 
-    python benchmarks/interruptions.py [--kills 20] [--per-run 5]
+    python benchmarks/interruptions.py [--kills 20]
 
 The recipe trains its prior and a teacher, samples, optimises, relabels, evaluates and exports. Each trial has a cache of its own.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from pathlib import Path
 
 CHANGES = [
     "ipc=6", "block=3", "prior.vae_train_steps=150", "prior.max_train_steps=250", "prior.checkpointing_steps=25",
-    "steering.Sample.steps=20", "steering.Optimize.steps=40", "protocol.sets=1", "protocol.students=1",
+    "steering.Sample.steps=100", "steering.Optimize.steps=60", "protocol.sets=1", "protocol.students=1",
     "protocol.training.least_steps=20", "protocol.full.epochs=1",
 ]  # fmt: skip
 
@@ -60,20 +61,24 @@ def made(folder: Path) -> dict[str, str]:
     return found
 
 
+STAGES = ("autoencoder", "denoiser", "sampling", "optimisation", "labelling", "evaluation", "export", "done")
+"""In the order of a run; each is killed some seconds after it was reached."""
+
+
 def stage(folder: Path) -> str:
-    """Where the run was, from what exists."""
+    """Where the run is, from what exists."""
     out = folder / "out"
     if not list(folder.glob("cache/prior/*/model_index.json")):
-        return "autoencoder" if not list(folder.glob("cache/prior/*.working/checkpoint-*")) else "denoiser"
-    if (out / "dataset").exists():
-        return "report"
+        return "denoiser" if list(folder.glob("cache/prior/*.working/checkpoint-*")) else "autoencoder"
+    if (out / "metrics.json").exists():
+        return "done"
+    if (out / "dataset").exists() or list(out.glob(".dataset*")):
+        return "export"
     if (out / "sets" / "seed-0" / "set.json").exists():
-        return "evaluation or export"
-    shards = [path for path in out.glob("sets/seed-0/shards/*") if path.is_dir()]
+        return "evaluation"
+    begun = list(out.glob("sets/seed-0/shards/0-*/*.safetensors"))
     pictures = list(out.glob("sets/seed-0/shards/pictures/*.safetensors"))
-    if len(pictures) == 10:
-        return "labelling"
-    return "optimisation" if pictures else "sampling" if shards else "before sampling"
+    return "labelling" if len(pictures) == 10 else "optimisation" if len(begun) == 20 else "sampling"
 
 
 def shards(folder: Path) -> dict[Path, int]:
@@ -84,7 +89,6 @@ def shards(folder: Path) -> dict[Path, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--per-run", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -101,18 +105,20 @@ def main() -> None:
     while kills < given.kills:
         folder = root / f"trial-{trial}"
         folder.mkdir()
-        for _ in range(min(given.per_run, given.kills - kills)):
+        before: dict[Path, int] = {}
+        for target in STAGES:
             process = start(folder)
-            try:
-                process.wait(dice.uniform(0.1, 0.4) * length)
-                print("  finished before it was killed", flush=True)
+            while process.poll() is None and STAGES.index(stage(folder)) < STAGES.index(target):
+                time.sleep(0.05)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(dice.uniform(0, 4))
+            if process.poll() is not None:
                 break
-            except subprocess.TimeoutExpired:
-                where[stage(folder)] += 1
-                before = shards(folder)
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                kills += 1
+            where[stage(folder)] += 1
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+            before |= shards(folder)
         if start(folder).wait() != 0:
             raise SystemExit((folder / "output.log").read_text()[-3000:])
         again += sum(shards(folder)[path] != at for path, at in before.items())

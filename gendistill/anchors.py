@@ -84,13 +84,17 @@ class Modes(Anchors):
 
     def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
         """Modes, the most populous first. A class with fewer pictures than modes repeats them."""
-        modes = context.once(("modes", self, index), lambda: self._cluster(context, index))
+        modes = context.once(("modes", self, index), lambda: self._modes(context, index))
         return modes[slots % len(modes)]
 
     def work(self, context: Context) -> Iterable[Work]:
         """Encoding, then one clustering per class."""
         yield from encoding(context)
         yield Work("k-means", len(context.classes), lambda: self._cluster(context, context.classes[0]))
+
+    def _modes(self, context: Context, index: int) -> Tensor:
+        more = {"modes": repr(self), "ipc": context.ipc, "seed": context.seed}
+        return context.kept("modes", index, more, lambda: {"modes": self._cluster(context, index)})["modes"]
 
     def _cluster(self, context: Context, index: int) -> Tensor:
         latents = context.latents(index)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ class Context:
     ipc       pictures per class in the finished set
     block     slots that are worked on together
     seed      of the run; the streams of a step follow from it and the step's own name
+    place     position of the step in the recipe, so that two steps of one kind draw different numbers
     resume    a file this unit may save its state to while it works, or None
     dry       nothing is to be computed or kept for long: latents are random and teachers untrained, but of the right size
     progress  wraps an iterable and shows how far it is
@@ -47,6 +48,7 @@ class Context:
     block: int
     prior: LoadedPrior | None = None
     classes: tuple[int, ...] = ()
+    place: int = 0
     resume: Path | None = None
     dry: bool = False
     progress: Callable[..., Iterable] = silent
@@ -77,14 +79,7 @@ class Context:
         prior = self.prior
         assert prior is not None
         self._encoder()
-        key = {
-            "data": self.real.train.fingerprint,
-            "prior": prior.fingerprint,
-            "class": index,
-            "dtype": str(self.dtype),
-            "device": self.device.type,
-        }
-
+        key = self._latents_key(index)
         if self.dry:
             return torch.randn(len(self.real.train.where(index)), *prior.latent_shape)
 
@@ -92,6 +87,16 @@ class Context:
             return {"latents": self.encode(self.stored(index))}
 
         return self.once(("latents", index), lambda: self.store.tensors("latents", key, make)["latents"])
+
+    def _latents_key(self, index: int) -> dict[str, object]:
+        encoder = getattr(self._encoder(), "encoder")  # noqa: B009 (a Protocol that is tested by issubclass holds methods only)
+        return {"data": self.real.train.fingerprint, "encoder": encoder, "class": index, "device": self.device.type}
+
+    def kept(
+        self, kind: str, index: int, more: Mapping[str, object], make: Callable[[], Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Tensors that follow from the latents of class ``index`` and ``more``, kept on disk; made anew when dry."""
+        return dict(make()) if self.dry else self.store.tensors(kind, {**self._latents_key(index), **more}, make)
 
     @torch.no_grad()
     def encode(self, stored: Tensor) -> Tensor:

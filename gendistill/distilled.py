@@ -28,19 +28,21 @@ class ShardImages(Images):
     def __init__(self, classes: tuple[Class, ...], shards: list[Path]) -> None:
         """``shards`` in the order of the set; each holds ``stored`` and ``ids``."""
         self.classes = classes
-        found = [read_tensors(shard) for shard in shards]
-        self.ids = torch.cat([shard["ids"] for shard in found])
-        self.weight = torch.cat([shard["weight"] for shard in found])
+        ids, weights, prints, counts = [], [], [], []
+        for shard in shards:  # one at a time: together they may not fit
+            held = read_tensors(shard)
+            ids.append(held["ids"])
+            weights.append(held["weight"])
+            prints.append(fingerprint(held["stored"]))
+            counts.append(len(held["ids"]))
+            channels, height, width = held["stored"].shape[1:]
+        self.ids, self.weight = torch.cat(ids), torch.cat(weights)
         self.labels = self.ids[:, 0].clone()
-        channels, height, width = found[0]["stored"].shape[1:]
         self.shape = (channels, height, width)
-        self.fingerprint = fingerprint(
-            [str(c) for c in classes], self.ids, *(fingerprint(shard["stored"]) for shard in found)
-        )
+        self.fingerprint = fingerprint([str(c) for c in classes], self.ids, *prints)
         self._shards = shards
-        counts = torch.tensor([len(shard["ids"]) for shard in found])
-        self._owner = torch.arange(len(shards)).repeat_interleave(counts)
-        self._offset = torch.cat([torch.arange(count) for count in counts.tolist()])
+        self._owner = torch.arange(len(shards)).repeat_interleave(torch.tensor(counts))
+        self._offset = torch.cat([torch.arange(count) for count in counts])
         self._open: tuple[int, Tensor] = (-1, torch.empty(0))
 
     def stored(self, indices: Any) -> Stored:
@@ -118,11 +120,13 @@ class Distilled:
         for positions in torch.arange(len(self.images)).split(256):
             stored = self.images.stored(positions)
             total += sum(len(png(one)) for one in stored) if stored.shape[1] in MODES else stored.numel()
-        return {
-            "images": total,
-            "labels": HardLabels(self.labels, len(self.classes)).bytes,
-            "soft labels": 0 if self.soft.kind == "hard" else self.soft.bytes,
-        }
+        return {"images": total, **self.label_sizes}
+
+    @property
+    def label_sizes(self) -> dict[str, int]:
+        """Bytes of labels and of soft labels."""
+        hard = HardLabels(self.labels, len(self.classes)).bytes
+        return {"labels": hard, "soft labels": 0 if self.soft.kind == "hard" else self.soft.bytes}
 
     def torch(self) -> Dataset:
         """A map-style dataset of (pixels in [0, 1], target): the class index, or its log-probabilities where labels are soft."""
@@ -163,7 +167,7 @@ def load(folder: str | Path) -> Distilled:
     from gendistill.overrides import read_value
 
     root = Path(folder)
-    for place in (root, root / "sets" / "seed-0"):
+    for place in (root, *set_folders(root)):
         if (place / "set.json").exists():
             return read_set(place, read_value)
     if (root / "run.json").exists():
@@ -171,6 +175,11 @@ def load(folder: str | Path) -> Distilled:
     raise UserError(
         f"no run of gendistill in {root}; `gendistill evaluate` also reads image folders, Parquet and .pt files"
     )
+
+
+def set_folders(run: Path) -> list[Path]:
+    """The sets of a run directory, the lowest seed first."""
+    return sorted((run / "sets").glob("seed-*"), key=lambda place: int(place.name.removeprefix("seed-")))
 
 
 def read_set(folder: Path, read_value: Any = None) -> Distilled:

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from gendistill import ranks
 from gendistill.distilled import Distilled
 from gendistill.environment import versions
-from gendistill.evaluation.evaluate import make_baselines, measure
+from gendistill.evaluation.evaluate import check_held_out, make_baselines, measure
 from gendistill.evaluation.page import page
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import Report
@@ -83,32 +83,55 @@ def run(
     data = recipe.real.open()
     check_data(data, recipe)
     recipe.prior.check(data)
+    check_held_out(data)
     check_room(recipe, data, folder)
     if ranks.first():
-        if overwrite and folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
     ranks.wait()
-    with alone(folder), logged(folder):
+    with alone(folder):
         if ranks.first():
-            write_text(folder / "recipe.py", text)
-            note(folder, command=command or " ".join(sys.argv), versions=versions(), device=device, dtype=dtype)
-        with timed(folder, "prior and data"):
-            context = open_context(recipe, torch.device(device), getattr(torch, dtype), progress)
-        with timed(folder, "distil"):
-            seeds = range(recipe.seed, recipe.seed + protocol.sets)
-            log.info("distil: %d sets of %d pictures", protocol.sets, recipe.ipc * len(context.real.classes))
-            made = [
-                distill(replace(recipe, seed=seed), folder / "sets" / f"seed-{seed}", context=context, device=device)
-                for seed in seeds
-            ]
-        with timed(folder, "compared sets"):
-            others = make_baselines(recipe, protocol, context)
-        if not ranks.first():
-            return Run(folder, Report([]))
-        with timed(folder, "evaluate"):
-            report = measure({"distilled": made, **others}, protocol, context)
-        return publish(folder, made[0], report, text)
+            begin(folder, text, overwrite, command=command or " ".join(sys.argv), device=device, dtype=dtype)
+        ranks.wait()
+        with logged(folder):
+            return work(recipe, protocol, folder, text, torch.device(device), getattr(torch, dtype), progress)
+
+
+def begin(folder: Path, text: str, overwrite: bool, **entries: str) -> None:
+    """Write what the run is, first of all; a run that is resumed keeps what it was begun with."""
+    if overwrite and folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "run.json").exists():
+        write_text(folder / "recipe.py", text)
+        note(folder, versions=versions(), **entries)
+
+
+def work(
+    recipe: Recipe,
+    protocol: Protocol,
+    folder: Path,
+    text: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Callable[..., Iterable],
+) -> Run:
+    """All stages in a directory that is ours."""
+    with timed(folder, "prior and data"):
+        context = open_context(recipe, device, dtype, progress)
+    with timed(folder, "distil"):
+        seeds = range(recipe.seed, recipe.seed + protocol.sets)
+        log.info("distil: %d sets of %d pictures", protocol.sets, recipe.ipc * len(context.real.classes))
+        made = [
+            distill(replace(recipe, seed=seed), folder / "sets" / f"seed-{seed}", context=context, device=device)
+            for seed in seeds
+        ]
+    with timed(folder, "compared sets"):
+        others = make_baselines(recipe, protocol, context)
+    if not ranks.first():
+        return Run(folder, Report([]))
+    with timed(folder, "evaluate"):
+        report = measure({"distilled": made, **others}, protocol, context)
+    return publish(folder, made[0], report, text)
 
 
 def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Run:
@@ -157,11 +180,12 @@ def look_at(folder: Path, text: str, resume: bool, overwrite: bool) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     there = folder / "recipe.py"
-    if not there.exists() or not (folder / "run.json").exists():
+    begun = {path.name for path in folder.iterdir() if path.suffix != ".part"} <= {"recipe.py"}
+    if not begun and (not there.exists() or not (folder / "run.json").exists()):
         raise UserError(
             f"{folder} is not empty and holds no run of gendistill; nothing was touched, choose another --out"
         )
-    if overwrite:
+    if overwrite or begun:
         return
     if not resume:
         raise UserError(
@@ -205,7 +229,7 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another run works in it.
     """
-    lock = FileLock(str(folder / f".lock-{ranks.number()}"))
+    lock = FileLock(str(folder.with_name(f".{folder.name}.lock-{ranks.number()}")))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -214,6 +238,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 class JsonLines(logging.Formatter):

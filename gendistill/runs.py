@@ -25,8 +25,17 @@ from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
 from gendistill.steering.base import Steering
 from gendistill.steering.render import render
-from gendistill.store import Store, cache_root, clear_parts, fingerprint, read_tensors, write_json, write_tensors
-from gendistill.types import CLEAN, Draft, Level, RealData, UserError
+from gendistill.store import (
+    Store,
+    cache_root,
+    clear_parts,
+    fingerprint,
+    read_tensors,
+    write_json,
+    write_tensors,
+    write_text,
+)
+from gendistill.types import CLEAN, Conditions, Draft, Level, RealData, UserError
 
 log = logging.getLogger("gendistill")
 
@@ -51,9 +60,10 @@ class Unit:
 
 @dataclass(frozen=True)
 class Stage:
-    """Neighbouring steps of one scope."""
+    """Neighbouring steps of one scope; ``first`` is the position of the first of them in the recipe."""
 
     number: int
+    first: int
     steps: tuple[Steering, ...]
     scope: Scope
     last: bool
@@ -82,9 +92,11 @@ def stages(recipe: Recipe) -> list[Stage]:
             groups[-1].append(step)
         else:
             groups.append([step])
-    return [
-        Stage(number, tuple(group), group[0].scope, number == len(groups) - 1) for number, group in enumerate(groups)
-    ]
+    found, first = [], 0
+    for number, group in enumerate(groups):
+        found.append(Stage(number, first, tuple(group), group[0].scope, number == len(groups) - 1))
+        first += len(group)
+    return found
 
 
 def open_context(
@@ -204,14 +216,14 @@ def claim(folder: Path, identity: str, recipe: Recipe, resume: bool) -> None:
         if not resume:
             raise UserError(f"{folder} holds a run of this recipe; go on with --resume, or start anew with --overwrite")
     if ranks.first():
-        folder.mkdir(parents=True, exist_ok=True)
-        mark.write_text(identity)
-        (folder / "recipe.py").write_text(repr(recipe) + "\n")
+        if not mark.exists():
+            write_text(mark, identity)
 
 
 def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> None:
     """Work on every unit of a stage that has no file yet; several processes share them."""
     units = list(stage.units(recipe, len(context.real.classes)))
+    work = folder / "work"
     target = folder / "shards" / ("pictures" if stage.last else stage.name)
     todo = [
         unit for unit in units[ranks.number() :: ranks.count()] if not (target / f"{unit.name}.safetensors").exists()
@@ -219,22 +231,28 @@ def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> N
     if len(todo) < len(units):
         log.info("%s: %d of %d shards are done already", stage.name, len(units) - len(todo), len(units))
     for unit in context.progress(todo, stage.name, len(todo)):
-        work = folder / "work" / f"{stage.name}-{unit.name}.safetensors"
-        inner = context.of(unit.classes, resume=work)
+        inner = context.of(unit.classes)
         draft = (
             first_draft(unit, inner) if stage.number == 0 else read_draft(unit, recipe, inner, folder, stage.number - 1)
         )
-        for step in stage.steps:
-            draft = step(draft, inner)
+        for place, step in enumerate(stage.steps, stage.first):
+            saved = work / f"{stage.name}-{unit.name}-{place}.safetensors"
+            draft = step(draft, replace(inner, place=place, resume=saved))
         draft = draft[draft.ids[:, 1] < unit.first + unit.kept]
         kept = {"ids": draft.ids, "weight": draft.weight}
         if stage.last:
+            if float(draft.level.time) > 0:
+                raise UserError("the last step leaves noise, not pictures: put Sample(...) after Start()")
             kept["stored"] = render(draft, together(context.real.train.shape))
         else:
             kept["level"] = torch.tensor([float(draft.level.alpha), float(draft.level.sigma), float(draft.level.time)])
             kept.update({f"latent/{name}": value for name, value in draft.latents.items()})
+            if draft.conditions is not None:
+                kept.update({f"condition/{name}": value for name, value in draft.conditions.values.items()})
+                kept.update({f"null/{name}": value for name, value in draft.conditions.null.items()})
         write_tensors(target / f"{unit.name}.safetensors", kept)
-        work.unlink(missing_ok=True)
+        for saved in work.glob(f"{stage.name}-{unit.name}-*"):
+            saved.unlink()
     ranks.wait()
 
 
@@ -259,14 +277,20 @@ def read_draft(unit: Unit, recipe: Recipe, context: Context, folder: Path, befor
     }
     alpha, sigma, time = joined.pop("level").tolist()
     ids = joined["ids"]
-    latents = {name.partition("/")[2]: v.to(context.device) for name, v in joined.items() if name.startswith("latent/")}
+    part = {
+        kind: {
+            name.partition("/")[2]: v.to(context.device) for name, v in joined.items() if name.startswith(kind + "/")
+        }
+        for kind in ("latent", "condition", "null")
+    }
     draft = Draft(
         context.prior,
-        latents,
+        part["latent"],
         ids,
         ids[:, 0].clone(),
         joined["weight"],
         CLEAN if time == 0 else Level(alpha, sigma, time),
+        Conditions(part["condition"], part["null"]) if part["condition"] else None,
     )
     mine = (
         torch.isin(ids[:, 0], torch.tensor(unit.classes))
@@ -302,20 +326,21 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
 def origin(recipe: Recipe, context: Context) -> Provenance:
     """What a reader must know: data, prior and teachers with their licences, and who saw which pictures."""
     data, prior = context.real, Origin(**recipe.prior.origin())
-    teachers = [
-        Origin(name=name, licence=data.licence, saw="the training pictures") for name in recipe.labeler.describe()
-    ]
-    seen = prior.get("saw")
+    asked = [objective for step in recipe.steering for objective in step.objectives]
+    found = [one for role in (*asked, recipe.labeler) for one in role.origins(data.licence)]
+    teachers = [Origin(**one) for place, one in enumerate(found) if one not in found[:place]]
+    makers = [prior, *teachers]
+    unknown = [str(maker.get("name")) for maker in makers if not maker.get("saw")]
     told = (
-        f"The prior saw {seen}."
-        if seen
-        else "Which pictures the prior saw when it was trained elsewhere is not known here."
+        f"Which pictures were seen by {', '.join(unknown)} is not known here."
+        if unknown
+        else f"Prior and teachers saw {', '.join(dict.fromkeys(str(maker.get('saw')) for maker in makers))}."
     )
     return Provenance(
         name=f"{data.name}, distilled",
         real=Origin(name=data.name, licence=data.licence),
         prior=prior,
         teachers=teachers,
-        leakage=f"The {data.split} pictures had no part in the making. Teachers trained in place never saw them. {told}",
+        leakage=f"The {data.split} pictures had no part in the making. {told}",
         versions=versions(),
     )

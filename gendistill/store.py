@@ -138,7 +138,10 @@ class Store:
         """The tensors of this key, made now if they are not there."""
         path = self.path(kind, key).with_suffix(".safetensors")
         if not path.exists():
-            write_tensors(path, make())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):  # of several processes one makes it, the others wait and read
+                if not path.exists():
+                    write_tensors(path, make())
         return read_tensors(path)
 
     def folder(self, kind: str, key: Mapping[str, object], make: Callable[[Path], None]) -> Path:

@@ -46,7 +46,7 @@ class ToyPrior:
     half-resolution pixels; decoding repeats them.
     """
 
-    fingerprint = "toy"
+    fingerprint = encoder = "toy"
     cfg_channels = 1
     deviation = 0.1
 

@@ -92,7 +92,7 @@ def train(
         seed: order and augmentation follow from it; weights were drawn before.
         device: where.
         soft: labels to learn instead of the hard ones.
-        weight: (N,) how much each picture counts; the mean over the set is taken to be 1.
+        weight: (N,) how much each picture counts; a batch's loss is the weighted mean.
         progress: wraps the epochs.
         what: the name shown with the progress.
 
@@ -114,7 +114,7 @@ def train(
             logits, counts = net(pixels), None if weight is None else weight[batch].to(device)
             if soft is None or soft.kind == "hard":
                 each = F.cross_entropy(logits, labels[batch].to(device), reduction="none")
-                loss = each.mean() if counts is None else (each * counts).mean()
+                loss = each.mean() if counts is None else (each * counts).sum() / counts.sum()
             else:
                 loss = soft_cross_entropy(logits, soft.at(batch, epoch).to(device), soft.temperature, counts)
             optimizer.zero_grad(set_to_none=True)

@@ -80,13 +80,13 @@ class RealData:
     """A data set that was opened: what may be looked at, and what is only for the end.
 
     train  pictures that distillation, teachers and every choice may use
-    test   opens the held-out pictures; called once, by the evaluation
+    test   opens the held-out pictures; called once, by the evaluation; None where there are none
     split  "test", or "val" when the held-out pictures were taken from the training pictures
     """
 
     name: str
     train: Images
-    test: Callable[[], Images]
+    test: Callable[[], Images] | None
     split: str = "test"
     licence: str = "unknown"
 
@@ -128,10 +128,6 @@ class Conditions:
     values: Mapping[str, Tensor]
     null: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def unconditional(self) -> Conditions:
-        """The null rows as conditions of their own."""
-        return Conditions(self.null)
-
     def __getitem__(self, rows: Tensor | slice) -> Conditions:
         return Conditions({k: v[rows] for k, v in self.values.items()}, {k: v[rows] for k, v in self.null.items()})
 
@@ -165,7 +161,7 @@ class LoadedPrior(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    """A prior that finds the latent of a given picture."""
+    """A prior that finds the latent of a given picture. Its ``encoder`` is a fingerprint of what the latent follows from."""
 
     def encode(self, pixels: Pixels) -> Tensor:
         """The latent of each picture, (n, *latent_shape); no randomness."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gendistill import experiment
+from gendistill.distilled import load
 from gendistill.evaluation.protocols import Protocol
 from gendistill.experiment import run
 from gendistill.labelers.relabel import Relabel
@@ -115,3 +116,21 @@ def test_two_processes_do_not_share_a_directory(tmp_path):
         experiment.alone(tmp_path / "out"),
     ):
         pass
+
+
+def test_missing_test_pictures_are_noticed_before_any_work(tmp_path, monkeypatch):
+    opened = ToyData.open
+    monkeypatch.setattr(ToyData, "open", lambda self: replace(opened(self), test=None))
+    with pytest.raises(UserError, match="Validation"):
+        run(RECIPE, PROTOCOL, tmp_path / "out", progress=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_of_another_seed_loads(tmp_path):
+    done = run(replace(RECIPE, seed=7), replace(PROTOCOL, sets=1), tmp_path / "out", progress=quiet)
+    assert load(done.folder).ids.shape == (6, 3)
+
+
+def test_a_resumed_run_keeps_the_command_that_began_it(done):
+    run(RECIPE, PROTOCOL, done.folder, resume=True, command="another", progress=quiet)
+    assert json.loads((done.folder / "run.json").read_text())["command"] == "gendistill run toy"

@@ -7,16 +7,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gendistill import runs
+from gendistill import runs, seeds
 from gendistill.anchors import Modes, RealPictures
 from gendistill.distilled import load
 from gendistill.labelers.relabel import Relabel
+from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
 from gendistill.runs import distill
+from gendistill.steering import optimize
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
@@ -146,3 +148,44 @@ def test_an_absent_disk_is_noticed_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
     with pytest.raises(UserError, match="make room"):
         distill(PLAIN, tmp_path / "out")
+
+
+def test_two_optimisations_of_one_stage_keep_their_states_apart(tmp_path, monkeypatch):
+    steps = (Start(Modes()), Optimize((ModePull(),), steps=3, lr=0.1), Optimize((ModePull(),), steps=5, lr=0.01))
+    recipe = replace(PLAIN, steering=steps)
+    calm = distill(recipe, tmp_path / "calm")
+    monkeypatch.setattr(optimize, "SAVE_EVERY_S", -1.0)
+    assert torch.equal(stored(calm), stored(distill(recipe, tmp_path / "saving at every step")))
+
+
+def test_two_samplings_draw_different_noise(tmp_path):
+    seen = []
+
+    class Watched(Sample):
+        """A sampling that tells the first numbers of its random streams."""
+
+        def __call__(self, draft, context):
+            seen.append(
+                float(torch.rand(1, generator=seeds.streams(draft.ids, context.seed, "sample", context.place)[0]))
+            )
+            return super().__call__(draft, context)
+
+    distill(replace(PLAIN, steering=(Watched(steps=2), Watched(steps=2, strength=0.5))), tmp_path / "out")
+    assert seen[0] != seen[1]
+
+
+def test_noise_is_no_picture(tmp_path):
+    with pytest.raises(UserError, match="Sample"):
+        distill(replace(PLAIN, steering=(Start(),)), tmp_path / "out")
+
+
+def test_given_teachers_are_told_apart_by_their_weights(tmp_path):
+    nets = [build(TEACHER.net, Shape(1, 8, 3, (0.5,), (0.2,)), seed, torch.device("cpu")) for seed in (0, 1)]
+    one, other = (replace(PLAIN, labeler=Relabel((net,), average="logits")) for net in nets)
+    assert one != other and repr(one) != repr(other)
+    made = distill(one, tmp_path / "out")
+    assert made.origin["teachers"][0]["name"].startswith("Loaded(<Classifier")
+    assert "not known" in made.origin["leakage"]
+    assert all(parameter.requires_grad for parameter in nets[0].parameters()), "the user's network was changed"
+    with pytest.raises(UserError, match="another recipe"):
+        distill(other, tmp_path / "out")

@@ -186,11 +186,7 @@ def opened(
     images = train.images(frame, skip_corrupt)
 
     def held_out() -> Images:
-        if test is None:
-            raise UserError(
-                f"{name} has no test pictures: name some with test=..., or hold out a part of the "
-                "training pictures with Validation(...)"
-            )
+        assert test is not None
         pictures = test.only(images.classes).images(frame, skip_corrupt)
         if pictures.shape != images.shape:
             raise UserError(
@@ -199,7 +195,7 @@ def opened(
             )
         return pictures
 
-    return RealData(name, images, held_out, licence=licence)
+    return RealData(name, images, None if test is None else held_out, licence=licence)
 
 
 def _agree(train: Index, test: Index) -> None:

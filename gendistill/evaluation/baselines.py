@@ -15,7 +15,7 @@ from gendistill.types import Denoises
 
 def random_real(recipe: Recipe) -> Recipe:
     """Real pictures drawn at random, anew for every seed."""
-    return replace(recipe, prior=Pixels(), steering=(Start(RealPictures()),))
+    return replace(recipe, prior=Pixels(), steering=(Start(RealPictures()),), source="")
 
 
 def unsteered(recipe: Recipe) -> Recipe | None:
@@ -24,7 +24,7 @@ def unsteered(recipe: Recipe) -> Recipe | None:
         return None
     samples = [step for step in recipe.steering if isinstance(step, Sample)]
     plain = replace(samples[0], guides=(), strength=1.0, oversample=1) if samples else Sample()
-    return replace(recipe, steering=(plain,))
+    return replace(recipe, steering=(plain,), source="")
 
 
 def baselines(recipe: Recipe) -> Mapping[str, Recipe]:

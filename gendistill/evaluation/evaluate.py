@@ -16,7 +16,7 @@ import torch
 from gendistill import seeds
 from gendistill.anchors import RealPictures
 from gendistill.context import Context, silent
-from gendistill.distilled import Distilled, load
+from gendistill.distilled import Distilled, load, set_folders
 from gendistill.evaluation import foreign
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import SCREENING, Protocol
@@ -30,7 +30,7 @@ from gendistill.runs import distill, open_context
 from gendistill.steering.start import Start
 from gendistill.store import fingerprint
 from gendistill.training import Training, accuracy, train
-from gendistill.types import Images, Source, UserError
+from gendistill.types import Images, RealData, Source, UserError
 
 log = logging.getLogger("gendistill")
 Sets = Mapping[str, Sequence[Distilled]]
@@ -74,10 +74,9 @@ def evaluate_path(path: str, real: Source | None, protocol: Protocol, device: st
         UserError: nothing readable is at ``path``, or it does not fit the real data, or these are not known.
     """
     place = Path(path)
-    made = load(place) if (place / "run.json").exists() or (place / "set.json").exists() else None
-    known = made.recipe if made is not None and isinstance(made.recipe, Recipe) else None
-    if known is not None and real is None:
-        assert made is not None
+    ours = set_folders(place) if (place / "run.json").exists() else [place] if (place / "set.json").exists() else []
+    made = [load(folder) for folder in ours]
+    if made and isinstance(made[0].recipe, Recipe) and real is None:
         return evaluate(made, protocol, device=device, progress=show)
     if real is None:
         raise UserError(
@@ -89,7 +88,7 @@ def evaluate_path(path: str, real: Source | None, protocol: Protocol, device: st
     found = foreign.read(path, context.real)
     drawn = [
         distill(replace(stand_in, ipc=found.ipc, seed=i), context=context, device=device)
-        for i in range(protocol.students)
+        for i in range(protocol.sets * protocol.students)
     ]
     sets = {"distilled": [found], "random_real": drawn, "full_real": [Distilled.of(context.real.train)]}
     return measure(sets, protocol, context)
@@ -99,27 +98,27 @@ def make_baselines(recipe: Recipe, protocol: Protocol, context: Context) -> dict
     """The sets that a recipe is compared with, one per (set, student) seed where drawing one is free."""
     made: dict[str, list[Distilled]] = {}
     for name, other in baselines(recipe).items():
-        count = protocol.sets * (protocol.students if name == "random_real" else 1)
-        inner = (
-            context
-            if other.prior == recipe.prior
-            else open_context(other, context.device, context.dtype, context.progress)
-        )
-        log.info("%s: %d sets to compare with", name, count)
         try:
-            made[name] = [
-                distill(replace(other, seed=recipe.seed + i), context=inner, device=context.device)
-                for i in range(count)
-            ]
+            for step in other.steering:
+                step.check(context.real, other.ipc)
         except UserError as error:
             log.warning("no row for %s: %s", name, error)
+            continue
+        count = protocol.sets * (protocol.students if name == "random_real" else 1)
+        log.info("%s: %d sets to compare with", name, count)
+        inner = context
+        if other.prior != recipe.prior:
+            inner = replace(context, prior=other.prior.load(context.real, context.device, context.dtype))
+        made[name] = [
+            distill(replace(other, seed=recipe.seed + i), context=inner, device=context.device) for i in range(count)
+        ]
     made["full_real"] = [Distilled.of(context.real.train)]
     return made
 
 
 def measure(sets: Sets, protocol: Protocol, context: Context) -> Report:
     """Rows for every set, with hard labels and with its soft ones. Opens the held-out pictures."""
-    held_out = context.real.test()
+    held_out = open_held_out(context.real)
     log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
     rows, seconds = [], {}
     for name, made in sets.items():
@@ -130,6 +129,22 @@ def measure(sets: Sets, protocol: Protocol, context: Context) -> Report:
                 rows.append(row(name, chosen, protocol, context, held_out))
         seconds[f"evaluate {name}"] = time.monotonic() - started
     return Report(rows, seconds)
+
+
+def check_held_out(data: RealData) -> None:
+    """Refuse data without held-out pictures, before anything is made."""
+    if data.test is None:
+        raise UserError(
+            f"{data.name} has no test pictures to judge a set by: name some with test=..., or hold out a part of the "
+            "training pictures with real='Validation(...)'"
+        )
+
+
+def open_held_out(data: RealData) -> Images:
+    """The held-out pictures."""
+    check_held_out(data)
+    assert data.test is not None
+    return data.test()
 
 
 def row(name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images) -> Row:
@@ -145,8 +160,15 @@ def row(name: str, made: Sequence[Distilled], protocol: Protocol, context: Conte
         set=name, labels=made[0].soft.kind, student=str(protocol.student), protocol=protocol.name,
         epochs=training.passes(len(made[0].images)), ipc=None if whole else made[0].ipc, split=context.real.split,
         mean=float(found.mean()), std=float(found.std()) if total > 1 else 0.0, n=total,
-        bytes=sum(made[0].sizes.values()),
+        bytes=size(made[0], context),
     )  # fmt: skip
+
+
+def size(made: Distilled, context: Context) -> int:
+    """Bytes a user stores: pictures, which are encoded once to be counted, labels and soft labels."""
+    key = {"set": made.images.fingerprint}
+    counted = context.store.tensors("bytes", key, lambda: {"images": torch.tensor(made.sizes["images"])})
+    return int(counted["images"]) + sum(made.label_sizes.values())
 
 
 def score(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet as parquet
 import torch
 from torch import Tensor
 
@@ -63,15 +66,19 @@ def table_or_folder(path: str, place: Path, real: RealData) -> Distilled:
 
 def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:
     """The set with the log-probabilities its files hold, if they hold any."""
-    import pyarrow.parquet as parquet
-
-    if "log_probs" not in parquet.read_schema(files[0]).names:
+    schema = parquet.read_schema(files[0])
+    if "log_probs" not in schema.names:
         return made
-    columns = [parquet.read_table(file, columns=["log_probs"])["log_probs"].to_pylist() for file in files]
-    found = torch.tensor([row for column in columns for row in column])
-    if found.shape != (len(made.images), len(made.classes)) or not bool(found.exp().sum(1).sub(1).abs().lt(1e-3).all()):
+    table = pyarrow.concat_tables(parquet.read_table(file, columns=["log_probs"]) for file in files)
+    flat = table["log_probs"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    count = len(made.images) * len(made.classes)
+    found = (
+        torch.from_numpy(flat.copy()).float().view(len(made.images), -1) if flat.size == count else torch.zeros(1, 1)
+    )
+    if not bool(found.exp().sum(1).sub(1).abs().lt(1e-3).all()):
         raise UserError(f"log_probs in {files[0].name} are no log-probabilities over the {len(made.classes)} classes")
-    return replace(made, soft=StaticLabels(found, 1.0))
+    ours = json.loads((schema.metadata or {}).get(b"gendistill", b"{}"))
+    return replace(made, soft=StaticLabels(found, float(ours.get("temperature", 1.0))))
 
 
 def read_pt(place: Path, real: RealData) -> Images:

@@ -21,6 +21,6 @@ class Labeler(ABC):
         """What labelling will cost, training of teachers included; nothing for hard labels."""
         return ()
 
-    def describe(self) -> list[str]:
-        """The teachers, for provenance; none for hard labels."""
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """What a card says of the teachers; none for hard labels. ``licence`` is that of the real pictures."""
         return []

@@ -50,7 +50,7 @@ class Relabel(Labeler):
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", tuple(self.teachers))
+        object.__setattr__(self, "teachers", trained.as_references(self.teachers))
         if not self.teachers:
             raise UserError("Relabel needs at least one teacher, for example Trained(ConvNet())")
         if self.average not in ("logits", "probs"):
@@ -80,6 +80,6 @@ class Relabel(Labeler):
         probe = torch.zeros(min(together(images.shape), len(images)), *images.shape, device=context.device)
         yield Work("label", len(images) / len(probe), lambda: self._mixed(nets, probe), rows=len(probe))
 
-    def describe(self) -> list[str]:
-        """The teachers in words."""
-        return [trained.describe(reference) for reference in self.teachers]
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """The teachers."""
+        return [trained.origin(reference, licence) for reference in self.teachers]

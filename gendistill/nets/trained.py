@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +19,6 @@ from gendistill.store import fingerprint_state
 from gendistill.training import Training, train, training_work
 from gendistill.types import UserError
 from gendistill.work import Work
-
-Reference = Any
-"""What names a classifier with weights: `Trained`, or an ``nn.Module`` from pixels in [0, 1] to logits."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,54 @@ class Trained:
     seed: int = 0
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Loaded:
+    """A network that was loaded elsewhere: an ``nn.Module`` from pixels in [0, 1] to logits over the data's classes.
+
+    Two are equal where their weights are. The text of one shows their fingerprint, but cannot make it again.
+
+    net  the module; it is copied, and stays as it is
+    saw  the pictures it was trained on, for the card; empty where that is not known
+    """
+
+    net: nn.Module
+    saw: str = ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the weights."""
+        return fingerprint_state(self.net)
+
+    def __repr__(self) -> str:
+        return f"Loaded(<{type(self.net).__name__} {self.fingerprint}>{f', saw={self.saw!r}' if self.saw else ''})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Loaded) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+Reference: TypeAlias = "Trained | Loaded"
+
+
+def as_references(given: Iterable[object]) -> tuple[Reference, ...]:
+    """References as they are, and modules wrapped.
+
+    Raises:
+        UserError: something else is among them.
+    """
+    return tuple(_as_reference(one) for one in given)
+
+
+def _as_reference(given: object) -> Reference:
+    if isinstance(given, nn.Module):
+        return Loaded(given)
+    if isinstance(given, Trained | Loaded):
+        return given
+    raise UserError(f"{given!r} is no classifier: give Trained(...) or an nn.Module that takes pixels in [0, 1]")
+
+
 def shape_of(context: Context) -> Shape:
     """The shape every classifier of these data has."""
     channels, height, _ = context.real.train.shape
@@ -47,32 +94,28 @@ def load(reference: Reference, context: Context) -> nn.Module:
     """A frozen classifier in eval mode on the context's device: pixels in [0, 1] in, logits over the data's classes out.
 
     Raises:
-        UserError: ``reference`` names no classifier, or one with another number of classes.
+        UserError: the given module answers with another number of classes.
     """
     if isinstance(reference, Trained):
-        net = _trained(reference, context)
-    elif isinstance(reference, nn.Module):
-        net = reference.to(context.device)
-        probe = torch.zeros(1, *context.real.train.shape, device=context.device)
-        with torch.no_grad():
-            found = tuple(net.eval()(probe).shape)
-        if found != (1, len(context.real.classes)):
-            raise UserError(
-                f"the given {type(net).__name__} answers one picture with shape {found}; "
-                f"logits over {len(context.real.classes)} classes were expected"
-            )
-    else:
+        return _trained(reference, context).eval().requires_grad_(False)
+    net = deepcopy(reference.net).to(context.device).eval().requires_grad_(False)
+    probe = torch.zeros(1, *context.real.train.shape, device=context.device)
+    with torch.no_grad():
+        found = tuple(net(probe).shape)
+    if found != (1, len(context.real.classes)):
         raise UserError(
-            f"{reference!r} is no classifier: give Trained(...) or an nn.Module that takes pixels in [0, 1]"
+            f"the given {type(net).__name__} answers one picture with shape {found}; "
+            f"logits over {len(context.real.classes)} classes were expected"
         )
-    return net.eval().requires_grad_(False)
+    return net
 
 
-def describe(reference: Reference) -> str:
-    """What to call this classifier in a report."""
-    if isinstance(reference, nn.Module):
-        return f"<{type(reference).__name__} {fingerprint_state(reference)}>"
-    return f"{reference.net} trained on the real training pictures, {reference.training.epochs} epochs, seed {reference.seed}"
+def origin(reference: Reference, licence: str) -> dict[str, str]:
+    """What a card says of this teacher; ``licence`` is that of the real pictures, which a network trained in place takes on."""
+    if isinstance(reference, Loaded):
+        return {"name": repr(reference), **({"saw": reference.saw} if reference.saw else {})}
+    name = f"{reference.net}, {reference.training.epochs} epochs, seed {reference.seed}, trained here"
+    return {"name": name, "licence": licence, "saw": "the training pictures"}
 
 
 def work(reference: Reference, context: Context) -> Iterable[Work]:

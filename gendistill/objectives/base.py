@@ -33,6 +33,10 @@ class Objective(ABC):
         """Whether a picture's wish changes with IPC."""
         return False
 
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """What a card says of the teachers it asks; ``licence`` is that of the real pictures."""
+        return []
+
     def work(self, context: Context) -> Iterable[Work]:
         """What binding will cost beyond the first use of the loss: clustering, training of teachers."""
         return ()

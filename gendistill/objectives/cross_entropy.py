@@ -29,9 +29,13 @@ class CrossEntropy(Objective):
     scope = "picture"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", tuple(self.teachers))
+        object.__setattr__(self, "teachers", trained.as_references(self.teachers))
         if not self.teachers:
             raise UserError("CrossEntropy needs at least one teacher, for example Trained(ConvNet())")
+
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """The teachers."""
+        return [trained.origin(reference, licence) for reference in self.teachers]
 
     def work(self, context: Context) -> Iterable[Work]:
         """Training of the teachers that are trained in place."""

@@ -42,7 +42,7 @@ class MeanFeatures(Objective):
         shape = shape_of(context)
 
         def one(index: int, synthetic: Synthetic) -> Tensor:
-            key = (context.seed, "mean features", index, synthetic.step)
+            key = (context.seed, "mean features", context.place, index, synthetic.step)
             net = build(self.net, shape, seeds.number(*key, "net"), context.device)
             stored = context.stored(index)
             picked = torch.randperm(len(stored), generator=seeds.stream(*key, "batch"))[: self.batch]

@@ -9,6 +9,7 @@ or without a learned variance; it always answers with the clean latent:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,9 @@ HEADS: Mapping[str, Callable[[Tensor, Tensor, Level], Tensor]] = {
 
 def placed(module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
     """The module on a device, in eval mode and frozen; cast only where its dtype differs."""
-    module = module.to(device)
     if next(module.parameters()).dtype != dtype:
-        module = module.to(dtype)
+        module = deepcopy(module).to(dtype)  # the user's own module stays as it is
+    module = module.to(device)
     return module.eval().requires_grad_(False)
 
 
@@ -75,6 +76,7 @@ class LoadedLatentDiffusion:
     """A denoiser and an autoencoder, frozen, in eval mode (so that label dropout is off).
 
     latent_shape   (c, h, w) of a latent, scaled to unit variance
+    encoder        fingerprint of what encoding follows from; `fingerprint` is that of everything
     cfg_channels   latent channels that classifier-free guidance changes
     """
 
@@ -94,7 +96,6 @@ class LoadedLatentDiffusion:
         self.device, self.dtype = device, dtype
         self.rows = torch.tensor(rows, device=device)
         self.null_row = NULL_ROW
-        self.fingerprint = fingerprint(fingerprint_state(self.denoiser), fingerprint_state(self.vae), rows, str(dtype))
         vae = self.vae.config
         self.scale, self.shift = vae.get("scaling_factor", 1.0) or 1.0, vae.get("shift_factor") or 0.0
         mean, std = vae.get("latents_mean"), vae.get("latents_std")
@@ -102,6 +103,12 @@ class LoadedLatentDiffusion:
             column = {"device": device, "dtype": torch.float32}
             self.shift = torch.tensor(mean, **column).view(1, -1, 1, 1)
             self.scale = self.scale / torch.tensor(std, **column).view(1, -1, 1, 1)
+        self.encoder = fingerprint(fingerprint_state(self.vae), self.scale, self.shift)
+        schedule = sorted((key, str(value)) for key, value in self.schedule.config.items())
+        weights = fingerprint_state(self.denoiser)
+        self.fingerprint = fingerprint(
+            self.encoder, weights, rows, str(dtype), self.cfg_channels, self.schedule.name, schedule
+        )
 
     def noise(self, seed: int, ids: Ids) -> Latents:
         """Standard normal latents, one random stream per picture."""
@@ -217,8 +224,11 @@ class LatentDiffusion(Prior):
     def _configs(self) -> dict[str, Mapping[str, Any]]:
         if not isinstance(self.source, str):
             pipe = self.source
+            names: dict[str, str] = {}
+            for label, row in pipe.labels.items():  # a loaded pipeline keeps its names here, not in its config
+                names[str(row)] = f"{names[str(row)]}, {label}" if str(row) in names else label
             return {
-                "index": dict(pipe.config),
+                "index": {**pipe.config, "id2label": names or pipe.config.get("id2label")},
                 "vae": dict(pipe.vae.config),
                 "transformer": dict(pipe.transformer.config),
             }

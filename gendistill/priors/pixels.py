@@ -19,6 +19,7 @@ class LoadedPixels:
     latent_shape: tuple[int, ...]
     device: torch.device
     fingerprint: str = "pixels"
+    encoder: str = "pixels"
 
     def noise(self, seed: int, ids: Ids) -> Latents:
         """Grey pictures with standard normal noise of a quarter of the range, one random stream per picture."""

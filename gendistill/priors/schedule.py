@@ -163,14 +163,6 @@ class Solver:
         self.takes_generator = "generator" in accepted
         self.extra = {"eta": eta} if "eta" in accepted else {}
 
-    def index_after(self, time: float) -> int:
-        """The first step whose level is no noisier than training time ``time``; the number of steps if there is none."""
-        order = (
-            self.scheduler.order
-        )  # a solver of order 2 visits every level but the first twice, and starts on the second visit
-        starts = range(0, len(self.levels), order)
-        return next((i for i in starts if float(self.levels[i].time) <= time + 1e-9), len(self.levels))
-
     def enter(self, x: Tensor, index: int) -> Tensor:
         """The scheduler's own variable for a latent ``x`` at the level of step ``index``; steps go on from there."""
         begin = getattr(self.scheduler, "set_begin_index", None)

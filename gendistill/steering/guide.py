@@ -17,7 +17,8 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
-from gendistill.types import Conditions, Draft, Estimate, Latents, Level, Loss, Synthetic, UserError
+from gendistill.steering.render import decode
+from gendistill.types import Conditions, Draft, Estimate, Level, Loss, Synthetic, UserError
 
 
 class Scale(ABC):
@@ -111,22 +112,32 @@ def displaced(
     conditions: Conditions,
     levels: tuple[Level, Level],
     step: int,
+    chunk: int,
 ) -> Estimate:
-    """The estimate moved against the gradients of all guides at this level.
+    """The estimate moved against the gradients of all guides at this level, each taken where the estimate was.
 
     Where a guide works through the denoiser, ``x`` requires grad and ``estimate.clean`` was computed from it.
     """
     level, after = levels
-    clean = estimate.clean.detach()
+    start = estimate.clean.detach()
+    shift = torch.zeros_like(start)
     for item in bound:
         guide = item.guide
-        at = x if guide.through == "denoiser" else clean.clone().requires_grad_()
-        seen = estimate.clean if guide.through == "denoiser" else at
+        through = guide.through == "denoiser"
+        at = x if through else start.clone().requires_grad_()
         with torch.enable_grad():
-            latents: Latents = {next(iter(draft.latents)): seen}
             synthetic = Synthetic(
-                draft.prior, latents, draft.ids, draft.labels, x=x, level=level, conditions=conditions, step=step
+                draft.prior,
+                {next(iter(draft.latents)): estimate.clean if through else at},
+                draft.ids,
+                draft.labels,
+                x=x,
+                level=level,
+                conditions=conditions,
+                step=step,
+                decode=lambda latents: decode(draft.prior, latents, chunk),
             )
-            (gradient,) = torch.autograd.grad(item.loss(synthetic).sum(), at, retain_graph=guide.through == "denoiser")
-        clean = clean - guide.objective.weight * guide.scale(level, after) * gradient
+            (gradient,) = torch.autograd.grad(item.loss(synthetic).sum(), at, retain_graph=through)
+        shift = shift + guide.objective.weight * guide.scale(level, after) * gradient
+    clean = start - shift
     return Estimate(clean, None if estimate.log_variance is None else estimate.log_variance.detach())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gendistill import seeds
-from gendistill.context import Context
+from gendistill.context import Context, together
 from gendistill.objectives.base import Objective
 from gendistill.priors.schedule import check_solver
 from gendistill.steering.base import Steering
@@ -77,9 +77,10 @@ class Sample(Steering):
         prior, bound = cast(Diffusion, draft.prior), bind(self.guides, context)
         solver = prior.schedule.solver(self.scheduler, self.steps, context.device, self.eta)
         conditions = prior.condition(draft.labels)
-        generators = seeds.streams(draft.ids, context.seed, "sample")
+        generators = seeds.streams(draft.ids, context.seed, "sample", context.place)
         x, first = self._begin(draft, solver, generators, context)
         draft = replace(draft, latents={LATENT: x}, conditions=conditions)
+        chunk = together(context.real.train.shape)
         grad = any(item.guide.through == "denoiser" for item in bound)
         both = _with_null(conditions) if self.cfg != 1 else conditions
         for index in range(first, len(solver.levels)):
@@ -92,7 +93,7 @@ class Sample(Steering):
             with torch.set_grad_enabled(grad and bool(acting)):
                 estimate = self._estimate(prior, seen, level, both)
             if acting:
-                estimate = displaced(estimate, acting, draft, seen, conditions, (level, after), index)
+                estimate = displaced(estimate, acting, draft, seen, conditions, (level, after), index, chunk)
             with torch.no_grad():
                 x = solver.step(estimate, seen.detach(), x, index, generators)
         if not torch.isfinite(x).all():
@@ -110,9 +111,6 @@ class Sample(Steering):
         x = draft.latents[LATENT]
         if float(draft.level.time) >= 1:
             return (x * solver.scheduler.init_noise_sigma if solver.exploding else x), 0
-        if float(draft.level.time) > 0:
-            first = solver.index_after(float(draft.level.time))
-            return solver.enter(x, first), first
         order = solver.scheduler.order
         first = order * (self.steps - int(self.steps * self.strength))
         level = solver.levels[first]
@@ -148,6 +146,7 @@ class Sample(Steering):
             return self._estimate(prior, x, level, both)
 
         yield Work("denoise", len(solver.levels) - first, denoise, rows=len(draft) * (1 if self.cfg == 1 else 2))
+        chunk = together(context.real.train.shape)
         for guide in self.guides:
             bound = bind([guide], context)
             steps = sum(guide.acts(at) for at in solver.levels[first:])
@@ -157,7 +156,7 @@ class Sample(Steering):
                 seen = x.clone().requires_grad_(bound[0].guide.through == "denoiser")
                 with torch.set_grad_enabled(seen.requires_grad):
                     estimate = self._estimate(prior, seen, level, both) if seen.requires_grad else Estimate(x)
-                return displaced(estimate, bound, ready, seen, conditions, (level, CLEAN), 0)
+                return displaced(estimate, bound, ready, seen, conditions, (level, CLEAN), 0, chunk)
 
             yield Work("guide", steps, guided, rows=len(draft))
 

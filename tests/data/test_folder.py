@@ -120,10 +120,8 @@ def test_test_classes_that_disagree_are_told_before_any_work(tmp_path):
         Folder(train, test=test).open()
 
 
-def test_without_test_pictures_only_asking_for_them_is_an_error(tmp_path):
-    data = Folder(make_folder(tmp_path / "train", ["a"])).open()
-    with pytest.raises(UserError, match="no test pictures.*Validation"):
-        data.test()
+def test_without_test_pictures_there_are_none(tmp_path):
+    assert Folder(make_folder(tmp_path / "train", ["a"])).open().test is None
 
 
 def test_wrong_folders_are_told(tmp_path):

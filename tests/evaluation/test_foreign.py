@@ -65,7 +65,7 @@ def shuffled(soft=None):
     stored = REAL.train.stored(range(0, 36, 6))
     labels = torch.tensor([1, 2, 0])[REAL.train.labels[::6]]
     made = Distilled.of(StoredImages(names, labels, stored))
-    return Distilled(made.images, StaticLabels(soft, 2.0), made.ids, made.weight) if soft is not None else made
+    return Distilled(made.images, StaticLabels(soft, 20.0), made.ids, made.weight) if soft is not None else made
 
 
 @pytest.mark.parametrize("write", [export, imagefolder])
@@ -86,6 +86,7 @@ def test_soft_labels_of_an_export_come_along_in_the_right_columns(tmp_path):
     export(shuffled(soft), tmp_path / "set")
     found = read(str(tmp_path / "set"), REAL).soft
     torch.testing.assert_close(found.at(torch.tensor([0])).exp(), torch.tensor([[0.2, 0.1, 0.7]]))
+    assert found.temperature == 20.0
 
 
 def test_a_single_parquet_file(tmp_path):

@@ -27,7 +27,9 @@ def test_mean_features_is_the_distance_of_class_means_times_n(tmp_path):
     objective, synthetic = MeanFeatures(net=ConvNet(depth=2, width=8), augment=None), look(context, toy_draft(context))
     expected = []
     for index in context.classes:
-        net = build(objective.net, shape_of(context), seeds.number(0, "mean features", index, 3, "net"), context.device)
+        net = build(
+            objective.net, shape_of(context), seeds.number(0, "mean features", 0, index, 3, "net"), context.device
+        )
         real, made = context.stored(index).float() / 255, synthetic.pixels[synthetic.labels == index]
         expected.append(3 * (net.features(real).mean(0) - net.features(made).mean(0)).pow(2).sum())
     torch.testing.assert_close(objective.bind(context)(synthetic), torch.stack(expected))

@@ -242,3 +242,22 @@ def test_a_damaged_checkpoint_is_refused(damage, folder):
 def test_a_place_without_a_pipeline_is_refused(tmp_path):
     with pytest.raises(UserError, match="model_index"):
         LatentDiffusion(str(tmp_path)).check(data())
+
+
+def test_a_pipeline_loaded_by_diffusers_keeps_its_names(folder):
+    loaded = diffusers.DiTPipeline.from_pretrained(folder)
+    LatentDiffusion(loaded).check(data())
+    text = repr(LatentDiffusion(loaded))
+    LatentDiffusion(loaded).load(data(), CPU, torch.bfloat16)
+    assert repr(LatentDiffusion(loaded)) == text, "the user's own pipeline was cast"
+
+
+def test_a_changed_scale_or_schedule_is_another_prior(folder):
+    before = LatentDiffusion(str(folder)).load(data(), CPU, torch.float32)
+    for part, entry, value in (("vae", "scaling_factor", 0.6), ("scheduler", "beta_end", 0.03)):
+        file = folder / part / ("config.json" if part == "vae" else "scheduler_config.json")
+        file.write_text(json.dumps({**json.loads(file.read_text()), entry: value}))
+        after = LatentDiffusion(str(folder)).load(data(), CPU, torch.float32)
+        assert after.fingerprint != before.fingerprint
+        assert (after.encoder != before.encoder) == (part == "vae")
+        before = after

@@ -151,3 +151,9 @@ def test_a_diverging_guide_is_named(context):
     bad = Guide(ModePull(weight=1e30), scale=OnNoise())
     with pytest.raises(Diverged, match="class 0"):
         Sample(steps=5, guides=(bad,))(empty(context), context)
+
+
+def test_the_order_of_guides_does_not_matter(context):
+    pulls = (Guide(ModePull(weight=0.3)), Guide(ModePull(Modes(count=1), weight=0.5)))
+    one, other = (Sample(steps=4, cfg=1.0, guides=guides)(empty(context), context) for guides in (pulls, pulls[::-1]))
+    torch.testing.assert_close(one.latents[LATENT], other.latents[LATENT])

@@ -11,6 +11,7 @@ label is hidden from all blocks at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DMod
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gendistill import seeds
 from gendistill.priors.training.latents import EncodedLatents
@@ -100,7 +102,8 @@ def train_denoiser(
         clean, noise, times, rows = (item[now.mine].to(device) for item in (clean, noise, times, rows))
         noisy = scheduler.add_noise(clean, noise, times)  # type: ignore[arg-type]
         target = scheduler.get_velocity(clean, noise, times)  # type: ignore[arg-type]
-        answer = model(noisy, timestep=times, class_labels=rows, return_dict=False)[0]
+        with attention(device, settings.mixed_precision):
+            answer = model(noisy, timestep=times, class_labels=rows, return_dict=False)[0]
         return (answer.float() - target).square().mean()
 
     model = build(settings, seed)
@@ -123,6 +126,14 @@ def train_denoiser(
         checkpoints_total_limit=settings.checkpoints_total_limit,
     )
     return optimize(stage, accelerator, seed=seed, resume=resume, progress=progress)  # type: ignore[return-value]
+
+
+def attention(device: torch.device, mixed_precision: str) -> AbstractContextManager:
+    """The attention kernel to train with: plain matrix products in bfloat16 on a CPU, elsewhere torch's own choice.
+
+    There, torch's fused kernel has so slow a backward pass on few tokens that it takes most of the step.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" and mixed_precision == "bf16" else nullcontext()
 
 
 def spread_times(count: int, total: int, dice: torch.Generator) -> Tensor:

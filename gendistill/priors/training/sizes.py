@@ -34,7 +34,12 @@ RULE = (
     (32, Sizes(4, (32, 64, 128), 4000, 64, 2e-3, 2, 8, 256, 20_000, 128, 5e-4)),
     (64, Sizes(8, (32, 64, 128, 128), 6000, 32, 2e-3, 1, 8, 256, 20_000, 128, 5e-4)),
 )
-"""Sizes up to this resolution: the denoiser sees 4 tokens at 16 px, 16 at 32 px and 64 at 64 px."""
+"""Sizes up to this resolution: the denoiser sees 4 tokens at 16 px, 16 at 32 px and 64 at 64 px.
+
+Seen at 16 px: 110 s of one CPU core; of scikit-learn's digits, a classifier recognises the asked class in 98 % of 600
+samples without guidance and in all at cfg 2. Estimated from single steps on two cores: 4 hours at 32 px, half a day at
+64 px.
+"""
 LARGE = Sizes(8, (64, 128, 256, 256), 50_000, 32, 5e-4, 2, 12, 384, 200_000, 256, 2e-4)
 """Sizes beyond: meant for a GPU."""
 
