@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 
 import torch
@@ -159,12 +159,25 @@ def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Ru
 
 
 def spell(recipe: Recipe, protocol: Protocol) -> str:
-    """The recipe and the protocol as code, one field a line where they are long."""
-    parts = (
-        f"{name} = {pprint.pformat(value, width=100, sort_dicts=False)}\n"
-        for name, value in (("recipe", recipe), ("protocol", protocol))
+    """The recipe and the protocol as a pipeline file: ``gendistill run DIR/recipe.py`` is the same run again."""
+    homes = sorted({(kind.__module__, kind.__name__) for value in (recipe, protocol) for kind in kinds(value)})
+    imports = "".join(f"from {module} import {name}\n" for module, name in homes)
+    values = {"recipe": recipe, "protocol": protocol}
+    stated = "\n".join(
+        f"{name} = {pprint.pformat(value, width=100, sort_dicts=False)}" for name, value in values.items()
     )
-    return "\n".join(parts)
+    return f"{imports}\n{stated}\n"
+
+
+def kinds(value: object) -> Iterator[type]:
+    """The classes of all settings in a value."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from kinds(item)
+    elif is_dataclass(value):
+        yield type(value)
+        for one in fields(value):
+            yield from kinds(getattr(value, one.name))
 
 
 def look_at(folder: Path, text: str, resume: bool, overwrite: bool) -> None:

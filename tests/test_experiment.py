@@ -15,6 +15,7 @@ from gendistill.evaluation.protocols import Protocol
 from gendistill.experiment import run
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.convnet import ConvNet
+from gendistill.pipeline import find_pipeline
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample
 from gendistill.testing import Toy, ToyData
@@ -134,3 +135,8 @@ def test_a_run_of_another_seed_loads(tmp_path):
 def test_a_resumed_run_keeps_the_command_that_began_it(done):
     run(RECIPE, PROTOCOL, done.folder, resume=True, command="another", progress=quiet)
     assert json.loads((done.folder / "run.json").read_text())["command"] == "gendistill run toy"
+
+
+def test_the_recipe_that_is_written_down_is_the_run_again(done):
+    again = find_pipeline(str(done.folder / "recipe.py"))
+    assert (again.recipe, again.protocol) == (RECIPE, PROTOCOL)
