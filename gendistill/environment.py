@@ -52,6 +52,9 @@ def pick_device(name: str = "auto") -> str:
         there.insert(0, "mps")
     if torch.cuda.is_available():
         there[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    share = os.environ.get("LOCAL_RANK")
+    if name in ("auto", "cuda") and share and there[0] == "cuda":
+        return f"cuda:{share}"  # of several processes, each has a device of its own
     if name == "auto":
         return there[0]
     if name not in there:

@@ -10,10 +10,12 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from gendistill import ranks
 from gendistill.context import Context, silent, together
@@ -176,17 +178,21 @@ def distill(
     context = replace(context, seed=recipe.seed, ipc=recipe.ipc, block=recipe.block, _memory={})
     identity = identify(recipe, context)
     folder = Path(out) if out is not None else context.store.root / "sets" / identity
-    claim(folder, identity, recipe, resume)
-    if not (folder / "set.json").exists():
-        check_room(recipe, context.real, folder)
-        if ranks.first():
-            clear_parts(folder)
-        ranks.wait()
-        for stage in stages(recipe):
-            run_stage(stage, recipe, context, folder)
-        if ranks.first():
-            finish(recipe, context, folder, identity)
-        ranks.wait()
+    # Runs side by side may need the same set of the cache; of several processes of one run, all work on it together.
+    shared = out is None and ranks.count() == 1
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock") if shared else nullcontext():
+        claim(folder, identity, recipe, resume)
+        if not (folder / "set.json").exists():
+            check_room(recipe, context.real, folder)
+            if ranks.first():
+                clear_parts(folder)
+            ranks.wait()
+            for stage in stages(recipe):
+                run_stage(stage, recipe, context, folder)
+            if ranks.first():
+                finish(recipe, context, folder, identity)
+            ranks.wait()
     done = read_set(folder)
     return Distilled(done.images, done.soft, done.ids, done.weight, recipe, done.origin)
 

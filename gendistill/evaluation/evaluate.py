@@ -154,7 +154,8 @@ def row(name: str, made: Sequence[Distilled], protocol: Protocol, context: Conte
     total = 1 if whole else max(protocol.sets * protocol.students, len(made))
     pairs = [(made[i % len(made)], i) for i in range(total)]
     title = f"{name} {made[0].soft.kind}"
-    scores = [score(one, protocol, training, i, context, held_out) for one, i in context.progress(pairs, title, total)]
+    inner, outer = (context.progress, silent) if whole else (silent, context.progress)
+    scores = [score(one, protocol, training, i, context, held_out, inner) for one, i in outer(pairs, title, total)]
     found = torch.tensor(scores, dtype=torch.float64)
     return Row(
         set=name, labels=made[0].soft.kind, student=str(protocol.student), protocol=protocol.name,
@@ -172,7 +173,13 @@ def size(made: Distilled, context: Context) -> int:
 
 
 def score(
-    made: Distilled, protocol: Protocol, training: Training, seed: int, context: Context, held_out: Images
+    made: Distilled,
+    protocol: Protocol,
+    training: Training,
+    seed: int,
+    context: Context,
+    held_out: Images,
+    progress: Callable[..., Iterable] = silent,
 ) -> float:
     """Accuracy in percent of one student after its last epoch; kept in the store, so a killed evaluation goes on."""
     positions = torch.arange(len(made.images))
@@ -193,6 +200,8 @@ def score(
             context.device,
             soft=made.soft,
             weight=None if bool((made.weight == 1).all()) else made.weight,
+            progress=progress,
+            what="full real data",
         )
         return {"accuracy": torch.tensor(accuracy(net, held_out, context.device), dtype=torch.float64)}
 
