@@ -46,9 +46,9 @@ def write_prior(folder: Path, classes: int) -> None:
     """A random pipeline of the right shapes."""
     import diffusers
 
-    vae = diffusers.AutoencoderKL(
-        block_out_channels=(4, 4, 4, 4), down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4, norm_num_groups=4, sample_size=SIDE, mid_block_add_attention=False,
+    vae = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(4, 4, 4, 4), decoder_block_out_channels=(4, 4, 4, 4), num_encoder_blocks=(1, 1, 1, 1),
+        num_decoder_blocks=(1, 1, 1, 1), latent_channels=4,
     )  # fmt: skip
     denoiser = diffusers.DiTTransformer2DModel(
         num_attention_heads=1, attention_head_dim=16, in_channels=4, out_channels=4, num_layers=1,

@@ -33,7 +33,7 @@ def setup(folder: str, batch: int):
     """Our context, a draft of ``batch`` empty pictures, and the stock pipeline with the same weights."""
     stock = diffusers.DiTPipeline.from_pretrained(folder, dtype=torch.float32)
     stock.set_progress_bar_config(disable=True)
-    names = [Class(name) for _, name in sorted(stock.config.id2label.items(), key=lambda item: int(item[0]))]
+    names = [Class(name) for name, _ in sorted(stock.labels.items(), key=lambda item: item[1])]
     side = stock.transformer.config.sample_size * 2 ** (len(stock.vae.config.block_out_channels) - 1)
     black = torch.zeros(len(names), stock.vae.config.in_channels, side, side, dtype=torch.uint8)
     images = StoredImages(names, torch.arange(len(names)), black)

@@ -7,7 +7,7 @@ with a pull towards that mode (MGD3), and its latent is then moved until random 
 digits (distribution matching). Three small networks trained on the real digits give the soft labels.
 
 Paper     none: the parts are those of D4M, MGD3 and DM, put together to show what a recipe is
-Measured  see benchmarks/demo.md
+Measured  digits ipc 1, ConvNet-3 of width 32, hard labels: 92.3 ± 0.5 (n=5, last epoch, 2 CPU cores, v0.1.0, 2026-11-21)
 Differs   nothing is published to differ from
 """
 

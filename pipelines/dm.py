@@ -7,8 +7,9 @@ Start from real pictures and move their pixels until class-mean features of rand
 Paper     CIFAR-10 ipc 1 / 10 / 50, ConvNet-3, hard labels: 26.0 / 48.9 / 63.0 (as printed by Wang et al., CVPR 2025)
 Measured  see benchmarks/
 Differs   losses here are multiplied by the number of pictures, so the paper's learning rate 1 is lr=1 with weight 1 / ipc:
-          weight=0.1 at ipc 10. Pixels are in [0, 1] where the authors optimise normalised ones, so a step is 1 / std^2, about
-          sixteen times, smaller in their units: lr is 1 / 16. Last epoch and independent students instead of 20 on 5 sets.
+          weight=0.1 at ipc 10. Pixels are in [0, 1] where the authors optimise normalised ones; the same lr would make a
+          step 1 / std^2, about sixteen times, larger in their units, so lr is 1 / 16. Last epoch, where theirs too is the last,
+          with independent students.
 """
 
 from gendistill.anchors import RealPictures
