@@ -35,6 +35,8 @@ from gendistill.work import Work
 
 TRIAL_S = 0.6
 """How long one kind of work is repeated to be timed."""
+FIXED_BYTES = 140_000
+"""Of the page, card, logs and metrics of a small run."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,7 @@ def disk(recipe: Recipe, protocol: Protocol, context: Context) -> int:
     soft = 0 if isinstance(recipe.labeler, Hard) else 4 * len(context.real.classes)
     probe = context.real.train.stored(range(min(16, len(context.real.train))))
     packed = sum(len(png(one)) for one in probe) / len(probe) if probe.shape[1] in MODES else raw
-    return round(protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed + soft) + 200_000)
+    return round(protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed + soft) + FIXED_BYTES)
 
 
 @contextmanager
