@@ -112,7 +112,7 @@ class Given:
     def _described(self) -> str:
         try:
             data = self.open()
-            sides = [data.train.fingerprint] + ([data.test().fingerprint] if self._sides[1] else [])
+            sides = [data.train.fingerprint] + ([data.test().fingerprint] if data.test else [])
         except UserError as error:
             return f"a {type(self.dataset).__name__} that cannot be used: {error}"
         return (
