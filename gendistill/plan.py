@@ -27,7 +27,8 @@ from gendistill.nets.base import build
 from gendistill.nets.trained import shape_of
 from gendistill.pictures import MODES, png
 from gendistill.recipe import Recipe
-from gendistill.runs import check_data, first_draft, stages
+from gendistill.runs import check_data, first_draft
+from gendistill.stages import stages
 from gendistill.store import Store, cache_root
 from gendistill.training import training_work
 from gendistill.types import LATENT, Draft, Images
