@@ -21,12 +21,7 @@ CLUSTERING: dict[str, Any] = {"init": "k-means++", "n_init": 3}
 
 
 class Anchors(ABC):
-    """Settings of a choice of points per class.
-
-    by_ipc  the points depend on how many pictures per class are made, so a picture is not the same at another IPC
-    """
-
-    by_ipc: bool = True
+    """Settings of a choice of points per class."""
 
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if the data cannot give the points. Reads no picture."""
@@ -44,8 +39,6 @@ class Anchors(ABC):
 @dataclass(frozen=True)
 class RealPictures(Anchors):
     """Real pictures in a seeded order, encoded: slot j gets the j-th. Only those that are asked for are read."""
-
-    by_ipc = False
 
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if a class has fewer pictures than are wanted."""

@@ -27,9 +27,8 @@ from gendistill.nets.base import build
 from gendistill.nets.trained import shape_of
 from gendistill.pictures import MODES, png
 from gendistill.recipe import Recipe
-from gendistill.runs import check_data, first_draft
+from gendistill.runs import first_draft, open_context
 from gendistill.stages import stages
-from gendistill.store import Store, cache_root
 from gendistill.training import training_work
 from gendistill.types import LATENT, Draft, Images
 from gendistill.work import Work
@@ -125,13 +124,17 @@ def plan(recipe: Recipe, protocol: Protocol, device: str = "cpu", dtype: str = "
         UserError: what `run` would refuse.
     """
     where = torch.device(device)
-    context = dry_context(recipe, where, getattr(torch, dtype))
+    context = open_context(recipe, where, getattr(torch, dtype), dry=True)
     lines: list[Line] = []
     with peak_memory(where) as peak:
         lines += timed("prior", recipe.prior.work(context.real, where), 1)
         lines += distilling("distil", recipe, context, protocol.sets)
         for name, other in baselines(recipe).items():
-            inner = context if other.prior == recipe.prior else dry_context(other, where, context.dtype)
+            inner = context
+            if other.prior != recipe.prior:
+                inner = replace(context, prior=other.prior.sketch(context.real, where, context.dtype))
+            for step in other.steering:
+                step.check(context.real, other.ipc)
             lines += distilling(name, other, inner, protocol.sets * (protocol.students if name == "random_real" else 1))
         lines += evaluating(recipe, protocol, context)
         largest = int(torch.bincount(context.real.train.labels).max())
@@ -142,25 +145,6 @@ def plan(recipe: Recipe, protocol: Protocol, device: str = "cpu", dtype: str = "
         tuple(merged(lines)),
         peak() + largest * pictures,
         disk(recipe, protocol, context),
-    )
-
-
-def dry_context(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> Context:
-    """The context of a run with stand-ins for what is not trained yet."""
-    data = recipe.real.open()
-    check_data(data, recipe)
-    recipe.prior.check(data)
-    prior = recipe.prior.sketch(data, device, dtype)
-    return Context(
-        real=data,
-        store=Store(cache_root()),
-        device=device,
-        dtype=dtype,
-        seed=recipe.seed,
-        ipc=recipe.ipc,
-        block=recipe.block,
-        prior=prior,
-        dry=True,
     )
 
 

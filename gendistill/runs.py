@@ -42,9 +42,16 @@ log = logging.getLogger("gendistill")
 
 
 def open_context(
-    recipe: Recipe, device: torch.device, dtype: torch.dtype, progress: Callable[..., Iterable]
+    recipe: Recipe,
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Callable[..., Iterable] = silent,
+    *,
+    dry: bool = False,
 ) -> Context:
     """Open the data, make the prior ready, check that everything fits, and load the weights. Nothing is written to the run.
+
+    ``dry`` trains nothing: an untrained prior of the same size stands in where there are no weights yet.
 
     Raises:
         UserError: anything the user has to mend.
@@ -60,7 +67,11 @@ def open_context(
         ipc=recipe.ipc,
         block=recipe.block,
         progress=progress,
+        dry=dry,
     )
+    if dry:
+        recipe.prior.check(data)
+        return replace(context, prior=recipe.prior.sketch(data, device, dtype))
     prior = recipe.prior.prepare(context)
     prior.check(data)
     return replace(context, prior=prior.load(data, device, dtype))

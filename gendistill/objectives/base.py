@@ -21,17 +21,11 @@ class Objective(ABC):
     weight  strength; losses are sums, so it means the same at every IPC
     needs   capabilities of the prior it uses
     scope   what one number of its loss judges
-    by_ipc  what is wanted depends on how many pictures per class are made
     """
 
     weight: float
     needs: ClassVar[tuple[type, ...]] = ()
     scope: Scope = "picture"
-
-    @property
-    def by_ipc(self) -> bool:
-        """Whether a picture's wish changes with IPC."""
-        return False
 
     def origins(self, licence: str) -> list[dict[str, str]]:
         """What a card says of the teachers it asks; ``licence`` is that of the real pictures."""

@@ -30,11 +30,6 @@ class ModePull(Objective):
     needs = (Encodes,)
     scope = "picture"
 
-    @property
-    def by_ipc(self) -> bool:
-        """Modes are as many as pictures unless their count is fixed."""
-        return self.anchors.by_ipc and getattr(self.anchors, "count", None) is None
-
     def work(self, context: Context) -> Iterable[Work]:
         """Finding the anchors."""
         return self.anchors.work(context)

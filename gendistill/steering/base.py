@@ -35,11 +35,6 @@ class Steering(ABC):
         return widest([objective.scope for objective in self.objectives])
 
     @property
-    def by_ipc(self) -> bool:
-        """Whether a picture changes with the number of pictures per class."""
-        return self.scope != "picture" or any(objective.by_ipc for objective in self.objectives)
-
-    @property
     def copies(self) -> int:
         """Pictures that come out for each that goes in."""
         return 1

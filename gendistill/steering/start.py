@@ -31,11 +31,6 @@ class Start(Steering):
         """Real points must be encoded."""
         return () if self.anchors is None else (Encodes,)
 
-    @property
-    def by_ipc(self) -> bool:
-        """As the anchors."""
-        return self.anchors is not None and self.anchors.by_ipc
-
     def check(self, data: RealData, ipc: int) -> None:
         """As the anchors."""
         if self.anchors is not None:
