@@ -69,7 +69,7 @@ def child(folder: Path) -> None:
     """One run; prints what it held after loading the prior and at its peak."""
     import torch
 
-    from gendistill.anchors import Modes
+    from gendistill.anchors.modes import Modes
     from gendistill.data.parquet import Parquet
     from gendistill.export import export
     from gendistill.priors.latent_diffusion import LatentDiffusion

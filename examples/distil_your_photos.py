@@ -11,7 +11,7 @@ import argparse
 import logging
 
 import gendistill
-from gendistill.anchors import Modes
+from gendistill.anchors.modes import Modes
 from gendistill.data.digits import Digits
 from gendistill.data.folder import Folder
 from gendistill.evaluation.protocols import DIGITS, SCREENING

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gendistill.store import Store
-from gendistill.types import Encodes, LoadedPrior, RealData, UserError
+from gendistill.types import Encodes, Images, LoadedPrior, RealData, UserError
 from gendistill.work import Work
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ class Context:
     seed      of the run; the streams of a step follow from it and the step's own name
     place     position of the step in the recipe, so that two steps of one kind draw different numbers
     resume    a file this unit may save its state to while it works, or None
+    made      pictures finished in earlier rounds, which a student may be trained on; None where there are none
     dry       nothing is to be computed or kept for long: latents are random and teachers untrained, but of the right size
     progress  wraps an iterable and shows how far it is
     """
@@ -50,6 +51,7 @@ class Context:
     classes: tuple[int, ...] = ()
     place: int = 0
     resume: Path | None = None
+    made: Images | None = None
     dry: bool = False
     progress: Callable[..., Iterable] = silent
     _memory: dict = field(default_factory=dict, repr=False, compare=False)

@@ -40,7 +40,7 @@ class ShardImages(Images):
         self.labels = self.ids[:, 0].clone()
         self.shape = (channels, height, width)
         self.fingerprint = fingerprint([str(c) for c in classes], self.ids, *prints)
-        self._shards = shards
+        self.shards = shards
         self._owner = torch.arange(len(shards)).repeat_interleave(torch.tensor(counts))
         self._offset = torch.cat([torch.arange(count) for count in counts])
         self._open: tuple[int, Tensor] = (-1, torch.empty(0))
@@ -57,7 +57,7 @@ class ShardImages(Images):
 
     def _read(self, owner: int) -> Tensor:
         if self._open[0] != owner:
-            self._open = (owner, read_tensors(self._shards[owner])["stored"])
+            self._open = (owner, read_tensors(self.shards[owner])["stored"])
         return self._open[1]
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 
-FOLDERS = ("data", "nets", "priors", "objectives", "steering", "labelers")
-FILES = ("views", "anchors", "training", "recipe", "evaluation.protocols")
+FOLDERS = ("data", "nets", "priors", "anchors", "objectives", "steering", "labelers")
+FILES = ("views", "training", "recipe", "evaluation.protocols")
 
 
 def modules() -> Iterator[ModuleType]:

@@ -21,13 +21,14 @@ from gendistill.context import Context
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import aligned
+from gendistill.execute import first_draft, tuned
 from gendistill.formatting import spell_bytes, spell_seconds
 from gendistill.labelers.hard import Hard
 from gendistill.nets.base import build
 from gendistill.nets.trained import shape_of
 from gendistill.pictures import MODES, png
 from gendistill.recipe import Recipe
-from gendistill.runs import first_draft, open_context
+from gendistill.runs import open_context
 from gendistill.stages import stages
 from gendistill.training import training_work
 from gendistill.types import LATENT, Draft, Images
@@ -153,11 +154,12 @@ def distilling(part: str, recipe: Recipe, context: Context, sets: int) -> Iterat
     copies = 1
     for stage in stages(recipe):
         units = list(stage.units(recipe, len(context.real.classes)))
-        inner = replace(context, classes=units[0].classes, _memory={})
+        inner = tuned(recipe.steering[: stage.first], context).of(units[0].classes)
         draft = first_draft(units[0], inner)
-        if stage.number:
+        if not stage.begins:
             draft = imagined(draft, copies)
         for step in stage.steps:
+            inner = tuned((step,), inner).of(units[0].classes)
             found = list(step.work(draft, inner))
             per_class = len({unit.classes for unit in units})
             for work in found:

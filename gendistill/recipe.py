@@ -25,6 +25,7 @@ class Recipe:
     ipc       pictures per class
     seed      everything random follows from it
     block     slots of a class that are worked on together; other values change pictures by rounding only
+    rounds    the slots of every class are made in this many turns, and a later one may look at what earlier ones made
     source    URL of the publication
     """
 
@@ -35,6 +36,7 @@ class Recipe:
     ipc: int = 10
     seed: int = 0
     block: int = 10
+    rounds: int = 1
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -48,20 +50,26 @@ class Recipe:
         object.__setattr__(self, "steering", tuple(self.steering))
         if self.ipc < 1 or self.block < 1:
             raise UserError(f"a recipe needs ipc >= 1 and block >= 1, got ipc={self.ipc}, block={self.block}")
+        if not 1 <= self.rounds <= self.ipc:
+            raise UserError(f"rounds={self.rounds} share ipc={self.ipc} slots: give 1 to {self.ipc}")
         if not self.steering:
             raise UserError(
                 "a recipe needs at least one steering step, for example Start(anchors=RealPictures()) or Sample()"
             )
+        loads = self.prior.loads
         for step in self.steering:
             if not isinstance(step, Steering):
                 raise UserError(f"{step!r} is no steering step")
-            missing = lacks(self.prior.loads, step.needs)
+            missing = lacks(loads, step.needs)
             if missing:
                 raise UserError(
                     f"{type(step).__name__} needs a prior that {' and '.join(missing).lower()}; "
-                    f"{type(self.prior).__name__} does not"
+                    f"{type(self.prior).__name__ if loads is self.prior.loads else loads.__name__} does not"
                 )
-        first = self.steering[0]
+            loads = step.loads(loads)
+        first = next((step for step in self.steering if step.shapes), None)
+        if first is None:
+            raise UserError("this recipe changes the prior but makes no picture: add Sample(...)")
         if not first.begins:
             raise UserError(
                 f"{type(first).__name__} works on pictures, and there are none yet: put Start(...) or Sample(...) before it"

@@ -18,25 +18,24 @@ import torch
 from filelock import FileLock
 
 from gendistill import ranks
-from gendistill.context import Context, silent, together
-from gendistill.distilled import Distilled, ShardImages, read_set
+from gendistill.context import Context, silent
+from gendistill.distilled import Distilled, read_set
 from gendistill.environment import versions
+from gendistill.execute import finished, run_stage
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
-from gendistill.stages import Stage, Unit, stages
-from gendistill.steering.render import render
+from gendistill.stages import stages
 from gendistill.store import (
     Store,
     cache_root,
     clear_parts,
     fingerprint,
-    read_tensors,
     write_json,
     write_tensors,
     write_text,
 )
-from gendistill.types import CLEAN, Conditions, Draft, Level, RealData, UserError
+from gendistill.types import RealData, UserError
 
 log = logging.getLogger("gendistill")
 
@@ -177,91 +176,11 @@ def claim(folder: Path, identity: str, recipe: Recipe, resume: bool) -> None:
             write_text(mark, identity)
 
 
-def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> None:
-    """Work on every unit of a stage that has no file yet; several processes share them."""
-    units = list(stage.units(recipe, len(context.real.classes)))
-    work = folder / "work"
-    target = folder / "shards" / ("pictures" if stage.last else stage.name)
-    todo = [
-        unit for unit in units[ranks.number() :: ranks.count()] if not (target / f"{unit.name}.safetensors").exists()
-    ]
-    if len(todo) < len(units):
-        log.info("%s: %d of %d shards are done already", stage.name, len(units) - len(todo), len(units))
-    for unit in context.progress(todo, stage.name, len(todo)):
-        inner = context.of(unit.classes)
-        draft = (
-            first_draft(unit, inner) if stage.number == 0 else read_draft(unit, recipe, inner, folder, stage.number - 1)
-        )
-        for place, step in enumerate(stage.steps, stage.first):
-            saved = work / f"{stage.name}-{unit.name}-{place}.safetensors"
-            draft = step(draft, replace(inner, place=place, resume=saved))
-        draft = draft[draft.ids[:, 1] < unit.first + unit.kept]
-        kept = {"ids": draft.ids, "weight": draft.weight}
-        if stage.last:
-            if float(draft.level.time) > 0:
-                raise UserError("the last step leaves noise, not pictures: put Sample(...) after Start()")
-            kept["stored"] = render(draft, together(context.real.train.shape))
-        else:
-            kept["level"] = torch.tensor([float(draft.level.alpha), float(draft.level.sigma), float(draft.level.time)])
-            kept.update({f"latent/{name}": value for name, value in draft.latents.items()})
-            if draft.conditions is not None:
-                kept.update({f"condition/{name}": value for name, value in draft.conditions.values.items()})
-                kept.update({f"null/{name}": value for name, value in draft.conditions.null.items()})
-        write_tensors(target / f"{unit.name}.safetensors", kept)
-        for saved in work.glob(f"{stage.name}-{unit.name}-*"):
-            saved.unlink()
-    ranks.wait()
-
-
-def first_draft(unit: Unit, context: Context) -> Draft:
-    """An empty draft with the ids of a unit."""
-    assert context.prior is not None
-    slots = torch.arange(unit.first, unit.first + unit.slots)
-    ids = torch.cat(
-        [torch.stack([torch.full_like(slots, index), slots, torch.zeros_like(slots)], 1) for index in unit.classes]
-    )
-    return Draft(context.prior, {}, ids, ids[:, 0].clone(), torch.ones(len(ids)))
-
-
-def read_draft(unit: Unit, recipe: Recipe, context: Context, folder: Path, before: int) -> Draft:
-    """What the stage before left for the classes and slots of a unit, in order of class, slot and candidate."""
-    assert context.prior is not None
-    stage = stages(recipe)[before]
-    units = [u for u in stage.units(recipe, len(context.real.classes)) if set(u.classes) & set(unit.classes)]
-    found = [read_tensors(folder / "shards" / stage.name / f"{u.name}.safetensors") for u in units]
-    joined = {
-        name: found[0][name] if name == "level" else torch.cat([part[name] for part in found]) for name in found[0]
-    }
-    alpha, sigma, time = joined.pop("level").tolist()
-    ids = joined["ids"]
-    part = {
-        kind: {
-            name.partition("/")[2]: v.to(context.device) for name, v in joined.items() if name.startswith(kind + "/")
-        }
-        for kind in ("latent", "condition", "null")
-    }
-    draft = Draft(
-        context.prior,
-        part["latent"],
-        ids,
-        ids[:, 0].clone(),
-        joined["weight"],
-        CLEAN if time == 0 else Level(alpha, sigma, time),
-        Conditions(part["condition"], part["null"]) if part["condition"] else None,
-    )
-    mine = (
-        torch.isin(ids[:, 0], torch.tensor(unit.classes))
-        & (ids[:, 1] >= unit.first)
-        & (ids[:, 1] < unit.first + unit.slots)
-    )
-    return draft if bool(mine.all()) else draft[mine]
-
-
 def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> None:
     """Label the pictures and write down what they are; the set exists once this is done."""
-    last = stages(recipe)[-1]
-    names = [f"pictures/{unit.name}.safetensors" for unit in last.units(recipe, len(context.real.classes))]
-    images = ShardImages(context.real.classes, [folder / "shards" / name for name in names])
+    images = finished(recipe, context, folder)
+    assert images is not None
+    names = [f"pictures/{shard.name}" for shard in images.shards]
     soft = recipe.labeler(images, context.of(()))
     if isinstance(soft, StaticLabels):
         write_tensors(folder / "labels.safetensors", {"log_probs": soft.log_probs})

@@ -30,40 +30,57 @@ class Unit:
 
 @dataclass(frozen=True)
 class Stage:
-    """Neighbouring steps of one scope; ``first`` is the position of the first of them in the recipe."""
+    """Neighbouring steps of one scope, over the slots of one round.
+
+    number  among all stages of the recipe
+    first   position of the first of the steps in the recipe
+    begins  there is nothing yet: drafts are empty
+    last    pictures come out of it
+    """
 
     number: int
     first: int
     steps: tuple[Steering, ...]
     scope: Scope
+    round: int
+    begins: bool
     last: bool
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """What it is called."""
         return f"{self.number}-" + "-".join(type(step).__name__.lower() for step in self.steps)
 
+    @property
+    def folder(self) -> str:
+        """Where its files lie."""
+        return "pictures" if self.last else self.name
+
     def units(self, recipe: Recipe, classes: int) -> Iterator[Unit]:
-        """All units of this stage, in the order of the set."""
+        """All units of this stage, class by class."""
+        start, end = (share * recipe.ipc // recipe.rounds for share in (self.round, self.round + 1))
         if self.scope == "set":
-            yield Unit(tuple(range(classes)), 0, recipe.ipc, recipe.ipc)
+            yield Unit(tuple(range(classes)), start, end - start, end - start)
             return
-        size = recipe.block if self.scope == "picture" else recipe.ipc
+        size = recipe.block if self.scope == "picture" else end - start
         for index in range(classes):
-            for first in range(0, recipe.ipc, size):
-                yield Unit((index,), first, size, min(size, recipe.ipc - first))
+            for first in range(start, end, size):
+                yield Unit((index,), first, size, min(size, end - first))
 
 
 def stages(recipe: Recipe) -> list[Stage]:
-    """The steps of a recipe in groups of one scope."""
+    """The steps of a recipe in groups of one scope, for every round."""
     groups: list[list[Steering]] = []
     for step in recipe.steering:
         if groups and groups[-1][-1].scope == step.scope:
             groups[-1].append(step)
         else:
             groups.append([step])
-    found, first = [], 0
-    for number, group in enumerate(groups):
-        found.append(Stage(number, first, tuple(group), group[0].scope, number == len(groups) - 1))
-        first += len(group)
+    found: list[Stage] = []
+    for number in range(recipe.rounds):
+        first = 0
+        for place, group in enumerate(groups):
+            ends = place == len(groups) - 1
+            found.append(Stage(len(found), first, tuple(group), group[0].scope, number, place == 0, ends))
+            first += len(group)
     return found

@@ -75,10 +75,27 @@ class ToyPrior:
 
     def denoise(self, x: Tensor, level: Level, conditions: Conditions) -> Estimate:
         """The posterior mean of a normal with deviation `deviation` around the class's centre."""
-        rows = conditions.values["class"]
-        centre = torch.where((rows >= 0).view(-1, 1, 1, 1), self.centres[rows.clamp_min(0)], self.centres.mean(0))
-        alpha, sigma, variance = float(level.alpha), float(level.sigma), self.deviation**2
+        centre = self._centre(conditions.values["class"])
+        alpha, sigma, variance = _column(level.alpha), _column(level.sigma), self.deviation**2
         return Estimate(centre + variance * alpha / (alpha**2 * variance + sigma**2) * (x - alpha * centre))
+
+    def features(self, x: Tensor, level: Level, conditions: Conditions, layers: tuple[float, float]) -> Tensor:
+        """The tangent of the clean estimate: smooth, and another at every level."""
+        return self.denoise(x, level, conditions).clean.tanh().flatten(1)
+
+    def embed(self, conditions: Conditions) -> Conditions:
+        """The centres themselves."""
+        null = {name: self._centre(rows) for name, rows in conditions.null.items()}
+        return Conditions({"class": self._centre(conditions.values["class"])}, null)
+
+    def _centre(self, asked: Tensor) -> Tensor:
+        if asked.is_floating_point():
+            return asked
+        return torch.where((asked >= 0).view(-1, 1, 1, 1), self.centres[asked.clamp_min(0)], self.centres.mean(0))
+
+
+def _column(value: float | Tensor) -> Tensor:
+    return torch.as_tensor(value).float().view(-1, 1, 1, 1)
 
 
 @dataclass(frozen=True)

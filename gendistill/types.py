@@ -181,6 +181,24 @@ class Denoises(Protocol):
         ...
 
 
+@runtime_checkable
+class Features(Protocol):
+    """A prior whose denoiser shows what it sees: what its middle layers make of a noisy latent."""
+
+    def features(self, x: Tensor, level: Level, conditions: Conditions, layers: tuple[float, float]) -> Tensor:
+        """Activations of the layers from .. to (shares of the depth in [0, 1]), averaged: (n, d) float32, differentiable."""
+        ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A prior whose conditions exist as real-valued tensors, which may be mixed and learned."""
+
+    def embed(self, conditions: Conditions) -> Conditions:
+        """The same conditions as floating point tensors, (n, ...) each; `denoise` takes them as it takes the others."""
+        ...
+
+
 class Diffusion(LoadedPrior, Denoises, Protocol):
     """A loaded prior that denoises, with what a sampler must know of it.
 
@@ -233,6 +251,7 @@ class Synthetic:
     clean    the clean latent, or its estimate
     pixels   ``clean`` decoded, on first use only: an objective in latent space costs no decoder
     step     of the optimisation or the sampler: what is drawn anew at every step follows from it
+    made     pictures of these classes that were finished before, where they are made one after the other; else None
     """
 
     def __init__(
@@ -246,11 +265,12 @@ class Synthetic:
         level: Level = CLEAN,
         conditions: Conditions | None = None,
         step: int = 0,
+        made: Draft | None = None,
         decode: Callable[[Latents], Pixels] | None = None,
     ) -> None:
         """``decode`` replaces the prior's own, where memory or a cheaper decoder for gradients asks for it."""
         self.prior, self.latents, self.ids, self.labels = prior, latents, ids, labels
-        self.level, self.conditions, self.step = level, conditions, step
+        self.level, self.conditions, self.step, self.made = level, conditions, step, made
         self._decode = decode or prior.decode
         self._x: Tensor | None = x
         self._pixels: Pixels | None = None

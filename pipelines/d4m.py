@@ -12,7 +12,7 @@ Differs   a class-conditional DiT with cfg 4 stands where the authors have Stabl
           Posterior means are clustered, theirs are samples. Pictures are stored by id: their file names collide.
 """
 
-from gendistill.anchors import Modes
+from gendistill.anchors.modes import Modes
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import SCREENING
 from gendistill.priors.latent_diffusion import LatentDiffusion

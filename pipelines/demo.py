@@ -12,7 +12,7 @@ Measured  digits ipc 1, ConvNet-3 of width 32, hard labels: 92.3 ± 0.5 (n=5, la
 Differs   nothing is published to differ from
 """
 
-from gendistill.anchors import Modes
+from gendistill.anchors.modes import Modes
 from gendistill.data.digits import Digits
 from gendistill.evaluation.protocols import DIGITS
 from gendistill.labelers.relabel import Relabel

@@ -12,7 +12,7 @@ Differs   losses here are multiplied by the number of pictures, so the paper's l
           with independent students.
 """
 
-from gendistill.anchors import RealPictures
+from gendistill.anchors.real_pictures import RealPictures
 from gendistill.data.hub import Hub
 from gendistill.evaluation.protocols import MATCHING
 from gendistill.objectives.mean_features import MeanFeatures

@@ -9,7 +9,7 @@ Measured  see benchmarks/
 Differs   nothing is published to differ from: the published numbers do not say how the pictures were drawn
 """
 
-from gendistill.anchors import RealPictures
+from gendistill.anchors.real_pictures import RealPictures
 from gendistill.data.digits import Digits
 from gendistill.evaluation.protocols import DIGITS
 from gendistill.priors.pixels import Pixels

@@ -19,7 +19,7 @@ from gendistill.console import execute
 from gendistill.types import UserError
 
 TOY = '''"""A toy (Doe, 2024), https://example.org/toy."""
-from gendistill.anchors import RealPictures
+from gendistill.anchors.real_pictures import RealPictures
 from gendistill.data.digits import Digits
 from gendistill.evaluation.protocols import SCREENING
 from gendistill.priors.pixels import Pixels

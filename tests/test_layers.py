@@ -21,7 +21,7 @@ LAYERS = (
     "priors data",
     "objectives",
     "steering labelers",
-    "recipe stages distilled runs",
+    "recipe stages distilled execute runs",
     "evaluation export card parquet plan cite experiment testing options console cli __main__",
 )
 """A file or folder may import from its own line and from those above it."""

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gendistill import runs, seeds
-from gendistill.anchors import Modes, RealPictures
+from gendistill import execute, runs, seeds
+from gendistill.anchors.modes import Modes
+from gendistill.anchors.real_pictures import RealPictures
 from gendistill.distilled import load
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.base import Shape, build
@@ -44,7 +45,7 @@ def stored(made):
 @pytest.mark.parametrize("recipe", [PLAIN, STEERED], ids=["plain", "steered"])
 def test_a_killed_run_ends_with_the_same_bytes(recipe, tmp_path, monkeypatch):
     whole = distill(recipe, tmp_path / "whole")
-    write, calls = runs.write_tensors, []
+    write, calls = execute.write_tensors, []
 
     def killed(path, tensors):
         if len(calls) == 2:
@@ -52,10 +53,10 @@ def test_a_killed_run_ends_with_the_same_bytes(recipe, tmp_path, monkeypatch):
         calls.append(path)
         write(path, tensors)
 
-    monkeypatch.setattr(runs, "write_tensors", killed)
+    monkeypatch.setattr(execute, "write_tensors", killed)
     with pytest.raises(KeyboardInterrupt):
         distill(recipe, tmp_path / "killed")
-    monkeypatch.setattr(runs, "write_tensors", write)
+    monkeypatch.setattr(execute, "write_tensors", write)
     done = {path: path.stat().st_mtime_ns for path in calls}
     resumed = distill(recipe, tmp_path / "killed")
     assert {path: path.stat().st_mtime_ns for path in calls} == done, "a finished shard was made again"

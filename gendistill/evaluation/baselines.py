@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gendistill.anchors import RealPictures
+from gendistill.anchors.real_pictures import RealPictures
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from gendistill import seeds
-from gendistill.anchors import RealPictures
+from gendistill.anchors.real_pictures import RealPictures
 from gendistill.context import Context, silent
 from gendistill.distilled import Distilled, load, set_folders
 from gendistill.evaluation import foreign

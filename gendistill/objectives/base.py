@@ -21,11 +21,13 @@ class Objective(ABC):
     weight  strength; losses are sums, so it means the same at every IPC
     needs   capabilities of the prior it uses
     scope   what one number of its loss judges
+    period  optimiser steps after which the state of its loss begins anew: an optimisation is resumed only there
     """
 
     weight: float
     needs: ClassVar[tuple[type, ...]] = ()
     scope: Scope = "picture"
+    period: int = 1
 
     def origins(self, licence: str) -> list[dict[str, str]]:
         """What a card says of the teachers it asks; ``licence`` is that of the real pictures."""

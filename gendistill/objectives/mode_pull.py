@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gendistill.anchors import Anchors, Modes
+from gendistill.anchors.base import Anchors
+from gendistill.anchors.modes import Modes
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
 from gendistill.types import Encodes, Ids, Loss, Losses, Synthetic

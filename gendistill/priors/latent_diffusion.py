@@ -8,7 +8,8 @@ or without a learned variance; it always answers with the clean latent:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,12 +135,61 @@ class LoadedLatentDiffusion:
 
     def denoise(self, x: Tensor, level: Level, conditions: Conditions) -> Estimate:
         """The clean estimate of ``x``, float32; at ``level`` scalar or one per picture."""
-        time = torch.as_tensor(level.time, dtype=torch.float32, device=x.device) * self.schedule.total
-        answer = self.denoiser(
-            x.to(self.dtype), timestep=time.expand(len(x)), class_labels=conditions.values["class"]
-        ).sample.float()
+        with self._asked(conditions) as rows:
+            answer = self.denoiser(x.to(self.dtype), timestep=self._time(x, level), class_labels=rows).sample.float()
         head, rest = answer[:, : x.shape[1]], answer[:, x.shape[1] :]
         return Estimate(self.head(head, x.float(), level), rest if rest.shape[1] else None)
+
+    def features(self, x: Tensor, level: Level, conditions: Conditions, layers: tuple[float, float]) -> Tensor:
+        """Tokens after the transformer blocks of these shares of the depth, averaged over the blocks: (n, tokens x width).
+
+        Later blocks are not computed.
+        """
+        blocks, found = self.denoiser.transformer_blocks, []
+        first, last = (round(share * len(blocks)) for share in layers)
+        last = max(last, first + 1)
+        with self._asked(conditions) as rows:
+            tokens = self.denoiser.pos_embed(x.to(self.dtype))
+            for number, block in enumerate(blocks[:last]):
+                tokens = block(tokens, timestep=self._time(x, level), class_labels=rows)
+                if number >= first:
+                    found.append(tokens.float())
+        return torch.stack(found).mean(0).flatten(1)
+
+    def embed(self, conditions: Conditions) -> Conditions:
+        """The rows of the label tables of all blocks, (n, blocks, width): diffusers' DiT has one table per block."""
+
+        def rows(asked: Tensor) -> Tensor:
+            return torch.stack([table(asked) for table in self._tables()], 1).float()
+
+        return Conditions(
+            {"class": rows(conditions.values["class"])}, {name: rows(null) for name, null in conditions.null.items()}
+        )
+
+    def _time(self, x: Tensor, level: Level) -> Tensor:
+        time = torch.as_tensor(level.time, dtype=torch.float32, device=x.device) * self.schedule.total
+        return time.expand(len(x))
+
+    def _tables(self) -> list[torch.nn.Module]:
+        return [block.norm1.emb.class_embedder.embedding_table for block in self.denoiser.transformer_blocks]
+
+    @contextmanager
+    def _asked(self, conditions: Conditions) -> Iterator[Tensor]:
+        """Label rows for the denoiser. Embedded conditions take the place of what its tables answer."""
+        asked = conditions.values["class"]
+        if not asked.is_floating_point():
+            yield asked
+            return
+
+        def answer(number: int) -> Callable[..., Tensor]:
+            return lambda table, rows, found: asked[:, number].to(found.dtype)
+
+        hooks = [table.register_forward_hook(answer(number)) for number, table in enumerate(self._tables())]
+        try:
+            yield torch.zeros(len(asked), dtype=torch.long, device=asked.device)
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 @dataclass(frozen=True)

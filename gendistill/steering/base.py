@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective, Scope, widest
-from gendistill.types import Draft, RealData
+from gendistill.types import Draft, LoadedPrior, RealData
 from gendistill.work import Work
 
 
@@ -17,11 +17,13 @@ class Steering(ABC):
 
     objectives  what it steers by, empty where it steers by none
     begins      works on an empty draft
+    shapes      makes pictures or changes them; a step that only changes the prior does not
     keeps       leaves as many pictures as the recipe wants, however many candidates came in
     """
 
     objectives: tuple[Objective, ...] = ()
     begins: ClassVar[bool] = False
+    shapes: ClassVar[bool] = True
     keeps: ClassVar[bool] = False
 
     @property
@@ -42,6 +44,18 @@ class Steering(ABC):
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if the data cannot give what the step takes from them. Reads no picture."""
         return None
+
+    def tune(self, context: Context) -> LoadedPrior:
+        """The prior that this step and those after it work with, given the one before it. Called once, not once a unit.
+
+        ``context.classes`` are all classes. What it costs to make is kept in ``context.store``.
+        """
+        assert context.prior is not None
+        return context.prior
+
+    def loads(self, before: type) -> type:
+        """The class of what `tune` returns, given that of the prior before it; its methods are the capabilities."""
+        return before
 
     @abstractmethod
     def __call__(self, draft: Draft, context: Context) -> Draft:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from gendistill.anchors import Anchors
+from gendistill.anchors.base import Anchors
 from gendistill.context import Context
 from gendistill.steering.base import Steering
-from gendistill.types import CLEAN, LATENT, Draft, Encodes, Level, RealData
+from gendistill.types import LATENT, Draft, Encodes, Level, RealData
 from gendistill.work import Work
 
 NOISE = Level(0.0, 1.0, 1.0)
@@ -37,7 +37,7 @@ class Start(Steering):
             self.anchors.check(data, ipc)
 
     def __call__(self, draft: Draft, context: Context) -> Draft:
-        """Clean latents of the anchors, or noise at level 1."""
+        """Latents of the anchors at their level, or noise at level 1."""
         if self.anchors is None:
             return replace(draft, latents=draft.prior.noise(context.seed, draft.ids), level=NOISE)
         shape = draft.prior.latent_shape
@@ -45,7 +45,7 @@ class Start(Steering):
         for index in draft.labels.unique().tolist():
             rows = draft.labels == index
             found[rows] = self.anchors.find(context, index, draft.ids[rows, 1])
-        return replace(draft, latents={LATENT: found.to(context.device)}, level=CLEAN)
+        return replace(draft, latents={LATENT: found.to(context.device)}, level=self.anchors.level(context))
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """Finding the anchors."""

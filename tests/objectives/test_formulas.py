@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from gendistill import seeds
-from gendistill.anchors import Modes
+from gendistill.anchors.modes import Modes
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import load, shape_of

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gendistill.anchors import Modes
+from gendistill.anchors.modes import Modes
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.schedule import SOLVERS, as_velocity
 from gendistill.steering.guide import Constant, Guide, OnMean, OnNoise

@@ -1,0 +1,130 @@
+"""Working on the units of a stage: read what the stage before left, take the steps, write one file, atomically."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from gendistill import ranks
+from gendistill.context import Context, together
+from gendistill.distilled import ShardImages
+from gendistill.environment import release_memory
+from gendistill.recipe import Recipe
+from gendistill.stages import Stage, Unit, stages
+from gendistill.steering.base import Steering
+from gendistill.steering.render import render
+from gendistill.store import read_tensors, write_tensors
+from gendistill.types import CLEAN, Conditions, Draft, Level, UserError
+
+log = logging.getLogger("gendistill")
+
+
+def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> None:
+    """Work on every unit of a stage that has no file yet; several processes share them."""
+    units = list(stage.units(recipe, len(context.real.classes)))
+    target = folder / "shards" / stage.folder
+    missing = [unit for unit in units if not (target / f"{unit.name}.safetensors").exists()]
+    ranks.wait()  # all look before anyone writes
+    if not missing:
+        return
+    context = replace(context, made=finished(recipe, context, folder, before=stage.round))
+    first = tuned(recipe.steering[: stage.first], context)
+    working = [first]
+    for step in stage.steps:
+        working.append(tuned((step,), working[-1]))
+    todo = [unit for unit in units[ranks.number() :: ranks.count()] if unit in missing]
+    if len(missing) < len(units):
+        log.info("%s: %d of %d shards are done already", stage.name, len(units) - len(missing), len(units))
+    for unit in context.progress(todo, stage.name, len(todo)):
+        work_on(unit, stage, recipe, [one.of(unit.classes) for one in working], folder)
+        release_memory()
+    ranks.wait()
+
+
+def tuned(steps: Iterable[Steering], context: Context) -> Context:
+    """The context with the prior as these steps leave it; each makes what it needs once, or finds it in the store."""
+    for step in steps:
+        whole = context.of(tuple(range(len(context.real.classes))))
+        context = replace(context, prior=step.tune(whole))
+    return context
+
+
+def work_on(unit: Unit, stage: Stage, recipe: Recipe, working: list[Context], folder: Path) -> None:
+    """Take the steps of a stage with one unit and write what comes out. ``working[0]`` is the context before the first."""
+    before, work = working[0], folder / "work"
+    draft = first_draft(unit, before) if stage.begins else read_draft(unit, stage, recipe, before, folder)
+    for place, (step, context) in enumerate(zip(stage.steps, working[1:], strict=True), stage.first):
+        saved = work / f"{stage.name}-{unit.name}-{place}.safetensors"
+        draft = step(draft, replace(context, place=place, resume=saved))
+    draft = draft[draft.ids[:, 1] < unit.first + unit.kept]
+    kept = {"ids": draft.ids, "weight": draft.weight}
+    if stage.last:
+        if float(draft.level.time) > 0:
+            raise UserError("the last step leaves noise, not pictures: put Sample(...) after Start()")
+        kept["stored"] = render(draft, together(before.real.train.shape))
+    else:
+        kept["level"] = torch.tensor([float(draft.level.alpha), float(draft.level.sigma), float(draft.level.time)])
+        kept.update({f"latent/{name}": value for name, value in draft.latents.items()})
+        if draft.conditions is not None:
+            kept.update({f"condition/{name}": value for name, value in draft.conditions.values.items()})
+            kept.update({f"null/{name}": value for name, value in draft.conditions.null.items()})
+    write_tensors(folder / "shards" / stage.folder / f"{unit.name}.safetensors", kept)
+    for saved in work.glob(f"{stage.name}-{unit.name}-*"):
+        saved.unlink()
+
+
+def first_draft(unit: Unit, context: Context) -> Draft:
+    """An empty draft with the ids of a unit."""
+    assert context.prior is not None
+    slots = torch.arange(unit.first, unit.first + unit.slots)
+    ids = torch.cat(
+        [torch.stack([torch.full_like(slots, index), slots, torch.zeros_like(slots)], 1) for index in unit.classes]
+    )
+    return Draft(context.prior, {}, ids, ids[:, 0].clone(), torch.ones(len(ids)))
+
+
+def read_draft(unit: Unit, stage: Stage, recipe: Recipe, context: Context, folder: Path) -> Draft:
+    """What the stage before left for the classes and slots of a unit, in order of class, slot and candidate."""
+    assert context.prior is not None
+    stage = stages(recipe)[stage.number - 1]
+    units = [u for u in stage.units(recipe, len(context.real.classes)) if set(u.classes) & set(unit.classes)]
+    found = [read_tensors(folder / "shards" / stage.folder / f"{u.name}.safetensors") for u in units]
+    joined = {
+        name: found[0][name] if name == "level" else torch.cat([part[name] for part in found]) for name in found[0]
+    }
+    alpha, sigma, time = joined.pop("level").tolist()
+    ids = joined["ids"]
+    part = {
+        kind: {
+            name.partition("/")[2]: v.to(context.device) for name, v in joined.items() if name.startswith(kind + "/")
+        }
+        for kind in ("latent", "condition", "null")
+    }
+    draft = Draft(
+        context.prior,
+        part["latent"],
+        ids,
+        ids[:, 0].clone(),
+        joined["weight"],
+        CLEAN if time == 0 else Level(alpha, sigma, time),
+        Conditions(part["condition"], part["null"]) if part["condition"] else None,
+    )
+    mine = (
+        torch.isin(ids[:, 0], torch.tensor(unit.classes))
+        & (ids[:, 1] >= unit.first)
+        & (ids[:, 1] < unit.first + unit.slots)
+    )
+    return draft if bool(mine.all()) else draft[mine]
+
+
+def finished(recipe: Recipe, context: Context, folder: Path, before: int | None = None) -> ShardImages | None:
+    """The finished pictures, class by class; those of the rounds ``before`` one, or of all. None where there are none."""
+    ends = [stage for stage in stages(recipe) if stage.last and (before is None or stage.round < before)]
+    units = [unit for stage in ends for unit in stage.units(recipe, len(context.real.classes))]
+    units.sort(key=lambda unit: (unit.classes, unit.first))
+    shards = [folder / "shards" / "pictures" / f"{unit.name}.safetensors" for unit in units]
+    return ShardImages(context.real.classes, shards) if shards else None
