@@ -66,6 +66,10 @@ class Context:
             self._memory[key] = make()
         return self._memory[key]
 
+    def name_classes(self, labels: Tensor) -> str:
+        """The names of the classes among these labels, for an error."""
+        return ", ".join(str(self.real.classes[index]) for index in labels.unique().tolist())
+
     def stored(self, index: int) -> Tensor:
         """All real training pictures of class ``index``, uint8 on the CPU. One class is held at a time."""
 

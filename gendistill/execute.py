@@ -65,7 +65,7 @@ def work_on(unit: Unit, stage: Stage, recipe: Recipe, working: list[Context], fo
     if stage.last:
         if float(draft.level.time) > 0:
             raise UserError("the last step leaves noise, not pictures: put Sample(...) after Start()")
-        kept["stored"] = render(draft, together(before.real.train.shape))
+        kept["stored"] = render(draft, together(before.real.train.shape), before.name_classes)
     else:
         kept["level"] = torch.tensor([float(draft.level.alpha), float(draft.level.sigma), float(draft.level.time)])
         kept.update({f"latent/{name}": value for name, value in draft.latents.items()})

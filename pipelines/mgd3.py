@@ -18,8 +18,9 @@ from gendistill.evaluation.protocols import SCREENING
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
-from gendistill.steering.guide import Guide, OnMean
+from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
+from gendistill.steering.scales import OnMean
 
 recipe = Recipe(
     source="https://arxiv.org/abs/2505.18963",

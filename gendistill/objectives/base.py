@@ -21,12 +21,14 @@ class Objective(ABC):
     weight  strength; losses are sums, so it means the same at every IPC
     needs   capabilities of the prior it uses
     scope   what one number of its loss judges
+    curvature  largest second derivative of the unweighted loss by the clean latent, where it is known
     period  optimiser steps after which the state of its loss begins anew: an optimisation is resumed only there
     """
 
     weight: float
     needs: ClassVar[tuple[type, ...]] = ()
     scope: Scope = "picture"
+    curvature: ClassVar[float | None] = None
     period: int = 1
 
     def origins(self, licence: str) -> list[dict[str, str]]:

@@ -30,6 +30,7 @@ class ModePull(Objective):
     weight: float = 1.0
     needs = (Encodes,)
     scope = "picture"
+    curvature = 1.0
 
     def work(self, context: Context) -> Iterable[Work]:
         """Finding the anchors."""

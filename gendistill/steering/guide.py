@@ -1,81 +1,50 @@
 """Guidance: how the gradient of an objective changes the clean estimate while a picture is sampled.
 
-    clean <- clean - weight * scale(level) * gradient
-
-A displacement of the clean estimate equals every published insertion point up to a factor known from the level.
+clean <- clean - weight * scale(level) * gradient
 """
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
+from gendistill.priors.small_decoder import as_decoder, load_decoder
 from gendistill.steering.render import decode
-from gendistill.types import Conditions, Draft, Estimate, Level, Loss, Synthetic, UserError
+from gendistill.steering.scales import Constant, Scale
+from gendistill.types import Conditions, Diverged, Draft, Estimate, Level, Loss, Pixels, Synthetic, UserError
 
-
-class Scale(ABC):
-    """How strong guidance is at a level."""
-
-    @abstractmethod
-    def __call__(self, level: Level, after: Level) -> float:
-        """The factor at ``level`` when the step ends at ``after``."""
-
-
-@dataclass(frozen=True)
-class Constant(Scale):
-    """The same displacement of the clean estimate at every level."""
-
-    def __call__(self, level: Level, after: Level) -> float:
-        """1."""
-        return 1.0
-
-
-@dataclass(frozen=True)
-class OnNoise(Scale):
-    """As if sqrt(1 - abar) times the gradient were added to the predicted noise: sigma^2 / alpha on the clean estimate."""
-
-    def __call__(self, level: Level, after: Level) -> float:
-        """Unitless."""
-        return float(level.sigma) ** 2 / max(float(level.alpha), 1e-4)
-
-
-@dataclass(frozen=True)
-class OnMean(Scale):
-    """As if the posterior's deviation times the gradient were taken off the DDPM mean.
-
-    The mean weighs the clean estimate by A = sqrt(abar') beta / (1 - abar), so the factor is deviation / A.
-    """
-
-    def __call__(self, level: Level, after: Level) -> float:
-        """Posterior deviation over A; 0 at the last step, whose deviation is 0."""
-        abar, before = float(level.alpha) ** 2, float(after.alpha) ** 2
-        beta = 1 - abar / before
-        deviation = math.sqrt(max(beta * (1 - before) / (1 - abar), 0.0))
-        return deviation / (math.sqrt(before) * beta / (1 - abar))
+LARGEST = 20.0
+"""Root mean square of a clean estimate beyond which it left the latents of any picture: theirs is near 1."""
 
 
 @dataclass(frozen=True)
 class Guide:
     """An objective that steers sampling.
 
-    objective  what is wanted; its weight is the strength
-    window     (from, to) in training time, 1 = noise: guidance acts where from <= time <= to
-    scale      strength by level
-    through    "clean": gradient at the clean estimate; "denoiser": at the noisy latent, through the network
+    objective   what is wanted; its weight is the strength
+    window      (from, to) in training time, 1 = noise: guidance acts where from <= time <= to
+    scale       strength by level
+    gradient    where it is taken: "clean", at the clean estimate; "noisy", at the noisy latent the objective looks at;
+                "denoiser", at the noisy latent through the network that made the estimate
+    matched     make the gradient of every picture as long as the noise it holds (IGD)
+    before_cfg  move the conditional estimate only, before classifier-free guidance
+    decoder     a small decoder that stands in for the prior's own where the gradient needs pixels: hub id, folder or a
+                loaded ``AutoencoderTiny``; None for the prior's own
     """
 
     objective: Objective
     window: tuple[float, float] = (0.0, 1.0)
     scale: Scale = Constant()
-    through: str = "clean"
+    gradient: Literal["clean", "noisy", "denoiser"] = "clean"
+    matched: bool = False
+    before_cfg: bool = False
+    decoder: Any = None
 
     def __post_init__(self) -> None:
         low, high = self.window
@@ -83,8 +52,24 @@ class Guide:
             raise UserError(
                 f"window={self.window} must be (from, to) in training time with 0 <= from < to <= 1; 1 is noise"
             )
-        if self.through not in ("clean", "denoiser"):
-            raise UserError(f"through={self.through!r}: 'clean' or 'denoiser'")
+        if self.gradient not in ("clean", "noisy", "denoiser"):
+            raise UserError(f"gradient={self.gradient!r}: 'clean', 'noisy' or 'denoiser'")
+        if self.before_cfg and self.gradient == "denoiser":
+            raise UserError(
+                "before_cfg=True moves the conditional estimate alone: take its gradient at 'clean' or 'noisy'"
+            )
+        self._check_strength()
+        object.__setattr__(self, "decoder", as_decoder(self.decoder))
+
+    def _check_strength(self) -> None:
+        weight, curvature = self.objective.weight, self.objective.curvature
+        if not 0 < weight < float("inf"):
+            raise UserError(f"a guide needs an objective with a weight above 0, {self.objective} has {weight}")
+        if curvature and isinstance(self.scale, Constant) and not self.matched and weight * curvature >= 2:
+            raise UserError(
+                f"{type(self.objective).__name__} with weight={weight:g} and Constant() overshoots further at every step: "
+                f"it diverges from {2 / curvature:g} on; 0.05 to 1 is usual"
+            )
 
     def acts(self, level: Level) -> bool:
         """Whether ``level`` lies in the window."""
@@ -93,51 +78,102 @@ class Guide:
 
 @dataclass(frozen=True)
 class BoundGuide:
-    """A guide and its loss."""
+    """A guide with its loss and the decoder of its gradient."""
 
     guide: Guide
     loss: Loss
+    decode: Callable[[dict[str, Tensor]], Pixels] | None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where sampling is when guidance acts: the noisy latent the network saw, its level, the level after the step."""
+
+    draft: Draft
+    x: Tensor
+    conditions: Conditions
+    level: Level
+    after: Level
+    step: int
+    made: Draft | None
+    chunk: int
 
 
 def bind(guides: Sequence[Guide], context: Context) -> list[BoundGuide]:
     """Every guide with its objective bound to the real pictures of the context."""
-    return [BoundGuide(guide, guide.objective.bind(context)) for guide in guides]
+    return [
+        BoundGuide(
+            guide,
+            guide.objective.bind(context),
+            None if guide.decoder is None else load_decoder(guide.decoder, context),
+        )
+        for guide in guides
+    ]
 
 
-def displaced(
-    estimate: Estimate,
-    bound: Sequence[BoundGuide],
-    draft: Draft,
-    x: Tensor,
-    conditions: Conditions,
-    levels: tuple[Level, Level],
-    step: int,
-    chunk: int,
-) -> Estimate:
-    """The estimate moved against the gradients of all guides at this level, each taken where the estimate was.
+def displaced(estimate: Estimate, bound: Sequence[BoundGuide], now: Moment, names: Callable[[Tensor], str]) -> Estimate:
+    """The estimate moved against the gradients of all guides, each taken where the estimate was.
 
-    Where a guide works through the denoiser, ``x`` requires grad and ``estimate.clean`` was computed from it.
+    Where a guide works through the denoiser, ``now.x`` requires grad and ``estimate.clean`` was computed from it.
+
+    Raises:
+        Diverged: a gradient is not finite, or the estimate left the range of latents; names step, class and objective.
     """
-    level, after = levels
     start = estimate.clean.detach()
     shift = torch.zeros_like(start)
     for item in bound:
         guide = item.guide
-        through = guide.through == "denoiser"
-        at = x if through else start.clone().requires_grad_()
-        with torch.enable_grad():
-            synthetic = Synthetic(
-                draft.prior,
-                {next(iter(draft.latents)): estimate.clean if through else at},
-                draft.ids,
-                draft.labels,
-                x=x,
-                level=level,
-                conditions=conditions,
-                step=step,
-                decode=lambda latents: decode(draft.prior, latents, chunk),
+        moved = guide.objective.weight * guide.scale(now.level, now.after) * gradient(item, estimate, start, now)
+        bad = ~torch.isfinite(moved).flatten(1).all(1)
+        bad |= (start - moved).square().flatten(1).mean(1).sqrt() > LARGEST
+        if bad.any():
+            size = float((start - moved)[bad].square().mean().sqrt())
+            raise Diverged(
+                f"guidance by {guide.objective} diverged at step {now.step} (time {float(now.level.time):.2f}) for class "
+                f"{names(now.draft.labels[bad.cpu()])}: the clean estimate has a root mean square of {size:.3g}, latents of "
+                f"pictures are near 1; lower its weight, narrow its window, or use another scale than {guide.scale}"
             )
-            (gradient,) = torch.autograd.grad(item.loss(synthetic).sum(), at, retain_graph=through)
-        shift = shift + guide.objective.weight * guide.scale(level, after) * gradient
-    clean = start - shift
-    return Estimate(clean, None if estimate.log_variance is None else estimate.log_variance.detach())
+        shift = shift + moved
+    return Estimate(start - shift, None if estimate.log_variance is None else estimate.log_variance.detach())
+
+
+def gradient(item: BoundGuide, estimate: Estimate, start: Tensor, now: Moment) -> Tensor:
+    """The gradient of a bound guide, (n, *latent_shape)."""
+    guide, prior = item.guide, now.draft.prior
+    with torch.enable_grad():
+        clean, x = start, now.x
+        if guide.gradient == "clean":
+            at = clean = start.clone().requires_grad_()
+        elif guide.gradient == "noisy":
+            at = x = x.detach().clone().requires_grad_()
+        else:
+            at, clean = x, estimate.clean
+        synthetic = Synthetic(
+            prior,
+            {next(iter(now.draft.latents)): clean},
+            now.draft.ids,
+            now.draft.labels,
+            x=x,
+            level=now.level,
+            conditions=now.conditions,
+            step=now.step,
+            made=now.made,
+            decode=item.decode or (lambda latents: decode(prior, latents, now.chunk)),
+        )
+        value = item.loss(synthetic).sum()
+        if not value.requires_grad and guide.gradient == "noisy":
+            raise UserError(
+                f"{type(guide.objective).__name__} does not look at the noisy latent: give its guide gradient='clean', "
+                "or 'denoiser'"
+            )
+        if not value.requires_grad:  # nothing to steer by yet, such as the first picture of a class
+            return torch.zeros_like(start)
+        (found,) = torch.autograd.grad(value, at, retain_graph=guide.gradient == "denoiser")
+    return _as_long_as_noise(found, start, now) if guide.matched else found
+
+
+def _as_long_as_noise(found: Tensor, clean: Tensor, now: Moment) -> Tensor:
+    """The gradient scaled, per picture, to the length of the noise that the latent holds if the estimate is right."""
+    noise = (now.x.detach() - float(now.level.alpha) * clean) / max(float(now.level.sigma), 1e-6)
+    length = found.flatten(1).norm(dim=1).clamp_min(torch.finfo(found.dtype).tiny)
+    return found * (noise.flatten(1).norm(dim=1) / length).view(-1, *[1] * (found.dim() - 1))

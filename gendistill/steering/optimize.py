@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -14,8 +15,9 @@ from gendistill.context import Context, together
 from gendistill.objectives.base import Objective
 from gendistill.steering.base import Steering
 from gendistill.steering.render import decode
+from gendistill.steering.sample import Sample, joined
 from gendistill.store import read_tensors, write_tensors
-from gendistill.types import Diverged, Draft, Latents, Loss, Synthetic, UserError
+from gendistill.types import Conditions, Diverged, Draft, Embeds, Latents, Loss, Synthetic, UserError
 from gendistill.work import Work
 
 SAVE_EVERY_S = 30.0
@@ -23,13 +25,16 @@ SAVE_EVERY_S = 30.0
 
 @dataclass(frozen=True)
 class Optimize(Steering):
-    """Gradient descent on the latents of a clean draft; the loss is the weighted sum of all objectives.
+    """Gradient descent on the latents, or the conditions, of a clean draft; the loss is the weighted sum of all objectives.
 
-    steps      of the optimiser
-    optimizer  a class of torch.optim
-    lr         for latents of unit variance, or pixels in [0, 1]
-    momentum   of SGD
-    chunk      pictures decoded together when a gradient is taken; None by their size
+    steps         of the optimiser
+    optimizer     a class of torch.optim
+    lr            for latents of unit variance, or pixels in [0, 1]
+    momentum      of SGD
+    variables     "latent", "condition" or both: what moves
+    condition_lr  for conditions; None for ``lr``
+    through       a sampler the latents pass, re-noised, before they are decoded (LD3M); None for none
+    chunk         pictures decoded together when a gradient is taken; None by their size
     """
 
     objectives: tuple[Objective, ...]
@@ -37,17 +42,35 @@ class Optimize(Steering):
     optimizer: Literal["SGD", "Adam", "AdamW"] = "Adam"
     lr: float = 0.01
     momentum: float = 0.5
+    variables: tuple[Literal["latent", "condition"], ...] = ("latent",)
+    condition_lr: float | None = None
+    through: Sample | None = None
     chunk: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objectives", tuple(self.objectives))
+        object.__setattr__(self, "variables", tuple(self.variables))
         if not self.objectives:
             raise UserError("Optimize needs at least one objective")
-        if self.steps < 0 or self.lr <= 0:
-            raise UserError(f"Optimize needs steps >= 0 and lr > 0, got steps={self.steps}, lr={self.lr}")
+        if self.steps < 0 or self.lr <= 0 or (self.condition_lr is not None and self.condition_lr <= 0):
+            raise UserError(
+                f"Optimize needs steps >= 0 and lr > 0, got steps={self.steps}, lr={self.lr}, condition_lr={self.condition_lr}"
+            )
+        if not self.variables or set(self.variables) - {"latent", "condition"}:
+            raise UserError(f"variables={self.variables}: 'latent', 'condition' or both")
+        if "condition" in self.variables and self.through is None:
+            raise UserError("conditions reach the pictures through a sampler only: give through=Sample(...)")
+        if self.through is not None and (self.through.guides or self.through.copies != 1):
+            raise UserError("through=Sample(...) is differentiated as it is: without guides and oversampling")
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """What objectives and sampler need; conditions that move must be real numbers."""
+        through = self.through.needs if self.through is not None else ()
+        return (*super().needs, *through, *((Embeds,) if "condition" in self.variables else ()))
 
     def __call__(self, draft: Draft, context: Context) -> Draft:
-        """The draft with its latents moved.
+        """The draft with its variables moved; with a sampler, what it makes of them.
 
         Raises:
             Diverged: a loss is not finite; names objective, step and classes.
@@ -57,31 +80,69 @@ class Optimize(Steering):
                 "Optimize moves latents, and the draft has none yet: put Start(...) or Sample(...) before it"
             )
         losses = [objective.bind(context) for objective in self.objectives]
-        variables = {name: value.detach().clone().requires_grad_() for name, value in draft.latents.items()}
+        variables = self._variables(draft)
         optimizer = self._optimizer(variables)
         first = _restore(context, variables, optimizer)
-        saved = monotonic()
+        saved, period = monotonic(), math.lcm(*(objective.period for objective in self.objectives))
         for step in context.progress(range(first, self.steps), "optimize", self.steps - first):
             optimizer.zero_grad(set_to_none=True)
             self._total(draft, variables, losses, step, context).backward()
             optimizer.step()
-            if context.resume is not None and monotonic() - saved > SAVE_EVERY_S:
+            at_rest = (step + 1) % period == 0
+            if context.resume is not None and at_rest and monotonic() - saved > SAVE_EVERY_S:
                 _save(context, variables, optimizer, step + 1)
                 saved = monotonic()
-        return replace(draft, latents={name: value.detach() for name, value in variables.items()})
+        moved = self._moved(draft, {name: value.detach() for name, value in variables.items()})
+        if self.through is None:
+            return moved
+        with torch.no_grad():
+            return self._sampled(moved, context, self.steps)
+
+    def _variables(self, draft: Draft) -> dict[str, Tensor]:
+        """What moves, by name: ``latent/...`` and ``condition/...``."""
+        found: dict[str, Tensor] = {}
+        if "latent" in self.variables:
+            found.update({f"latent/{name}": value for name, value in draft.latents.items()})
+        if "condition" in self.variables:
+            prior = cast(Any, draft.prior)
+            embedded = prior.embed(draft.conditions or prior.condition(draft.labels))
+            found.update({f"condition/{name}": value for name, value in embedded.values.items()})
+        return {name: value.detach().clone().requires_grad_() for name, value in found.items()}
+
+    def _moved(self, draft: Draft, variables: Latents) -> Draft:
+        """The draft with the variables in their places."""
+        latents = {**draft.latents, **_below("latent", variables)}
+        conditions = _below("condition", variables)
+        if not conditions:
+            return replace(draft, latents=latents)
+        prior = cast(Any, draft.prior)
+        null = prior.embed(prior.condition(draft.labels)).null
+        return replace(draft, latents=latents, conditions=Conditions(conditions, null))
 
     def _optimizer(self, variables: Latents) -> torch.optim.Optimizer:
         momentum = {"momentum": self.momentum} if self.optimizer == "SGD" else {}
-        return getattr(torch.optim, self.optimizer)(list(variables.values()), lr=self.lr, **momentum)
+        rates = {"latent": self.lr, "condition": self.condition_lr or self.lr}
+        groups = [{"params": [value], "lr": rates[name.partition("/")[0]]} for name, value in variables.items()]
+        return getattr(torch.optim, self.optimizer)(groups, lr=self.lr, **momentum)
+
+    def _sampled(self, draft: Draft, context: Context, step: int) -> Draft:
+        """What the sampler makes of a draft; another noise at every step of the optimisation."""
+        assert self.through is not None
+        return self.through.chain(draft, context, "optimize", context.place, step)
 
     def _total(self, draft: Draft, variables: Latents, losses: list[Loss], step: int, context: Context) -> Tensor:
         chunk = self.chunk or together(context.real.train.shape)
+        moved = self._moved(draft, variables)
+        if self.through is not None:
+            moved = joined(
+                [self._sampled(moved[slice(at, at + chunk)], context, step) for at in range(0, len(moved), chunk)]
+            )
         synthetic = Synthetic(
-            draft.prior,
-            variables,
-            draft.ids,
-            draft.labels,
-            conditions=draft.conditions,
+            moved.prior,
+            moved.latents,
+            moved.ids,
+            moved.labels,
+            conditions=moved.conditions,
             step=step,
             decode=lambda latents: decode(draft.prior, latents, chunk),
         )
@@ -90,7 +151,7 @@ class Optimize(Steering):
             value = loss(synthetic).sum()
             if not torch.isfinite(value):
                 raise Diverged(
-                    f"{objective} is {value.item()} at step {step}, classes {draft.labels.unique().tolist()}; "
+                    f"{objective} is {value.item()} at step {step}, class {context.name_classes(draft.labels)}; "
                     f"lower lr={self.lr} or its weight"
                 )
             total = total + objective.weight * value
@@ -98,8 +159,8 @@ class Optimize(Steering):
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """Optimiser steps, each with a decode, the objectives and their gradients."""
-        latents = draft.latents or draft.prior.noise(context.seed, draft.ids)
-        variables = {name: value.detach().clone().requires_grad_() for name, value in latents.items()}
+        draft = replace(draft, latents=draft.latents or draft.prior.noise(context.seed, draft.ids))
+        variables = self._variables(draft)
         losses = [objective.bind(context) for objective in self.objectives]
         for objective in self.objectives:
             yield from objective.work(context)
@@ -111,12 +172,13 @@ class Optimize(Steering):
         )
 
 
+def _below(kind: str, variables: Latents) -> dict[str, Tensor]:
+    return {name.partition("/")[2]: value for name, value in variables.items() if name.startswith(kind + "/")}
+
+
 def _save(context: Context, variables: Latents, optimizer: torch.optim.Optimizer, step: int) -> None:
     assert context.resume is not None
-    tensors: dict[str, Tensor] = {
-        "step": torch.tensor(step),
-        **{f"latent/{name}": value for name, value in variables.items()},
-    }
+    tensors: dict[str, Tensor] = {"step": torch.tensor(step), **variables}
     for number, state in optimizer.state_dict()["state"].items():
         tensors.update(
             {f"state/{number}/{name}": torch.as_tensor(value) for name, value in state.items() if value is not None}
@@ -133,8 +195,8 @@ def _restore(context: Context, variables: Mapping[str, Tensor], optimizer: torch
     with torch.no_grad():
         for name, value in tensors.items():
             kind, _, rest = name.partition("/")
-            if kind == "latent":
-                variables[rest].copy_(value)
+            if name in variables:
+                variables[name].copy_(value)
             elif kind == "state":
                 number, _, entry = rest.partition("/")
                 state.setdefault(int(number), {})[entry] = value

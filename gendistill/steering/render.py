@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from gendistill.types import Draft, Latents, LoadedPrior, Pixels, Stored
+from gendistill.types import Diverged, Draft, Latents, LoadedPrior, Pixels, Stored
+
+CONSTANT = 1 / 255
+"""Range of values in [0, 1] below which a picture shows nothing."""
+SATURATED = 0.5
+"""Mean distance of values from [0, 1] beyond which clamping leaves black and white."""
 
 
 def rows(latents: Latents, part: slice) -> Latents:
@@ -29,9 +37,32 @@ def decode(prior: LoadedPrior, latents: Latents, chunk: int) -> Pixels:
 
 
 @torch.no_grad()
-def render(draft: Draft, chunk: int) -> Stored:
-    """The finished 8-bit pictures of a clean draft, (n, c, h, w) uint8 on the CPU: decoded, clamped, rounded."""
-    parts = [rows(draft.latents, slice(at, at + chunk)) for at in range(0, len(draft), chunk)]
-    return torch.cat(
-        [draft.prior.decode(part).float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu() for part in parts]
-    )
+def render(draft: Draft, chunk: int, names: Callable[[Tensor], str] = str) -> Stored:
+    """The finished 8-bit pictures of a clean draft, (n, c, h, w) uint8 on the CPU: decoded, clamped, rounded.
+
+    Raises:
+        Diverged: pictures are not finite, of one value throughout, or far outside [0, 1]; ``names`` tells their classes.
+    """
+    pictures = []
+    for at in range(0, len(draft), chunk):
+        part = slice(at, at + chunk)
+        pixels = draft.prior.decode(rows(draft.latents, part)).float()
+        check(pixels, draft.labels[part], names)
+        pictures.append(pixels.clamp(0, 1).mul(255).round().to(torch.uint8).cpu())
+    return torch.cat(pictures)
+
+
+def check(pixels: Tensor, labels: Tensor, names: Callable[[Tensor], str]) -> None:
+    """Refuse what no picture looks like: steering that went wrong shows here at the latest."""
+    flat = pixels.flatten(1)
+    beyond = (flat - flat.clamp(0, 1)).abs().mean(1)
+    for bad, what in (
+        (~torch.isfinite(flat).all(1), "hold numbers that are not finite"),
+        (flat.amax(1) - flat.amin(1) < CONSTANT, "are of one value throughout"),
+        (beyond > SATURATED, f"are saturated: on average {SATURATED} outside [0, 1]"),
+    ):
+        if bad.any():
+            raise Diverged(
+                f"{int(bad.sum())} of {len(flat)} pictures of class {names(labels[bad.cpu()])} {what}; "
+                "lower the weights or learning rates of the steering before"
+            )

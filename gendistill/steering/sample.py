@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from gendistill import seeds
 from gendistill.context import Context, together
-from gendistill.objectives.base import Objective
+from gendistill.objectives.base import Objective, Scope, widest
 from gendistill.priors.schedule import check_solver
 from gendistill.steering.base import Steering
-from gendistill.steering.guide import BoundGuide, Guide, bind, displaced
-from gendistill.types import CLEAN, LATENT, Conditions, Denoises, Diffusion, Diverged, Draft, Estimate, Level, UserError
+from gendistill.steering.conditioning import Conditioning
+from gendistill.steering.guide import BoundGuide, Guide, Moment, bind, displaced, gradient
+from gendistill.types import (
+    CLEAN,
+    LATENT,
+    Conditions,
+    Denoises,
+    Diffusion,
+    Diverged,
+    Draft,
+    Embeds,
+    Estimate,
+    Level,
+    UserError,
+)
 from gendistill.work import Work
 
 
@@ -23,13 +37,17 @@ from gendistill.work import Work
 class Sample(Steering):
     """Denoise step by step.
 
-    steps       of the scheduler
-    cfg         classifier-free guidance: null + cfg (conditional - null); 1 is none
-    scheduler   a diffusers scheduler by name, None for the checkpoint's own
-    guides      what steers the clean estimate
-    strength    share of the steps taken from a clean start, as in diffusers' image-to-image; 1 from noise
-    oversample  candidates per slot, of which a `Select` keeps the best
-    eta         noise added by DDIM, 0 for none
+    steps         of the scheduler
+    cfg           classifier-free guidance: null + cfg (conditional - null); 1 is none
+    scheduler     a diffusers scheduler by name, None for the checkpoint's own
+    guides        what steers the clean estimate
+    strength      share of the steps taken from a clean start, as in diffusers' image-to-image; 1 from noise
+    oversample    candidates per slot, of which a selection keeps the best
+    eta           noise added by DDIM, 0 for none
+    at_once       pictures of a class made together, after which those made before are what a guide sees as made; None for
+                  all of a block, when nothing is seen as made
+    conditioning  how the conditions change with the level; None for the class alone
+    keep_start    share of a clean start in the clean estimate, from this at the first step to 0 at the last (LD3M's residual)
     """
 
     steps: int = 50
@@ -39,6 +57,9 @@ class Sample(Steering):
     strength: float = 1.0
     oversample: int = 1
     eta: float = 0.0
+    at_once: int | None = None
+    conditioning: Conditioning | None = None
+    keep_start: float = 0.0
     begins = True
 
     def __post_init__(self) -> None:
@@ -49,6 +70,10 @@ class Sample(Steering):
             )
         if int(self.steps * self.strength) < 1:
             raise UserError(f"strength={self.strength} of steps={self.steps} is less than one step; raise one of them")
+        if not 0 <= self.keep_start <= 1 or (self.at_once is not None and self.at_once < 1):
+            raise UserError(
+                f"keep_start={self.keep_start} must be in [0, 1], at_once={self.at_once} at least 1 or None"
+            )
         check_solver(self.scheduler)
         object.__setattr__(self, "guides", tuple(self.guides))
 
@@ -58,71 +83,128 @@ class Sample(Steering):
         return tuple(guide.objective for guide in self.guides)
 
     @property
+    def scope(self) -> Scope:
+        """The widest scope of the guides; a class at least where pictures follow each other."""
+        return widest([super().scope, "picture" if self.at_once is None else "class"])
+
+    @property
     def needs(self) -> tuple[type, ...]:
-        """A prior that denoises, and what the guides need."""
-        return (Denoises, *super().needs)
+        """A prior that denoises, and what guides and conditioning need."""
+        return (Denoises, *super().needs, *(self.conditioning.needs if self.conditioning else ()))
 
     @property
     def copies(self) -> int:
         """Candidates per slot."""
         return self.oversample
 
+    @torch.no_grad()
     def __call__(self, draft: Draft, context: Context) -> Draft:
         """Clean latents, ``oversample`` times as many as came in.
 
         Raises:
-            Diverged: the latents are not finite; names class and step.
+            Diverged: latents are not finite or left the range of latents; names class, step and objective.
         """
-        draft = candidates(draft, self.oversample)
-        prior, bound = cast(Diffusion, draft.prior), bind(self.guides, context)
+        draft, bound = candidates(draft, self.oversample), bind(self.guides, context)
+        if self.at_once is None:
+            return self.chain(draft, context, "sample", context.place, bound=bound)
+        order, parts = turns(draft, self.at_once), []
+        for rows in order:
+            made = joined(parts) if parts else None
+            parts.append(self.chain(draft[rows], context, "sample", context.place, bound=bound, made=made))
+        return joined(parts)[torch.cat(order).argsort()]
+
+    def chain(
+        self,
+        draft: Draft,
+        context: Context,
+        *key: seeds.Part,
+        bound: Sequence[BoundGuide] = (),
+        made: Draft | None = None,
+    ) -> Draft:
+        """The draft after all steps; ``key`` says which noise is drawn. Differentiable where gradients are enabled.
+
+        Then every evaluation of the denoiser is computed again on the way back, so that memory holds one of them.
+        """
+        prior, unrolled = cast(Diffusion, draft.prior), torch.is_grad_enabled()
         solver = prior.schedule.solver(self.scheduler, self.steps, context.device, self.eta)
-        conditions = prior.condition(draft.labels)
-        generators = seeds.streams(draft.ids, context.seed, "sample", context.place)
+        generators = seeds.streams(draft.ids, context.seed, *key)
+        conditions = draft.conditions or prior.condition(draft.labels)
+        asking = self._asking(prior, conditions, draft, context, key)
+        start = draft.latents.get(LATENT)
         x, first = self._begin(draft, solver, generators, context)
-        draft = replace(draft, latents={LATENT: x}, conditions=conditions)
-        chunk = together(context.real.train.shape)
-        grad = any(item.guide.through == "denoiser" for item in bound)
-        both = _with_null(conditions) if self.cfg != 1 else conditions
-        for index in range(first, len(solver.levels)):
-            level = solver.levels[index]
-            after = solver.levels[index + 1] if index + 1 < len(solver.levels) else CLEAN
+        draft = replace(draft, latents={LATENT: x.detach()}, conditions=conditions)
+        chunk, steps = together(context.real.train.shape), len(solver.levels)
+        for index in range(first, steps):
+            level, after = solver.levels[index], solver.levels[index + 1] if index + 1 < steps else CLEAN
             acting = [item for item in bound if item.guide.acts(level)]
-            seen = solver.network_input(x, index)
-            if grad and acting:
+            through = any(item.guide.gradient == "denoiser" for item in acting)
+            seen, asked = solver.network_input(x, index), asking(level)
+            if through:
                 seen = seen.detach().requires_grad_()
-            with torch.set_grad_enabled(grad and bool(acting)):
-                estimate = self._estimate(prior, seen, level, both)
-            if acting:
-                estimate = displaced(estimate, acting, draft, seen, conditions, (level, after), index, chunk)
-            with torch.no_grad():
-                x = solver.step(estimate, seen.detach(), x, index, generators)
+            now = Moment(draft, seen, asked, level, after, index, made, chunk)
+            early = [item for item in acting if item.guide.before_cfg]
+            late = [item for item in acting if not item.guide.before_cfg]
+
+            def estimated(seen: Tensor, now: Moment = now, early: list[BoundGuide] = early) -> Estimate:
+                return self._estimate(prior, seen, now, early, context.name_classes)
+
+            with torch.set_grad_enabled(through or unrolled):
+                estimate = checkpoint(estimated, seen, use_reentrant=False) if unrolled else estimated(seen)
+            if late:
+                estimate = displaced(estimate, late, now, context.name_classes)
+            if self.keep_start and start is not None:
+                share = self.keep_start * (1 - (index - first) / max(steps - 1 - first, 1))
+                estimate = replace(estimate, clean=torch.lerp(estimate.clean, start, share))
+            x = solver.step(estimate, seen if unrolled else seen.detach(), x, index, generators)
         if not torch.isfinite(x).all():
-            bad = draft.labels[~torch.isfinite(x).flatten(1).all(1).cpu()].unique().tolist()
-            raise Diverged(
-                f"sampling diverged for class {', '.join(str(context.real.classes[i]) for i in bad)} with {self}"
-            )
+            bad = draft.labels[~torch.isfinite(x).flatten(1).all(1).cpu()]
+            raise Diverged(f"sampling diverged for class {context.name_classes(bad)} with {self}")
         return replace(draft, latents={LATENT: x}, level=CLEAN)
 
     def _begin(self, draft: Draft, solver, generators: list[torch.Generator], context: Context) -> tuple[Tensor, int]:
-        """The scheduler's variable and the first step."""
+        """The scheduler's variable and the first step: from noise, from a noisy level, or from a re-noised clean start."""
         if not draft.latents:
             start = draft.prior.noise(context.seed, draft.ids)[LATENT]
             return (start * solver.scheduler.init_noise_sigma if solver.exploding else start), 0
-        x = draft.latents[LATENT]
-        if float(draft.level.time) >= 1:
+        x, time = draft.latents[LATENT], float(draft.level.time)
+        if time >= 1:
             return (x * solver.scheduler.init_noise_sigma if solver.exploding else x), 0
+        if time > 0:
+            first = min(range(len(solver.levels)), key=lambda index: abs(float(solver.levels[index].time) - time))
+            return solver.enter(x, first), first
         order = solver.scheduler.order
         first = order * (self.steps - int(self.steps * self.strength))
         level = solver.levels[first]
         noise = seeds.normal(generators, draft.prior.latent_shape).to(x.device)
         return solver.enter(level.alpha * x + level.sigma * noise, first), first
 
-    def _estimate(self, prior, seen: Tensor, level: Level, conditions: Conditions) -> Estimate:
+    def _asking(
+        self, prior: Diffusion, conditions: Conditions, draft: Draft, context: Context, key: tuple[seeds.Part, ...]
+    ) -> Callable[[Level], Conditions]:
+        """The conditions at each level."""
+        if self.conditioning is None:
+            return lambda level: conditions
+        conditioning, embedding = self.conditioning, cast(Embeds, prior)
+
+        def embed(labels: Tensor) -> Conditions:
+            return embedding.embed(prior.condition(labels))
+
+        asked = embedding.embed(conditions)
+        generators = seeds.streams(draft.ids, context.seed, "conditioning", *key)
+        drawn = conditioning.draw(embed, draft.labels, len(context.real.classes), generators)
+        return lambda level: conditioning(asked, drawn, level)
+
+    def _estimate(
+        self, prior: Diffusion, seen: Tensor, now: Moment, early: Sequence[BoundGuide], names: Callable[[Tensor], str]
+    ) -> Estimate:
         """The clean estimate, with classifier-free guidance on the channels the prior guides."""
         if self.cfg == 1:
-            return prior.denoise(seen, level, conditions)
-        estimate = prior.denoise(torch.cat([seen, seen]), level, conditions)
+            estimate = prior.denoise(seen, now.level, now.conditions)
+            return displaced(estimate, early, now, names) if early else estimate
+        estimate = prior.denoise(torch.cat([seen, seen]), now.level, with_null(now.conditions))
         asked, null = estimate.clean.chunk(2)
+        if early:
+            asked = displaced(Estimate(asked), early, now, names).clean
         clean = torch.lerp(null, asked, self.cfg)
         if prior.cfg_channels < clean.shape[1]:
             clean = torch.cat([clean[:, : prior.cfg_channels], asked[:, prior.cfg_channels :]], 1)
@@ -133,32 +215,63 @@ class Sample(Steering):
         for objective in self.objectives:
             yield from objective.work(context)
         draft = candidates(draft, self.oversample)
-        prior = cast(Diffusion, draft.prior)
-        solver = prior.schedule.solver(self.scheduler, self.steps, context.device, self.eta)
-        x = prior.noise(context.seed, draft.ids)[LATENT]
-        conditions = prior.condition(draft.labels)
-        first = solver.scheduler.order * (self.steps - int(self.steps * self.strength)) if draft.latents else 0
-        both = _with_null(conditions) if self.cfg != 1 else conditions
-        level = solver.levels[len(solver.levels) // 2]
+        turn = turns(draft, self.at_once)[0] if self.at_once else torch.arange(len(draft))
+        times = len(draft) / len(turn)
+        first = 0
+        solver = cast(Diffusion, draft.prior).schedule.solver(self.scheduler, self.steps, context.device, self.eta)
+        if draft.latents:
+            first = solver.scheduler.order * (self.steps - int(self.steps * self.strength))
+        draft = draft[turn]
+        prior, made = cast(Diffusion, draft.prior), replace(draft, latents=draft.prior.noise(context.seed, draft.ids))
+        x, conditions = made.latents[LATENT], prior.condition(draft.labels)
+        chunk, level = together(context.real.train.shape), solver.levels[len(solver.levels) // 2]
+        now = Moment(made, x, conditions, level, CLEAN, 0, made if self.at_once else None, chunk)
 
         @torch.no_grad()
         def denoise() -> Estimate:
-            return self._estimate(prior, x, level, both)
+            return self._estimate(prior, x, now, (), context.name_classes)
 
-        yield Work("denoise", len(solver.levels) - first, denoise, rows=len(draft) * (1 if self.cfg == 1 else 2))
-        chunk = together(context.real.train.shape)
+        yield Work("denoise", times * (len(solver.levels) - first), denoise, rows=len(x) * (1 if self.cfg == 1 else 2))
         for guide in self.guides:
             bound = bind([guide], context)
-            steps = sum(guide.acts(at) for at in solver.levels[first:])
-            ready = replace(draft, latents={LATENT: x})
+            acts = sum(guide.acts(at) for at in solver.levels[first:])
 
-            def guided(bound: list[BoundGuide] = bound, ready: Draft = ready) -> Estimate:
-                seen = x.clone().requires_grad_(bound[0].guide.through == "denoiser")
+            def guided(bound: list[BoundGuide] = bound, guide: Guide = guide) -> Tensor:
+                seen = x.clone().requires_grad_(guide.gradient == "denoiser")
                 with torch.set_grad_enabled(seen.requires_grad):
-                    estimate = self._estimate(prior, seen, level, both) if seen.requires_grad else Estimate(x)
-                return displaced(estimate, bound, ready, seen, conditions, (level, CLEAN), 0, chunk)
+                    estimate = (
+                        self._estimate(prior, seen, now, (), context.name_classes)
+                        if seen.requires_grad
+                        else Estimate(x)
+                    )
+                return gradient(bound[0], estimate, estimate.clean.detach(), replace(now, x=seen))
 
-            yield Work("guide", steps, guided, rows=len(draft))
+            yield Work("guide", times * acts, guided, rows=len(x))
+
+
+def turns(draft: Draft, at_once: int) -> list[Tensor]:
+    """Rows of a draft in the order they are made: ``at_once`` slots of every class at a time, all their candidates."""
+    slots = draft.ids[:, 1]
+    return [torch.nonzero(torch.isin(slots, part)).flatten() for part in slots.unique().split(at_once)]
+
+
+def joined(parts: Sequence[Draft]) -> Draft:
+    """Drafts of one kind, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def conditions(kind: str) -> dict[str, Tensor]:
+        found = [getattr(part.conditions, kind) for part in parts]
+        return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+
+    return replace(
+        parts[0],
+        latents={name: torch.cat([part.latents[name] for part in parts]) for name in parts[0].latents},
+        ids=torch.cat([part.ids for part in parts]),
+        labels=torch.cat([part.labels for part in parts]),
+        weight=torch.cat([part.weight for part in parts]),
+        conditions=None if parts[0].conditions is None else Conditions(conditions("values"), conditions("null")),
+    )
 
 
 def candidates(draft: Draft, count: int) -> Draft:
@@ -171,5 +284,6 @@ def candidates(draft: Draft, count: int) -> Draft:
     return replace(copied, ids=ids)
 
 
-def _with_null(conditions: Conditions) -> Conditions:
+def with_null(conditions: Conditions) -> Conditions:
+    """Both halves of classifier-free guidance: what is asked for, then the null rows."""
     return Conditions({name: torch.cat([value, conditions.null[name]]) for name, value in conditions.values.items()})

@@ -10,8 +10,9 @@ import torch
 from gendistill.anchors.modes import Modes
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.schedule import SOLVERS, as_velocity
-from gendistill.steering.guide import Constant, Guide, OnMean, OnNoise
+from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
+from gendistill.steering.scales import Constant, OnMean, Power
 from gendistill.steering.start import Start
 from gendistill.testing import toy_context, toy_draft
 from gendistill.types import LATENT, Diverged, Level, Synthetic, UserError
@@ -81,9 +82,9 @@ def test_cfg_one_asks_the_denoiser_once(context, monkeypatch):
     assert seen == [12] * 3 + [24] * 3
 
 
-@pytest.mark.parametrize("scale", [Constant(), OnNoise(), OnMean()], ids=lambda scale: type(scale).__name__)
+@pytest.mark.parametrize("scale", [Constant(), Power(), OnMean()], ids=lambda scale: type(scale).__name__)
 def test_guidance_lowers_the_objective_it_follows(scale, context):
-    pull = ModePull(weight=0.2 if scale != OnNoise() else 1.0)
+    pull = ModePull(weight=0.2 if scale != Power() else 1.0)
     loss = pull.bind(context)
     sums = {}
     for name, guides in (("with", (Guide(pull, scale=scale, window=(0.1, 1.0)),)), ("without", ())):
@@ -93,7 +94,7 @@ def test_guidance_lowers_the_objective_it_follows(scale, context):
 
 
 def test_guidance_through_the_denoiser_moves_the_sample_too(context):
-    pull = Guide(ModePull(weight=0.5), through="denoiser")
+    pull = Guide(ModePull(weight=0.5), gradient="denoiser")
     plain, guided = (
         Sample(steps=8, cfg=1.0, guides=guides)(empty(context), context).latents[LATENT] for guides in ((), (pull,))
     )
@@ -101,7 +102,7 @@ def test_guidance_through_the_denoiser_moves_the_sample_too(context):
 
 
 def test_outside_its_window_a_guide_does_nothing(context):
-    never = Guide(ModePull(weight=5.0), window=(0.9995, 1.0))
+    never = Guide(ModePull(weight=1.5), window=(0.9995, 1.0))
     plain, guided = (
         Sample(steps=5, guides=guides)(empty(context), context).latents[LATENT] for guides in ((), (never,))
     )
@@ -118,10 +119,10 @@ def test_on_mean_is_the_published_step_of_mgd3():
     assert OnMean()(level, after) * a == pytest.approx(sigma)
 
 
-def test_on_noise_is_the_published_ddim_form_of_mgd3():
+def test_power_is_the_published_ddim_form_of_mgd3():
     """Noise - lam sqrt(1 - abar) (mode - clean) implies clean + lam sigma^2 / alpha (mode - clean)."""
     level = Level(0.6, 0.8, 0.5)
-    assert OnNoise()(level, level) == pytest.approx(0.8 * 0.8 / 0.6)
+    assert Power()(level, level) == pytest.approx(0.8 * 0.8 / 0.6)
 
 
 def test_oversampling_numbers_candidates_and_keeps_slots(context):
@@ -148,7 +149,7 @@ def test_a_wrong_scheduler_is_answered_with_the_nearest():
 
 
 def test_a_diverging_guide_is_named(context):
-    bad = Guide(ModePull(weight=1e30), scale=OnNoise())
+    bad = Guide(ModePull(weight=1e30), scale=Power())
     with pytest.raises(Diverged, match="class 0"):
         Sample(steps=5, guides=(bad,))(empty(context), context)
 

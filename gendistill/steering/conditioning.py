@@ -1,0 +1,72 @@
+"""What a prior is asked for while it samples: its class, or the class mixed with something else at some levels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gendistill.types import Conditions, Embeds, Labels, Level, UserError
+
+
+class Conditioning(ABC):
+    """Settings of a change of embedded conditions by level."""
+
+    needs: tuple[type, ...] = (Embeds,)
+
+    @abstractmethod
+    def draw(
+        self, embed, labels: Labels, classes: int, generators: Sequence[torch.Generator]
+    ) -> Sequence[dict[str, Tensor]]:
+        """What is drawn once per picture. ``embed(labels)`` gives embedded conditions of classes."""
+
+    @abstractmethod
+    def __call__(self, asked: Conditions, drawn: Sequence[dict[str, Tensor]], level: Level) -> Conditions:
+        """The conditions at a level."""
+
+
+@dataclass(frozen=True)
+class LabelMix(Conditioning):
+    """The label's embedding mixed with another class's and with noise (DMGD, CVPR 2026; from notes, unverified).
+
+        y~ = sqrt(sigma) f(y) + (1 - sqrt(sigma)) (other f(y*) + noise n)
+
+    other   share of the embedding of another class, drawn per picture
+    noise   share of standard normal noise of the embedding's own deviation
+    window  (from, to) in training time
+    """
+
+    other: float = 0.01
+    noise: float = 0.06
+    window: tuple[float, float] = (0.5, 0.9)
+
+    def __post_init__(self) -> None:
+        low, high = self.window
+        if not 0 <= low < high <= 1 or self.other < 0 or self.noise < 0:
+            raise UserError(f"{self}: window must be (from, to) with 0 <= from < to <= 1, and the shares at least 0")
+
+    def draw(
+        self, embed, labels: Labels, classes: int, generators: Sequence[torch.Generator]
+    ) -> Sequence[dict[str, Tensor]]:
+        """The other class's embedding and the noise."""
+        steps = torch.cat([torch.randint(1, max(classes, 2), (1,), generator=g) for g in generators])
+        other = embed((labels.cpu() + steps) % classes).values
+        noise = {
+            name: torch.stack([torch.randn(value.shape[1:], generator=g) for g in generators]).to(value) * value.std()
+            for name, value in other.items()
+        }
+        return other, noise
+
+    def __call__(self, asked: Conditions, drawn: Sequence[dict[str, Tensor]], level: Level) -> Conditions:
+        """Mixed inside the window, as asked outside."""
+        if not self.window[0] <= float(level.time) <= self.window[1]:
+            return asked
+        keep, (other, noise) = float(level.sigma) ** 0.5, drawn
+        mixed = {
+            name: keep * value + (1 - keep) * (self.other * other[name] + self.noise * noise[name])
+            for name, value in asked.values.items()
+        }
+        return Conditions(mixed, asked.null)

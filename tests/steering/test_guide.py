@@ -1,0 +1,180 @@
+"""Guidance: where the gradient is taken, how long it is, what it moves, and what is noticed when it goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import diffusers
+import pytest
+import torch
+
+from gendistill.objectives.base import Objective
+from gendistill.objectives.mode_pull import ModePull
+from gendistill.steering.guide import Guide, Moment, bind, displaced, gradient
+from gendistill.steering.sample import Sample
+from gendistill.steering.scales import Constant, OnMean, OnStep, Power
+from gendistill.testing import ToyData, ToyPrior, toy_context, toy_draft
+from gendistill.types import CLEAN, LATENT, Diverged, Estimate, Level, UserError
+
+LEVEL, AFTER = Level(0.6, 0.8, 0.5), Level(0.7, (1 - 0.49) ** 0.5, 0.4)
+
+
+@dataclass(frozen=True)
+class Probe(Objective):
+    """A loss of what is asked for: the noisy latent, the clean one, or the pictures made before."""
+
+    look: str = "clean"
+    weight: float = 1.0
+
+    def bind(self, context):
+        def loss(synthetic):
+            if self.look == "made":
+                return torch.zeros(len(synthetic.labels)) if synthetic.made is None else pulled(synthetic)
+            return 0.5 * getattr(synthetic, self.look).square().flatten(1).sum(1)
+
+        def pulled(synthetic):
+            first = synthetic.made.latents[LATENT][:1]
+            return 0.5 * (synthetic.clean - first).square().flatten(1).sum(1)
+
+        return loss
+
+
+@pytest.fixture
+def context(tmp_path):
+    return toy_context(tmp_path, ipc=4)
+
+
+def empty(context):
+    return replace(toy_draft(context), latents={})
+
+
+def at(context, x):
+    draft = toy_draft(context)
+    return Moment(draft, x, draft.prior.condition(draft.labels), LEVEL, AFTER, 3, None, 8)
+
+
+def test_the_gradient_at_the_noisy_latent_is_that_of_what_the_objective_sees_there(context):
+    x = toy_draft(context).latents[LATENT]
+    (item,) = bind([Guide(Probe("x"), gradient="noisy")], context)
+    torch.testing.assert_close(gradient(item, Estimate(x * 0), x * 0, at(context, x)), x)
+
+
+def test_through_the_denoiser_the_chain_rule_holds(context):
+    x = toy_draft(context).latents[LATENT].clone().requires_grad_()
+    now = at(context, x)
+    estimate = now.draft.prior.denoise(x, LEVEL, now.conditions)
+    (item,) = bind([Guide(Probe("clean"), gradient="denoiser")], context)
+    variance = now.draft.prior.deviation**2
+    slope = variance * 0.6 / (0.36 * variance + 0.64)
+    torch.testing.assert_close(gradient(item, estimate, estimate.clean.detach(), now), slope * estimate.clean.detach())
+
+
+def test_an_objective_that_does_not_look_there_is_named(context):
+    x = toy_draft(context).latents[LATENT]
+    (item,) = bind([Guide(Probe("clean"), gradient="noisy")], context)
+    with pytest.raises(UserError, match="Probe does not look at the noisy latent"):
+        gradient(item, Estimate(x), x, at(context, x))
+
+
+def test_a_matched_gradient_is_as_long_as_the_noise_of_its_picture(context):
+    x = toy_draft(context).latents[LATENT]
+    clean = 0.3 * x
+    (item,) = bind([Guide(Probe("clean", weight=7.0), matched=True)], context)
+    found = gradient(item, Estimate(clean), clean, at(context, x))
+    noise = (x - 0.6 * clean) / 0.8
+    torch.testing.assert_close(found.flatten(1).norm(dim=1), noise.flatten(1).norm(dim=1))
+
+
+def test_before_cfg_the_pull_is_multiplied_by_cfg(context):
+    prior = toy_draft(context).prior
+    moved = {}
+    for before in (True, False):
+        step = Sample(cfg=3.0, guides=(Guide(Probe("clean", weight=0.1), before_cfg=before),))
+        bound = bind(step.guides, context)
+        x = toy_draft(context).latents[LATENT]
+        now = at(context, x)
+        early = [item for item in bound if item.guide.before_cfg]
+        plain = step._estimate(prior, x, now, (), context.name_classes)
+        if before:
+            moved[before] = step._estimate(prior, x, now, early, context.name_classes).clean - plain.clean
+            asked = prior.denoise(x, LEVEL, now.conditions).clean
+            torch.testing.assert_close(moved[before], -3.0 * 0.1 * asked)
+        else:
+            moved[before] = displaced(plain, bound, now, context.name_classes).clean - plain.clean
+            torch.testing.assert_close(moved[before], -0.1 * plain.clean)
+
+
+def test_scales_are_the_published_insertion_points():
+    abar, before = 0.36, 0.49
+    beta = 1 - abar / before
+    a = before**0.5 * beta / (1 - abar)
+    assert OnStep()(LEVEL, AFTER) * a == pytest.approx(1.0), "DAP: the gradient itself, off the latent after the step"
+    assert OnStep(sigma=1)(LEVEL, AFTER) * a == pytest.approx(0.8), "IGD: sqrt(1 - abar) times a matched gradient"
+    assert Power(2, -2)(LEVEL, AFTER) == pytest.approx(0.64 / 0.36), (
+        "UAG: noise - sigma grad_z, grad_z = grad_clean / alpha"
+    )
+    assert Power(1, -1)(LEVEL, AFTER) == pytest.approx(0.8 / 0.6), "CoDA: the pull itself, off the predicted noise"
+    assert Constant()(LEVEL, AFTER) == 1.0 and OnMean()(LEVEL, CLEAN) == pytest.approx(0.0)
+
+
+def test_pictures_made_before_are_seen_one_by_one(context):
+    guides = (Guide(Probe("made", weight=0.9), window=(0.0, 0.6)),)
+    free = Sample(steps=10, cfg=1.0)(empty(context), context).latents[LATENT]
+    step = Sample(steps=10, cfg=1.0, guides=guides, at_once=1)
+    assert step.scope == "class"
+    made = step(empty(context), context)
+    assert made.ids.tolist() == empty(context).ids.tolist(), "the order of the draft is kept"
+    pulled = made.latents[LATENT]
+    torch.testing.assert_close(pulled[[0, 4]], free[[0, 4]], atol=1e-5, rtol=0)
+    assert (pulled[1:4] - pulled[:1]).abs().mean() < 0.7 * (free[1:4] - free[:1]).abs().mean()
+
+
+def test_a_small_decoder_stands_in_for_gradients_only(tmp_path):
+    context = toy_context(tmp_path, ipc=2, data=ToyData(size=16, channels=3))
+    tiny = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(4, 4), decoder_block_out_channels=(4, 4), num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1), latent_channels=3,
+    )  # fmt: skip
+    context = replace(context, prior=ToyPrior(3, 16, 3))
+    x = torch.randn(4, 3, 8, 8)
+    asked = []
+    monitored = tiny.decode
+    tiny.decode = lambda *a, **k: asked.append(1) or monitored(*a, **k)
+    guide = Guide(Probe("pixels"), decoder=tiny)
+    assert guide == Guide(Probe("pixels"), decoder=tiny) and "AutoencoderTiny" in repr(guide)
+    draft = replace(toy_draft(context), prior=context.prior)
+    (item,) = bind([guide], context)
+    asked.clear()
+    now = Moment(draft, x, draft.prior.condition(draft.labels), LEVEL, AFTER, 0, None, 8)
+    assert gradient(item, Estimate(x), x, now).abs().sum() > 0 and asked == [1]
+
+
+def test_a_decoder_of_another_size_is_refused(tmp_path):
+    tiny = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(4,), decoder_block_out_channels=(4,), num_encoder_blocks=(1,),
+        num_decoder_blocks=(1,), latent_channels=1, in_channels=1, out_channels=1,
+    )  # fmt: skip
+    with pytest.raises(UserError, match="small decoder"):
+        bind([Guide(Probe("pixels"), decoder=tiny)], toy_context(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"objective": ModePull(weight=2.5)}, "overshoots"),
+        ({"objective": ModePull(weight=0.0)}, "above 0"),
+        ({"objective": ModePull(weight=float("nan"))}, "above 0"),
+        ({"objective": ModePull(), "window": (0.5, 0.5)}, "window"),
+        ({"objective": ModePull(), "before_cfg": True, "gradient": "denoiser"}, "before_cfg"),
+        ({"objective": ModePull(), "decoder": 3}, "AutoencoderTiny"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_construction(wrong, says):
+    with pytest.raises(UserError, match=says):
+        Guide(**wrong)
+
+
+def test_a_guide_that_runs_away_is_stopped_where_it_does(context):
+    far = Guide(ModePull(weight=400.0), scale=Power(0, 0))
+    with pytest.raises(Diverged, match=r"ModePull.*step 0 .*class 0, class 1.*root mean square"):
+        Sample(steps=5, guides=(far,))(empty(context), context)
