@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context
-from gendistill.images import StoredImages
+from gendistill.images import StoredImages, Subset
 from gendistill.labelers.base import Labeler
 from gendistill.objectives.base import SCOPES, Objective
 from gendistill.priors.base import Prior
@@ -132,11 +132,12 @@ class ToyData:
 
 
 def toy_context(folder: Path, classes: tuple[int, ...] = (0, 1), ipc: int = 2, data: ToyData | None = None) -> Context:
-    """A unit of a run on toy data with the toy prior; the cache is in ``folder``."""
+    """A unit of a run on toy data with the toy prior; the cache is in ``folder``. Every other real picture was made before."""
     real = (data or ToyData()).open()
+    made = Subset(real.train, torch.arange(0, len(real.train), 2))
     device = torch.device("cpu")
     return Context(real=real, store=Store(folder), device=device, dtype=torch.float32, seed=0, ipc=ipc, block=4,
-                   prior=Toy().load(real, device, torch.float32), classes=classes)  # fmt: skip
+                   prior=Toy().load(real, device, torch.float32), classes=classes, made=made)  # fmt: skip
 
 
 def toy_draft(context: Context) -> Draft:

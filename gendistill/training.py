@@ -82,6 +82,7 @@ def train(
     weight: Tensor | None = None,
     progress: Callable[..., Iterable] = silent,
     what: str = "train",
+    after_epoch: Callable[[int], object] | None = None,
 ) -> Classifier:
     """Train ``net`` in place and return it in eval mode, as it is after the last epoch.
 
@@ -95,6 +96,7 @@ def train(
         weight: (N,) how much each picture counts; a batch's loss is the weighted mean.
         progress: wraps the epochs.
         what: the name shown with the progress.
+        after_epoch: called with the number of finished epochs after each of them.
 
     Raises:
         Diverged: the loss is not finite.
@@ -121,6 +123,8 @@ def train(
             loss.backward()
             optimizer.step()
             scheduler.step()
+        if after_epoch is not None:
+            after_epoch(epoch + 1)
     if not torch.isfinite(loss):
         raise Diverged(f"training diverged: the last loss is {float(loss)} with {settings}")
     return net.eval()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from functools import cache
 from typing import Any
+
+import torch
 
 from gendistill import parts
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
 from gendistill.objectives.cross_entropy import CrossEntropy
+from gendistill.objectives.zero_shot import ZeroShot
 from gendistill.training import Training
 
 SMALL: dict[str, Any] = {"epochs": 1, "least_steps": 0, "batch": 8, "steps": 4, "width": 8, "students": 1, "sets": 1}
@@ -45,8 +49,21 @@ def shrink(value: Any) -> Any:
         now = getattr(value, f.name)
         if f.name in SMALL and isinstance(now, int):
             changed[f.name] = min(now, SMALL[f.name])
+        elif f.name == "model" and isinstance(value, ZeroShot):
+            changed[f.name] = tiny_clip()
         elif f.name == "depth":
             changed[f.name] = min(now, 2) if isinstance(value, ConvNet) else now
         else:
             changed[f.name] = shrink(now)
     return dataclasses.replace(value, **changed)
+
+
+@cache
+def tiny_clip() -> torch.nn.Module:
+    """An untrained CLIP for 16 px, with the vocabulary of the real ones."""
+    from open_clip import CLIP, CLIPTextCfg, CLIPVisionCfg
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vision = CLIPVisionCfg(layers=1, width=32, head_width=16, patch_size=8, image_size=16)
+        return CLIP(16, vision, CLIPTextCfg(context_length=16, width=32, heads=2, layers=1))

@@ -1,23 +1,26 @@
-"""The one door for weights of classifiers: trained in place on the real pictures, or given as a module."""
+"""The one door for weights of classifiers: trained in place, on the real pictures or on those made so far, or given as a module."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.images import Subset
 from gendistill.nets.base import Classifier, Net, Shape, build
+from gendistill.nets.class_order import check_order
 from gendistill.nets.convnet import ConvNet
-from gendistill.store import fingerprint_state
+from gendistill.store import fingerprint_state, read_tensors, write_tensors
 from gendistill.training import Training, train, training_work
-from gendistill.types import UserError
+from gendistill.types import Images, UserError
 from gendistill.work import Work
 
 
@@ -32,6 +35,20 @@ class Trained:
 
     net: Net = ConvNet()
     training: Training = Training(epochs=30, schedule="cosine")
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Student:
+    """A network trained on the pictures that earlier rounds of the run made (``context.made``), once a round.
+
+    net       the architecture
+    training  how
+    seed      of weights and order
+    """
+
+    net: Net = ConvNet()
+    training: Training = Training()
     seed: int = 0
 
 
@@ -52,6 +69,14 @@ class Loaded:
     def fingerprint(self) -> str:
         """Of the weights."""
         return fingerprint_state(self.net)
+
+    @cached_property
+    def checked(self) -> set[str]:
+        """Fingerprints of the pictures whose class order it was found to share, by this process.
+
+        Not kept in the store: a module may reorder its outputs by code, which the fingerprint of its weights does not see.
+        """
+        return set()
 
     def __repr__(self) -> str:
         return f"Loaded(<{type(self.net).__name__} {self.fingerprint}>{f', saw={self.saw!r}' if self.saw else ''})"
@@ -90,14 +115,16 @@ def shape_of(context: Context) -> Shape:
     return Shape(channels, height, len(context.real.classes), mean, std)
 
 
-def load(reference: Reference, context: Context) -> nn.Module:
+def load(reference: Reference | Student, context: Context) -> nn.Module:
     """A frozen classifier in eval mode on the context's device: pixels in [0, 1] in, logits over the data's classes out.
 
     Raises:
-        UserError: the given module answers with another number of classes.
+        UserError: the given module answers with another number of classes or in another order, or a student has no pictures.
     """
     if isinstance(reference, Trained):
-        return _trained(reference, context).eval().requires_grad_(False)
+        return _frozen(_trained(reference, context))
+    if isinstance(reference, Student):
+        return _frozen(_student(reference, context))
     net = deepcopy(reference.net).to(context.device).eval().requires_grad_(False)
     probe = torch.zeros(1, *context.real.train.shape, device=context.device)
     with torch.no_grad():
@@ -107,7 +134,29 @@ def load(reference: Reference, context: Context) -> nn.Module:
             f"the given {type(net).__name__} answers one picture with shape {found}; "
             f"logits over {len(context.real.classes)} classes were expected"
         )
+    real = context.real.train
+    if not context.dry and real.fingerprint not in reference.checked:
+        check_order(net, real, context.device)
+        reference.checked.add(real.fingerprint)
     return net
+
+
+def checkpoint(reference: Trained, epoch: int, context: Context) -> Classifier:
+    """The network as it was after ``epoch`` of its `passes`, frozen, in eval mode; 0 is before the first."""
+    net = build(reference.net, shape_of(context), 0, context.device)
+    if not context.dry:
+        net.load_state_dict(read_tensors(_trajectory(reference, context) / _file(epoch)))
+    return _frozen(net)
+
+
+def initial(reference: Trained | Student, context: Context) -> Classifier:
+    """The network as it was before its training: it follows from the seed, so it is not kept."""
+    return build(reference.net, shape_of(context), seeds.number(reference.seed, _role(reference)), context.device)
+
+
+def passes(reference: Trained, context: Context) -> int:
+    """How many passes over the real pictures its training takes."""
+    return reference.training.passes(len(context.real.train))
 
 
 def origin(reference: Reference, licence: str) -> dict[str, str]:
@@ -118,33 +167,87 @@ def origin(reference: Reference, licence: str) -> dict[str, str]:
     return {"name": name, "licence": licence, "saw": "the training pictures"}
 
 
-def work(reference: Reference, context: Context) -> Iterable[Work]:
+def work(reference: Reference | Student, context: Context) -> Iterable[Work]:
     """What `load` will cost the first time: the training of a network that is trained in place."""
-    if isinstance(reference, Trained):
-        net = build(reference.net, shape_of(context), 0, context.device)
-        for piece in training_work(net, context.real.train, reference.training, context.device):
-            yield replace(piece, what="teacher", shared=True)
+    if isinstance(reference, Loaded):
+        return
+    images: Images = context.real.train
+    if isinstance(reference, Student):
+        # A plan has made nothing yet; it counts a full set.
+        count = min(context.ipc * len(context.real.classes), len(images))
+        images = Subset(images, torch.arange(count)) if context.made is None else context.made
+    net = build(reference.net, shape_of(context), 0, context.device)
+    for piece in training_work(net, images, reference.training, context.device):
+        yield (
+            replace(piece, what="teacher", shared=True)
+            if isinstance(reference, Trained)
+            else replace(piece, what="student")
+        )
+
+
+def _frozen(net: Classifier) -> Classifier:
+    return net.eval().requires_grad_(False)
 
 
 def _trained(reference: Trained, context: Context) -> Classifier:
-    shape = shape_of(context)
-    key = {"data": context.real.train.fingerprint, "net": repr(reference), "device": context.device.type}
+    net = build(reference.net, shape_of(context), 0, context.device)
+    if not context.dry:
+        key = _key(reference, context)
+        net.load_state_dict(context.store.tensors("classifiers", key, lambda: _train(reference, context).state_dict()))
+    return net
 
-    def make() -> dict[str, Tensor]:
-        net = build(reference.net, shape, seeds.number(reference.seed, "teacher"), context.device)
-        train(
-            net,
-            context.real.train,
-            reference.training,
-            seeds.number(reference.seed, "teacher", "order"),
-            context.device,
-            progress=context.progress,
-            what=f"teacher {reference.net} {reference.seed}",
-        )
-        return net.state_dict()
 
-    net = build(reference.net, shape, 0, context.device)
+def _student(reference: Student, context: Context) -> Classifier:
+    net = build(reference.net, shape_of(context), 0, context.device)
     if context.dry:
         return net
-    net.load_state_dict(context.store.tensors("classifiers", key, make))
+    if context.made is None:
+        raise UserError(
+            f"{reference} learns from what earlier rounds made, and this is the first: give rounds=2 or more"
+        )
+    key = {**_key(reference, context), "made": context.made.fingerprint}
+    net.load_state_dict(context.store.tensors("students", key, lambda: _train(reference, context).state_dict()))
     return net
+
+
+def _trajectory(reference: Trained, context: Context) -> Path:
+    """The folder of the weights before the first epoch of a training and after each."""
+
+    def make(folder: Path) -> None:
+        _train(reference, context, lambda epoch, net: write_tensors(folder / _file(epoch), net.state_dict()))
+
+    return context.store.folder("trajectories", _key(reference, context), make)
+
+
+def _file(epoch: int) -> str:
+    return f"epoch-{epoch:05d}.safetensors"
+
+
+def _role(reference: Trained | Student) -> str:
+    return "student" if isinstance(reference, Student) else "teacher"
+
+
+def _key(reference: Trained | Student, context: Context) -> dict[str, object]:
+    return {"data": context.real.train.fingerprint, "net": repr(reference), "device": context.device.type}
+
+
+def _train(
+    reference: Trained | Student, context: Context, keep: Callable[[int, Classifier], object] | None = None
+) -> Classifier:
+    """Train on the real pictures, or on those made so far; ``keep`` sees the network before and after every epoch."""
+    role = _role(reference)
+    images = context.made if isinstance(reference, Student) else context.real.train
+    assert images is not None
+    net = initial(reference, context)
+    if keep is not None:
+        keep(0, net)
+    return train(
+        net,
+        images,
+        reference.training,
+        seeds.number(reference.seed, role, "order"),
+        context.device,
+        progress=context.progress,
+        what=f"{role} {reference.net} {reference.seed}",
+        after_epoch=None if keep is None else lambda epoch: keep(epoch, net),
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
+from torch import Tensor
+
 from gendistill.context import Context
-from gendistill.types import Loss
+from gendistill.types import Labels, Loss, Losses, Synthetic
 from gendistill.work import Work
 
 Scope = Literal["picture", "class", "set"]
@@ -42,6 +44,30 @@ class Objective(ABC):
     @abstractmethod
     def bind(self, context: Context) -> Loss:
         """Measure the real pictures of ``context.classes`` once; return the loss, one number per group, unweighted."""
+
+
+class MemoryLoss(ABC):
+    """A loss that remembers what fine-tuning showed it. It is called as any `Loss` is, and kept in checkpoints of the tuning."""
+
+    @abstractmethod
+    def __call__(self, synthetic: Synthetic) -> Losses:
+        """One number per group."""
+
+    @abstractmethod
+    def remember(self, clean: Tensor, labels: Labels, real: Tensor) -> None:
+        """Take in a finished step: clean estimates, their classes and the real latents they were made of, detached.
+
+        The rows are those of all processes, in rank order, so that all remember the same. The first call, which may bring
+        no rows, says that this is fine-tuning: what the memory stands in for elsewhere is then not looked at.
+        """
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Tensor]:
+        """What it remembers."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Remember this instead."""
 
 
 def widest(scopes: list[Scope]) -> Scope:

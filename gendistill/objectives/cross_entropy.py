@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +9,13 @@ import torch
 import torch.nn.functional as F
 
 from gendistill.context import Context
-from gendistill.nets import trained
 from gendistill.nets.trained import Trained
-from gendistill.objectives.base import Objective
-from gendistill.types import Loss, Losses, Synthetic, UserError
-from gendistill.work import Work
+from gendistill.objectives.taught import Taught
+from gendistill.types import Loss, Losses, Synthetic
 
 
 @dataclass(frozen=True)
-class CrossEntropy(Objective):
+class CrossEntropy(Taught):
     """Cross-entropy of the teachers' answers with the class that was asked for.
 
     teachers  references of classifiers, see `gendistill.nets.trained.load`
@@ -28,26 +25,9 @@ class CrossEntropy(Objective):
     weight: float = 1.0
     scope = "picture"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", trained.as_references(self.teachers))
-        if not self.teachers:
-            raise UserError("CrossEntropy needs at least one teacher, for example Trained(ConvNet())")
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return [trained.origin(reference, licence) for reference in self.teachers]
-
-    def work(self, context: Context) -> Iterable[Work]:
-        """Training of the teachers that are trained in place."""
-        for reference in self.teachers:
-            yield from trained.work(reference, context)
-
     def bind(self, context: Context) -> Loss:
         """One number per picture: the mean over teachers of the cross-entropy."""
-        nets = [
-            context.once(("net", reference), lambda r=reference: trained.load(r, context))
-            for reference in self.teachers
-        ]
+        nets = self.nets(context)
 
         def loss(synthetic: Synthetic) -> Losses:
             labels = synthetic.labels.to(synthetic.pixels.device)

@@ -1,0 +1,98 @@
+"""Whether a given classifier means the data's classes by its outputs: the order of classes is what goes wrong unseen."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import torch
+from torch import Tensor, nn
+
+from gendistill.types import Class, Images, UserError
+
+log = logging.getLogger("gendistill")
+
+PICTURES = 10
+"""Of every class are looked at, evenly spaced, one class at a time."""
+MISPLACED = 0.1
+"""Share of the pictures that another order must set right before it is believed; confusable pairs explain less."""
+
+
+def check_order(net: nn.Module, images: Images, device: torch.device) -> None:
+    """Let a classifier name some pictures whose classes are known.
+
+    An untrained network separates easy classes too, in an order of its own, but is not sure of it. So a network is
+    refused only where it is sure: a mean probability of its answers above k^-1/2, half way from a guess to certainty in nats.
+
+    Raises:
+        UserError: another order of its outputs explains the pictures, or it is worse than chance.
+    """
+    counts, sure = answers(net, images, device)
+    total, classes = int(counts.sum()), len(counts)
+    right, order = int(counts.diagonal().sum()), best_order(counts)
+    reordered = int(counts[torch.arange(classes), order].sum())
+    chance, deviation = total / classes, math.sqrt(total * (classes - 1)) / classes
+    name = f"the given {type(net).__name__}"
+    if sure > classes**-0.5:
+        explains = reordered / total >= (1 + 1 / classes) / 2
+        if explains and reordered - right >= MISPLACED * total:
+            raise UserError(
+                f"{name} has its classes in another order than the data: it calls {examples(counts, order, images.classes)}. "
+                f"It is right on {right} of {total} training pictures, and would be on {reordered} with its outputs reordered; "
+                "give a module whose outputs follow the classes of the data, for example one that returns net(pixels)[:, order]"
+            )
+        if right < chance - 3 * deviation:
+            raise UserError(
+                f"{name} is worse than chance on these pictures: right on {right} of {total} training pictures, "
+                f"a guess is on {chance:.0f}; give a classifier of these classes that takes pixels in [0, 1]"
+            )
+    if right <= chance + 2 * deviation:
+        log.warning(
+            "%s knows little of these pictures: right on %d of %d, a guess is on %.0f", name, right, total, chance
+        )
+
+
+@torch.no_grad()
+def answers(net: nn.Module, images: Images, device: torch.device) -> tuple[Tensor, float]:
+    """How often pictures of a class (row) are called a class (column), (k, k), and the mean probability of these answers."""
+    classes = len(images.classes)
+    counts, sure = torch.zeros(classes, classes, dtype=torch.long), 0.0
+    for index in range(classes):
+        mine = images.where(index)
+        picked = mine[torch.linspace(0, len(mine) - 1, min(len(mine), PICTURES)).round().long()]
+        if len(picked):
+            probability, said = net(images.pixels(picked).to(device)).float().softmax(1).max(1)
+            counts[index] = torch.bincount(said.cpu(), minlength=classes)
+            sure += float(probability.sum())
+    return counts, sure / max(int(counts.sum()), 1)
+
+
+def best_order(counts: Tensor) -> Tensor:
+    """For every class the output that means it, (k,): the most frequent answers first, its own where nothing speaks against it."""
+    classes = len(counts)
+    order, free = torch.full((classes,), -1), torch.ones(classes, dtype=torch.bool)
+    rows, columns = torch.nonzero(counts, as_tuple=True)
+    # Twice the count, plus one on the diagonal: of equally frequent answers the right one goes first.
+    worth = 2 * counts[rows, columns] + (rows == columns).long()
+    for place in worth.argsort(descending=True, stable=True).tolist():
+        row, column = int(rows[place]), int(columns[place])
+        if order[row] < 0 and free[column]:
+            order[row], free[column] = column, False
+    open_rows = torch.nonzero(order < 0).flatten()
+    own = open_rows[free[open_rows]]
+    order[own], free[own] = own, False
+    rest = torch.nonzero(order < 0).flatten()
+    order[rest] = torch.nonzero(free).flatten()
+    return order
+
+
+def examples(counts: Tensor, order: Tensor, classes: tuple[Class, ...]) -> str:
+    """Up to three classes whose pictures are called another, the clearest first."""
+    rows = torch.arange(len(order))
+    moved = torch.nonzero((order != rows) & (counts[rows, order] > 0)).flatten()
+    clearest = moved[counts[moved, order[moved]].argsort(descending=True, stable=True)][:3].tolist()
+    told = [
+        f"{counts[row, order[row]]} of {counts[row].sum()} pictures of {classes[row]} {str(classes[order[row]])!r}"
+        for row in clearest
+    ]
+    return ", ".join(told)

@@ -1,0 +1,192 @@
+"""Pictures have the statistics that batch normalisation knows: SRe2L (Yin et al., NeurIPS 2023), https://arxiv.org/abs/2306.13092.
+
+    loss = n sum_l w_l ( | mean_l(S) - mean_l | + | var_l(S) - var_l | ),   w = first, 1, 1, ...
+
+over the inputs of the layers l: norms, not squares, and biased variances. The targets are the running statistics, or those
+of each class: LPLD (Xiao & He, NeurIPS 2024), https://arxiv.org/abs/2410.15919, and WMDD (Liu et al., ICCV 2025), https://arxiv.org/abs/2311.18531.
+Theirs are running averages over augmented pictures; here they are exact, over the pictures as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gendistill.context import Context, together
+from gendistill.nets import trained
+from gendistill.nets.convnet import ConvNet
+from gendistill.nets.trained import Reference, Trained
+from gendistill.objectives.base import Scope
+from gendistill.objectives.taught import Taught
+from gendistill.types import Loss, Losses, Pixels, Stored, Synthetic, UserError
+from gendistill.work import Work
+
+Statistics: TypeAlias = list[tuple[Tensor, Tensor]]
+"""Mean and variance of every channel, layer by layer."""
+
+
+@dataclass(frozen=True)
+class BatchNorm(Taught):
+    """Distance of layer statistics between the pictures and what they stand for, times the number of pictures.
+
+    Batch statistics are of the pictures that are seen together: of a class, or of the whole set, since a part of the
+    classes need not have the statistics of all.
+
+    teachers   references of classifiers with batch normalisation, see `gendistill.nets.trained.load`
+    per_class  compare each class with its own real pictures, instead of the set with the running statistics
+    first      weight of the first layer; the others have 1
+    """
+
+    teachers: tuple[Any, ...] = (Trained(ConvNet(norm="batch")),)
+    per_class: bool = False
+    first: float = 10.0
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Wrap loaded modules, and refuse networks that are built without batch normalisation."""
+        super().__post_init__()
+        if self.first < 0:
+            raise UserError(f"BatchNorm weighs its first layer by first={self.first}: give 0 or more")
+        for teacher in self.teachers:
+            if isinstance(teacher, Trained) and getattr(teacher.net, "norm", "batch") != "batch":
+                raise UserError(
+                    f'BatchNorm reads batch normalisation, and {teacher.net!r} has none: give Trained(ConvNet(norm="batch"))'
+                )
+
+    @property
+    def scope(self) -> Scope:
+        """A class where each has its own targets, else the set."""
+        return "class" if self.per_class else "set"
+
+    def work(self, context: Context) -> Iterable[Work]:
+        """Training of teachers, and a pass of each over the real pictures of the classes."""
+        yield from super().work(context)
+        if not self.per_class:
+            return
+        count = sum(len(context.real.train.where(index)) for index in context.classes)
+        block = min(together(context.real.train.shape), count)
+        pixels = torch.zeros(block, *context.real.train.shape, device=context.device)
+        for reference in self.teachers:
+            net = trained.load(reference, replace(context, dry=True))
+            yield Work("statistics", count / block, torch.no_grad()(lambda n=net: statistics(n, pixels)), True, block)
+
+    def bind(self, context: Context) -> Loss:
+        """One number per class of the context in its order, or one for the set: the mean over teachers.
+
+        Raises:
+            UserError: a given module has no batch normalisation.
+        """
+        nets = self.nets(context)
+        for net in nets:
+            if not layers(net):
+                raise UserError(f"BatchNorm reads batch normalisation, and the given {type(net).__name__} has none")
+
+        def one(pixels: Pixels, targets: Sequence[Statistics]) -> Tensor:
+            if not len(pixels):
+                return pixels.sum()
+            pairs = zip(nets, targets, strict=True)
+            return (
+                len(pixels)
+                * torch.stack([self._distance(statistics(net, pixels), wanted) for net, wanted in pairs]).mean()
+            )
+
+        def loss(synthetic: Synthetic) -> Losses:
+            pixels = synthetic.pixels
+            if not self.per_class:
+                return one(pixels, [running(net) for net in nets]).view(1)
+            labels = synthetic.labels.to(pixels.device)
+            return torch.stack(
+                [one(pixels[labels == index], self._of_class(nets, index, context)) for index in context.classes]
+            )
+
+        return loss
+
+    def _distance(self, found: Statistics, wanted: Statistics) -> Tensor:
+        total = torch.zeros((), device=found[0][0].device)
+        for place, ((mean, var), (real_mean, real_var)) in enumerate(zip(found, wanted, strict=True)):
+            weight = 1.0 if place else self.first
+            total = total + weight * ((mean - real_mean).norm() + (var - real_var).norm())
+        return total
+
+    def _of_class(self, nets: Sequence[nn.Module], index: int, context: Context) -> list[Statistics]:
+        """Targets of a class for every teacher: a few numbers per channel, so those of all classes of a unit are remembered."""
+        return [
+            context.once(("batch norm", reference, index), lambda r=reference, n=net: of_class(r, n, index, context))
+            for reference, net in zip(self.teachers, nets, strict=True)
+        ]
+
+
+def of_class(reference: Reference, net: nn.Module, index: int, context: Context) -> Statistics:
+    """The statistics of the real pictures of a class, kept in the store; when dry, the running ones in their place."""
+    if context.dry:
+        return running(net)
+    key = {
+        "data": context.real.train.fingerprint,
+        "net": repr(reference),
+        "class": index,
+        "device": context.device.type,
+    }
+
+    def make() -> dict[str, Tensor]:
+        found = measured(net, context.stored(index), context.device)
+        return {
+            f"{name}/{i}": value
+            for i, pair in enumerate(found)
+            for name, value in zip(("mean", "var"), pair, strict=True)
+        }
+
+    kept = context.store.tensors("batch-norm", key, make)
+    return [
+        (kept[f"mean/{i}"].to(context.device), kept[f"var/{i}"].to(context.device)) for i in range(len(layers(net)))
+    ]
+
+
+def layers(net: nn.Module) -> list[_BatchNorm]:
+    """The layers of batch normalisation that keep running statistics, in the order they were built."""
+    return [one for one in net.modules() if isinstance(one, _BatchNorm) and one.running_mean is not None]
+
+
+def running(net: nn.Module) -> Statistics:
+    """What the layers learned of all training pictures."""
+    pairs = [(one.running_mean, one.running_var) for one in layers(net)]
+    return [(mean, var) for mean, var in pairs if mean is not None and var is not None]
+
+
+def statistics(net: nn.Module, pixels: Pixels) -> Statistics:
+    """Mean and biased variance of what goes into every layer, per channel, differentiable. The network is in eval mode."""
+    return [(x.mean(1), x.var(1, correction=0)) for x in inputs(net, pixels)]
+
+
+@torch.no_grad()
+def measured(net: nn.Module, stored: Stored, device: torch.device) -> Statistics:
+    """The same of any number of 8-bit pictures, block by block, accumulated in float64."""
+    sums = [torch.zeros(0)] * len(layers(net))
+    counts = [0] * len(sums)
+    for block in stored.split(together(stored.shape)):
+        for place, x in enumerate(inputs(net, block.to(device).float() / 255)):
+            part = torch.stack([x.double().sum(1), x.double().square().sum(1)])
+            sums[place] = part + sums[place] if counts[place] else part
+            counts[place] += x.shape[1]
+    means = [total / count for total, count in zip(sums, counts, strict=True)]
+    return [(mean.float(), (squares - mean.square()).clamp_min(0).float()) for mean, squares in means]
+
+
+def inputs(net: nn.Module, pixels: Pixels) -> list[Tensor]:
+    """What goes into every layer, (channels, pictures x places)."""
+    seen: dict[nn.Module, Tensor] = {}
+
+    def see(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen[layer] = given[0].transpose(0, 1).flatten(1)
+
+    hooks = [one.register_forward_pre_hook(see) for one in layers(net)]
+    try:
+        net(pixels)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [seen[one] for one in layers(net)]

@@ -1,0 +1,116 @@
+"""Every real picture of the class has a synthetic one near it: the first half of Minimax.
+
+Minimax Diffusion (Gu et al., CVPR 2024), https://arxiv.org/abs/2311.15529.
+
+    loss_class = n (1 - min_{pictures i, m in memory} cos(clean_i, m))        (times the n pictures of the class)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gendistill import seeds
+from gendistill.context import Context, encoding
+from gendistill.objectives.base import MemoryLoss, Objective
+from gendistill.types import Encodes, Labels, Losses, Synthetic, UserError
+from gendistill.work import Work
+
+
+@dataclass(frozen=True)
+class Representativeness(Objective):
+    """One minus the smallest cosine between clean latents of a class and real ones, times the pictures.
+
+    In fine-tuning the real ones are the newest that the tuning saw of the class, and a class it did not see yet counts 0.
+    Elsewhere they are real latents of the class drawn by seed, the same at every step.
+
+    memory  real latents per class
+    """
+
+    memory: int = 64
+    weight: float = 0.002
+    needs = (Encodes,)
+    scope = "class"
+
+    def __post_init__(self) -> None:
+        if self.memory < 1:
+            raise UserError(f"Representativeness needs memory >= 1, got {self.memory}")
+
+    def work(self, context: Context) -> Iterable[Work]:
+        """Encoding of the real pictures."""
+        return encoding(context)
+
+    def bind(self, context: Context) -> MemoryLoss:
+        """One number per class of the context, in its order."""
+        return _Covers(self.memory, context)
+
+
+class Newest:
+    """The newest latents of every class, first in, first out. ``began`` says whether anything was ever told, be it nothing."""
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        """``size`` latents per class, kept on ``device``."""
+        self.size, self.device, self.began = size, device, False
+        self._held: dict[int, Tensor] = {}
+
+    def add(self, latents: Tensor, labels: Labels) -> None:
+        """Take in latents, the newest last."""
+        self.began = True
+        for index in labels.unique().tolist():
+            more = latents[(labels == index).to(latents.device)].detach().to(self.device)
+            self._held[index] = torch.cat([*self.of(index), more])[-self.size :].clone()
+
+    def of(self, index: int) -> tuple[Tensor, ...]:
+        """The latents of a class, oldest first, (at most ``size``, ...); empty where it was not told of."""
+        return (self._held[index],) if index in self._held else ()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The latents by class."""
+        return {str(index): latents for index, latents in self._held.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Hold these instead."""
+        self._held = {int(index): latents.to(self.device) for index, latents in state.items()}
+        self.began = bool(state)
+
+
+def cosines(one: Tensor, other: Tensor) -> Tensor:
+    """Cosine of every latent with every other, (n, m)."""
+    return F.normalize(one.flatten(1), dim=1) @ F.normalize(other.flatten(1), dim=1).T
+
+
+class _Covers(MemoryLoss):
+    def __init__(self, size: int, context: Context) -> None:
+        self.size, self.context, self.seen = size, context, Newest(size, context.device)
+
+    def __call__(self, synthetic: Synthetic) -> Losses:
+        nothing, present = synthetic.clean[:0].sum(), set(synthetic.labels.tolist())
+        return torch.stack(
+            [self._one(index, synthetic) if index in present else nothing for index in self.context.classes]
+        )
+
+    def _one(self, index: int, synthetic: Synthetic) -> Tensor:
+        clean = synthetic.clean[(synthetic.labels == index).to(synthetic.clean.device)]
+        real = self.seen.of(index) if self.seen.began else (self._drawn(index),)
+        return len(clean) * (1 - cosines(clean, real[0]).amin()) if real else clean[:0].sum()
+
+    def _drawn(self, index: int) -> Tensor:
+        def draw() -> Tensor:
+            latents = self.context.latents(index)
+            stream = seeds.stream(self.context.seed, "representativeness", self.context.place, index)
+            return latents[torch.randperm(len(latents), generator=stream)[: self.size]].to(self.context.device)
+
+        return self.context.once(("representativeness", self.size, index), draw)
+
+    def remember(self, clean: Tensor, labels: Labels, real: Tensor) -> None:
+        self.seen.add(real, labels)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.seen.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self.seen.load_state_dict(state)
