@@ -157,4 +157,4 @@ def encoding(context: Context) -> Iterable[Work]:
         with torch.no_grad():
             return prior.encode(probe)
 
-    yield Work("encode", count / len(probe), once, shared=True, rows=len(probe))
+    yield Work("encode", count / len(probe), once, shared=True, rows=len(probe), each="class")

@@ -44,8 +44,9 @@ FIXED_BYTES = 140_000
 class Line:
     """One kind of work of one part of the run.
 
-    part   "prior", "distil", "random_real" ..., what it is for
-    calls  how often; ``rows`` pictures each
+    part    "prior", "distil", "random_real" ..., what it is for
+    calls   how often; ``rows`` pictures each
+    shared  however many parts need it, it is done once
     """
 
     part: str
@@ -54,6 +55,7 @@ class Line:
     rows: int
     seconds_each: float
     flops_each: float
+    shared: bool = False
 
     @property
     def seconds(self) -> float:
@@ -163,9 +165,7 @@ def distilling(part: str, recipe: Recipe, context: Context, sets: int) -> Iterat
             found = list(step.work(draft, inner))
             per_class = len({unit.classes for unit in units})
             for work in found:
-                # Encoding and clustering are done per class, however many blocks of slots a class has.
-                times = per_class if work.what in ("encode", "k-means") else len(units)
-                times = 1 if work.what == "teacher" else times
+                times = {"unit": len(units), "class": per_class, "run": 1}[work.each]
                 yield from timed(part, [work], times * (1 if work.shared else sets))
             copies = 1 if step.keeps else copies * step.copies
             draft = imagined(first_draft(units[0], inner), copies)
@@ -238,7 +238,13 @@ def timed(part: str, pieces: Iterable[Work], times: float) -> Iterator[Line]:
             _settle()
             taken.append(time.perf_counter() - started)
         yield Line(
-            part, work.what, work.calls * times, work.rows, sorted(taken)[len(taken) // 2], counter.get_total_flops()
+            part,
+            work.what,
+            work.calls * times,
+            work.rows,
+            sorted(taken)[len(taken) // 2],
+            counter.get_total_flops(),
+            work.shared and work.each != "unit",
         )
 
 
@@ -251,17 +257,11 @@ def merged(lines: list[Line]) -> list[Line]:
     """Equal work counted once where it is shared, such as encoding for two steps or teachers for two sets."""
     found: dict[tuple, Line] = {}
     for line in lines:
-        shared = line.what in ("encode", "teacher")
-        key = (
-            ("", line.what, line.rows, round(line.flops_each))
-            if shared
-            else (line.part, line.what, line.rows, round(line.flops_each))
-        )
-        if key in found and not shared:
-            line = replace(found[key], calls=found[key].calls + line.calls)
-        found.setdefault(key, line)
-        if not shared:
+        key = ("" if line.shared else line.part, line.what, line.rows, round(line.flops_each))
+        if key not in found:
             found[key] = line
+        elif not line.shared:
+            found[key] = replace(found[key], calls=found[key].calls + line.calls)
     return list(found.values())
 
 

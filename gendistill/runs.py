@@ -202,8 +202,7 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
 def origin(recipe: Recipe, context: Context) -> Provenance:
     """What a reader must know: data, prior and teachers with their licences, and who saw which pictures."""
     data, prior = context.real, Origin(**recipe.prior.origin())
-    asked = [objective for step in recipe.steering for objective in step.objectives]
-    found = [one for role in (*asked, recipe.labeler) for one in role.origins(data.licence)]
+    found = [one for role in (*recipe.steering, recipe.labeler) for one in role.origins(data.licence)]
     teachers = [Origin(**one) for place, one in enumerate(found) if one not in found[:place]]
     makers = [prior, *teachers]
     unknown = [str(maker.get("name")) for maker in makers if not maker.get("saw")]

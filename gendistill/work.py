@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Work:
     once    makes one of them and leaves nothing behind
     shared  done once and kept on disk, however many sets are made
     rows    pictures one call works on
+    each    what it is done for: every "unit" of a step, every "class" (however many blocks of slots it has), or the whole "run"
     """
 
     what: str
@@ -22,3 +24,4 @@ class Work:
     once: Callable[[], object]
     shared: bool = False
     rows: int = 1
+    each: Literal["unit", "class", "run"] = "unit"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gendistill import seeds
-from gendistill.anchors.base import Anchors
-from gendistill.context import Context, encoding
-from gendistill.types import RealData, UserError
+from gendistill.anchors.base import Anchors, encoding_some, enough
+from gendistill.context import Context
+from gendistill.types import RealData
 from gendistill.work import Work
 
 
@@ -21,13 +21,7 @@ class RealPictures(Anchors):
 
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if a class has fewer pictures than are wanted."""
-        counts = torch.bincount(data.train.labels, minlength=len(data.classes)).tolist()
-        small = [f"{c} has {count}" for c, count in zip(data.classes, counts, strict=True) if count < ipc]
-        if small:
-            raise UserError(
-                f"ipc={ipc} real pictures are wanted of every class: {', '.join(small[:8])}"
-                f"{f' and {len(small) - 8} more have too few' if len(small) > 8 else ''}; lower ipc, or start from noise"
-            )
+        enough(data, ipc)
 
     def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
         """Latents of real pictures."""
@@ -37,5 +31,4 @@ class RealPictures(Anchors):
 
     def work(self, context: Context) -> Iterable[Work]:
         """Encoding of the pictures that are drawn."""
-        for work in encoding(context):
-            yield replace(work, calls=len(context.classes) * context.ipc / work.rows, shared=False)
+        yield from encoding_some(context)

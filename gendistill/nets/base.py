@@ -43,16 +43,25 @@ class Classifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, body: nn.Module, width: int, shape: Shape) -> None:
-        """``width`` is d, the number of features the body returns."""
+    def __init__(self, body: nn.Sequential, width: int, shape: Shape, blocks: Sequence[int] = ()) -> None:
+        """``width`` is d, the number of features the body returns; ``blocks`` are the layers of it that end a block."""
         super().__init__()
-        self.body, self.head = body, nn.Linear(width, shape.classes)
+        self.body, self.head, self.blocks = body, nn.Linear(width, shape.classes), tuple(blocks)
         self.register_buffer("mean", _column(shape.mean))
         self.register_buffer("std", _column(shape.std))
 
     def features(self, pixels: Pixels) -> Tensor:
         """What the head sees, (n, d)."""
         return self.body((pixels - self.mean) / self.std).flatten(1)
+
+    def layers(self, pixels: Pixels) -> list[Tensor]:
+        """What each block shows, (n, channels, h, w), first to last, and then the features, (n, d)."""
+        x, shown = (pixels - self.mean) / self.std, []
+        for number, layer in enumerate(self.body):
+            x = layer(x)
+            if number in self.blocks:
+                shown.append(x)
+        return [*shown, x.flatten(1)]
 
     def forward(self, pixels: Pixels) -> Tensor:
         """Logits, (n, k)."""

@@ -51,4 +51,5 @@ class ConvNet:
                 nn.AvgPool2d(2),
             ]
             channels = self.width
-        return Classifier(nn.Sequential(*layers), self.width * left * left, shape)
+        activations = range(2, len(layers), 4)  # a block shows its ReLU, before the pooling
+        return Classifier(nn.Sequential(*layers), self.width * left * left, shape, activations)

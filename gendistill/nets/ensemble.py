@@ -68,4 +68,4 @@ def work(references: Iterable[Reference], context: Context, pictures: int, share
     def once() -> Tensor:
         return features(nets, probe)
 
-    yield Work("features", pictures / len(probe), once, shared=shared, rows=len(probe))
+    yield Work("features", pictures / len(probe), once, shared=shared, rows=len(probe), each="class")

@@ -71,10 +71,11 @@ class ResNet:
                                    norm_layer(self.norm, self.width), nn.ReLU()]  # fmt: skip
         if self.stem == "large":
             layers.append(nn.MaxPool2d(3, 2, 1))
-        channels = self.width
+        channels, ends = self.width, []
         for stage, count in enumerate(BLOCKS[self.depth]):
             outside = self.width * 2**stage
             for block in range(count):
                 layers.append(Block(channels, outside, 2 if stage and not block else 1, self.norm, self.pool))
                 channels = outside
-        return Classifier(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), channels, shape)
+            ends.append(len(layers) - 1)
+        return Classifier(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), channels, shape, ends)

@@ -179,9 +179,9 @@ def work(reference: Reference | Student, context: Context) -> Iterable[Work]:
     net = build(reference.net, shape_of(context), 0, context.device)
     for piece in training_work(net, images, reference.training, context.device):
         yield (
-            replace(piece, what="teacher", shared=True)
+            replace(piece, what="teacher", shared=True, each="run")
             if isinstance(reference, Trained)
-            else replace(piece, what="student")
+            else replace(piece, what="student", each="run")
         )
 
 

@@ -28,7 +28,7 @@ class Objective(ABC):
     """
 
     weight: float
-    needs: ClassVar[tuple[type, ...]] = ()
+    needs: tuple[type, ...] = ()
     scope: Scope = "picture"
     curvature: ClassVar[float | None] = None
     period: int = 1

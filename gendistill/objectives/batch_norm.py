@@ -73,7 +73,9 @@ class BatchNorm(Taught):
         pixels = torch.zeros(block, *context.real.train.shape, device=context.device)
         for reference in self.teachers:
             net = trained.load(reference, replace(context, dry=True))
-            yield Work("statistics", count / block, torch.no_grad()(lambda n=net: statistics(n, pixels)), True, block)
+            yield Work(
+                "statistics", count / block, torch.no_grad()(lambda n=net: statistics(n, pixels)), True, block, "class"
+            )
 
     def bind(self, context: Context) -> Loss:
         """One number per class of the context in its order, or one for the set: the mean over teachers.

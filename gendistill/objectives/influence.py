@@ -70,7 +70,7 @@ class Influence(Objective):
             min(together(context.real.train.shape), count), *context.real.train.shape, dtype=torch.uint8
         )
         calls = len(context.classes) * (trained.passes(self.surrogate, context) + 1) * count / len(stored)
-        yield Work("gradient", calls, lambda: mean_gradient(net, stored, 0, context.device), True, len(stored))
+        yield Work("gradient", calls, lambda: mean_gradient(net, stored, 0, context.device), True, len(stored), "class")
 
     def bind(self, context: Context) -> Loss:
         """One number per picture, in [0, 2]. Gradients of one class are held at a time."""

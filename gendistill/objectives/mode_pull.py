@@ -15,7 +15,7 @@ from gendistill.anchors.base import Anchors
 from gendistill.anchors.modes import Modes
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
-from gendistill.types import Encodes, Ids, Loss, Losses, Synthetic
+from gendistill.types import Ids, Loss, Losses, Synthetic
 from gendistill.work import Work
 
 
@@ -28,9 +28,17 @@ class ModePull(Objective):
 
     anchors: Anchors = Modes()
     weight: float = 1.0
-    needs = (Encodes,)
     scope = "picture"
     curvature = 1.0
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """What finding the anchors needs."""
+        return self.anchors.needs
+
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """The teachers that chose the anchors."""
+        return self.anchors.origins(licence)
 
     def work(self, context: Context) -> Iterable[Work]:
         """Finding the anchors."""

@@ -26,6 +26,10 @@ class Steering(ABC):
     shapes: ClassVar[bool] = True
     keeps: ClassVar[bool] = False
 
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """What a card says of the teachers it asks; ``licence`` is that of the real pictures."""
+        return [one for objective in self.objectives for one in objective.origins(licence)]
+
     @property
     def needs(self) -> tuple[type, ...]:
         """Capabilities of the prior without which it cannot work."""

@@ -10,7 +10,7 @@ import torch
 from gendistill.anchors.base import Anchors
 from gendistill.context import Context
 from gendistill.steering.base import Steering
-from gendistill.types import LATENT, Draft, Encodes, Level, RealData
+from gendistill.types import LATENT, Draft, Level, RealData
 from gendistill.work import Work
 
 NOISE = Level(0.0, 1.0, 1.0)
@@ -28,8 +28,12 @@ class Start(Steering):
 
     @property
     def needs(self) -> tuple[type, ...]:
-        """Real points must be encoded."""
-        return () if self.anchors is None else (Encodes,)
+        """Those of the anchors."""
+        return () if self.anchors is None else self.anchors.needs
+
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """The teachers that chose the anchors."""
+        return [] if self.anchors is None else self.anchors.origins(licence)
 
     def check(self, data: RealData, ipc: int) -> None:
         """As the anchors."""

@@ -42,13 +42,35 @@ def test_per_slot_keeps_one_of_each(tmp_path):
     context = toy_context(tmp_path, classes=(0,), ipc=2)
     kept = Select((Brightness(),), per_slot=True)(oversampled(context, [5.0, 4, 3, 2, 1, 0]), context)
     assert kept.latents[LATENT][:, 0, 0, 0].tolist() == [3, 0]
-    assert kept.ids.tolist() == [[0, 0, 2], [0, 1, 2]]
+    assert kept.ids.tolist() == [[0, 0, 2], [0, 1, 5]]
+
+
+def test_the_kept_take_over_the_slots_of_the_draft(tmp_path):
+    """In a later round a unit holds the slots that are not made yet."""
+    context = toy_context(tmp_path, classes=(0,), ipc=9)
+    draft = oversampled(replace(context, ipc=2), [5.0, 4, 3, 2, 1, 0])
+    later = replace(draft, ids=draft.ids + torch.tensor([0, 7, 0]))
+    kept = Select((Brightness(),))(later, context)
+    assert kept.latents[LATENT][:, 0, 0, 0].tolist() == [0, 1]
+    assert kept.ids.tolist() == [[0, 7, 8 * 3 + 2], [0, 8, 8 * 3 + 1]]
+
+
+def test_classes_are_judged_apart(tmp_path):
+    context = toy_context(tmp_path, classes=(0, 2), ipc=1)
+    kept = Select((Brightness(),))(oversampled(context, [5.0, 4, 3, 7, 6, 8]), context)
+    assert kept.ids.tolist() == [[0, 0, 2], [2, 0, 1]] and kept.labels.tolist() == [0, 2]
 
 
 def test_too_few_candidates_are_an_error(tmp_path):
-    context = toy_context(tmp_path, classes=(0,), ipc=2)
-    with pytest.raises(UserError, match="oversample"):
-        Select((Brightness(),))(toy_draft(context)[torch.tensor([0])], context)
+    context = toy_context(tmp_path, ipc=2)
+    with pytest.raises(UserError, match="class 1: raise oversample"):
+        Select((Brightness(),))(toy_draft(context)[torch.tensor([0, 1, 2])], context)
+
+
+def test_an_empty_draft_is_refused(tmp_path):
+    context = toy_context(tmp_path)
+    with pytest.raises(UserError, match="Sample"):
+        Select((Brightness(),))(replace(toy_draft(context), latents={}), context)
 
 
 def test_objectives_that_judge_classes_cannot_rank_pictures():
