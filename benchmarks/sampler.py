@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
-import statistics
-import time
 from pathlib import Path
 from unittest import mock
 
 import diffusers
 import torch
+from pairs import compared
 
 from gendistill.context import Context
 from gendistill.images import StoredImages
@@ -80,23 +78,12 @@ def main() -> None:
                 return stock(rows, guidance_scale=CFG, num_inference_steps=given.steps, output_type="pt").images
 
         difference = float((ours() - theirs()).abs().max())
-        ratios = []
-        order = random.Random(0)
-        for _ in range(given.pairs):
-            pair = [ours, theirs]
-            order.shuffle(pair)
-            taken = {}
-            for run in pair:
-                started = time.perf_counter()
-                run()
-                taken[run] = time.perf_counter() - started
-            ratios.append(taken[ours] / taken[theirs])
-        draws = random.Random(1)
-        medians = sorted(statistics.median(draws.choices(ratios, k=len(ratios))) for _ in range(2000))
         results[name] = {
-            "largest pixel difference": difference, "median time ratio": statistics.median(ratios),
-            "95 % interval": [medians[50], medians[1949]], "pairs": given.pairs, "batch": given.batch, "steps": given.steps,
-        }  # fmt: skip
+            "largest pixel difference": difference,
+            **compared(ours, theirs, given.pairs),
+            "batch": given.batch,
+            "steps": given.steps,
+        }
         print(name, json.dumps(results[name]))
     if given.json:
         given.json.write_text(json.dumps(results, indent=2) + "\n")

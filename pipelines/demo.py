@@ -17,6 +17,7 @@ from gendistill.data.digits import Digits
 from gendistill.evaluation.protocols import DIGITS
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.sampling import Fresh
 from gendistill.nets.trained import Trained
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
@@ -37,7 +38,7 @@ recipe = Recipe(
     steering=(
         Start(anchors=Modes()),
         Sample(scheduler="DDIM", steps=25, strength=0.7, cfg=2.0, guides=(Guide(ModePull(weight=0.5), window=(0.3, 1.0)),)),
-        Optimize(objectives=(MeanFeatures(net=NET, batch=64, augment=MILD),), steps=40, lr=0.05),
+        Optimize(objectives=(MeanFeatures(Fresh(NET), batch=64, augment=MILD),), steps=40, lr=0.05),
     ),
     labeler=Relabel(teachers=tuple(Trained(net=NET, training=DIGITS.full, seed=i) for i in range(3)), average="logits"),
 )  # fmt: skip

@@ -13,6 +13,7 @@ Differs   from GLaD in the prior, in Adam instead of SGD, and in gradients that 
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import SCREENING
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.sampling import Fresh
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
@@ -25,7 +26,7 @@ recipe = Recipe(
     prior=LatentDiffusion("facebook/DiT-XL-2-256"),
     steering=(
         Sample(scheduler="DDIM", steps=50, cfg=4.0),
-        Optimize(objectives=(MeanFeatures(net=ConvNet(depth=6), batch=128),), steps=1000, optimizer="Adam", lr=0.01),
+        Optimize(objectives=(MeanFeatures(Fresh(ConvNet(depth=6)), batch=128),), steps=1000, optimizer="Adam", lr=0.01),
     ),
 )
 protocol = SCREENING

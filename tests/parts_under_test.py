@@ -18,6 +18,8 @@ from gendistill.training import Training
 
 SMALL: dict[str, Any] = {"epochs": 1, "least_steps": 0, "batch": 8, "steps": 4, "width": 8, "students": 1, "sets": 1}
 """Fields that mean size are called the same everywhere, so that tests can shrink any recipe by name."""
+CAPS: dict[str, float] = {"weight": 1.0, "cfg": 4.0, "tiles": 1}
+"""Strengths that are made for latents of thousands of numbers, and mosaics for large pictures."""
 TEACHER = Trained(net=ConvNet(depth=2, width=8), training=Training(epochs=1, batch=8, augment=None))
 REQUIRED: dict[str, Any] = {"objectives": (CrossEntropy((TEACHER,)),), "teachers": (TEACHER,), "average": "logits"}
 
@@ -51,6 +53,10 @@ def shrink(value: Any) -> Any:
             changed[f.name] = min(now, SMALL[f.name])
         elif f.name == "model" and isinstance(value, ZeroShot):
             changed[f.name] = tiny_clip()
+        elif f.name in CAPS and isinstance(now, int | float):
+            changed[f.name] = min(now, CAPS[f.name])
+        elif f.name == "stem":
+            changed[f.name] = "small"
         elif f.name == "depth":
             changed[f.name] = min(now, 2) if isinstance(value, ConvNet) else now
         else:

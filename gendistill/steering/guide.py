@@ -16,11 +16,11 @@ from gendistill.context import Context
 from gendistill.objectives.base import Objective
 from gendistill.priors.small_decoder import as_decoder, load_decoder
 from gendistill.steering.render import decode
-from gendistill.steering.scales import Constant, Scale
+from gendistill.steering.scales import LEAST_ALPHA, Constant, Scale
 from gendistill.types import Conditions, Diverged, Draft, Estimate, Level, Loss, Pixels, Synthetic, UserError
 
 LARGEST = 20.0
-"""Root mean square of a clean estimate beyond which it left the latents of any picture: theirs is near 1."""
+"""Root mean square beyond which an estimate left what any picture has, near 1: the clean one, or the noise it stands for."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,13 @@ def displaced(estimate: Estimate, bound: Sequence[BoundGuide], now: Moment, name
         guide = item.guide
         moved = guide.objective.weight * guide.scale(now.level, now.after) * gradient(item, estimate, start, now)
         bad = ~torch.isfinite(moved).flatten(1).all(1)
-        bad |= (start - moved).square().flatten(1).mean(1).sqrt() > LARGEST
+        limit = LARGEST * max(1.0, float(now.level.sigma) / max(float(now.level.alpha), LEAST_ALPHA))
+        bad |= (start - moved).square().flatten(1).mean(1).sqrt() > limit
         if bad.any():
             size = float((start - moved)[bad].square().mean().sqrt())
             raise Diverged(
-                f"guidance by {guide.objective} diverged at step {now.step} (time {float(now.level.time):.2f}) for class "
+                f"guidance by {type(guide.objective).__name__} (weight {guide.objective.weight:g}) diverged at step {now.step} "
+                f"(time {float(now.level.time):.2f}) for class "
                 f"{names(now.draft.labels[bad.cpu()])}: the clean estimate has a root mean square of {size:.3g}, latents of "
                 f"pictures are near 1; lower its weight, narrow its window, or use another scale than {guide.scale}"
             )
@@ -175,5 +177,6 @@ def gradient(item: BoundGuide, estimate: Estimate, start: Tensor, now: Moment) -
 def _as_long_as_noise(found: Tensor, clean: Tensor, now: Moment) -> Tensor:
     """The gradient scaled, per picture, to the length of the noise that the latent holds if the estimate is right."""
     noise = (now.x.detach() - float(now.level.alpha) * clean) / max(float(now.level.sigma), 1e-6)
-    length = found.flatten(1).norm(dim=1).clamp_min(torch.finfo(found.dtype).tiny)
-    return found * (noise.flatten(1).norm(dim=1) / length).view(-1, *[1] * (found.dim() - 1))
+    length = found.flatten(1).norm(dim=1)
+    factor = torch.where(length > 0, noise.flatten(1).norm(dim=1) / length, 0)  # no gradient has no direction
+    return found * factor.view(-1, *[1] * (found.dim() - 1))

@@ -10,7 +10,7 @@ import torch
 from gendistill.anchors.base import Anchors
 from gendistill.context import Context
 from gendistill.steering.base import Steering
-from gendistill.types import LATENT, Draft, Level, RealData
+from gendistill.types import CLEAN, LATENT, Denoises, Draft, Level, RealData
 from gendistill.work import Work
 
 NOISE = Level(0.0, 1.0, 1.0)
@@ -41,9 +41,10 @@ class Start(Steering):
             self.anchors.check(data, ipc)
 
     def __call__(self, draft: Draft, context: Context) -> Draft:
-        """Latents of the anchors at their level, or noise at level 1."""
+        """Latents of the anchors at their level, or noise: at level 1 for a prior that denoises."""
         if self.anchors is None:
-            return replace(draft, latents=draft.prior.noise(context.seed, draft.ids), level=NOISE)
+            level = NOISE if isinstance(draft.prior, Denoises) else CLEAN  # where nothing denoises, noise is a picture
+            return replace(draft, latents=draft.prior.noise(context.seed, draft.ids), level=level)
         shape = draft.prior.latent_shape
         found = torch.empty(len(draft), *shape)
         for index in draft.labels.unique().tolist():

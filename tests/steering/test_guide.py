@@ -85,6 +85,12 @@ def test_a_matched_gradient_is_as_long_as_the_noise_of_its_picture(context):
     torch.testing.assert_close(found.flatten(1).norm(dim=1), noise.flatten(1).norm(dim=1))
 
 
+def test_no_gradient_stays_none_when_matched(context):
+    x = toy_draft(context).latents[LATENT]
+    (item,) = bind([Guide(Probe("clean"), matched=True)], context)
+    assert not gradient(item, Estimate(0 * x), 0 * x, at(context, x)).any()
+
+
 def test_before_cfg_the_pull_is_multiplied_by_cfg(context):
     prior = toy_draft(context).prior
     moved = {}

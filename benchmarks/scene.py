@@ -1,0 +1,156 @@
+"""What the steering benchmarks share: one data set, one prior checkpoint, and every pipeline brought to that size.
+
+A scene replaces the data, the prior, the networks and the lengths of training and optimisation of a pipeline, by the kind of the
+setting, never by the pipeline: so no row is tuned by hand. What a pipeline is about (its steps, objectives, weights, windows
+and scales) stays as published.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from gendistill.anchors.patches import Patches
+from gendistill.data.parquet import Parquet
+from gendistill.data.validation import Validation
+from gendistill.evaluation.protocols import Protocol
+from gendistill.labelers.relabel import Relabel
+from gendistill.nets.convnet import ConvNet
+from gendistill.nets.resnet import ResNet
+from gendistill.nets.trained import Student, Trained
+from gendistill.objectives.gradient_matching import GradientMatching
+from gendistill.objectives.influence import Influence
+from gendistill.objectives.matching import FeatureMatching
+from gendistill.pipeline import find_pipeline
+from gendistill.priors.latent_diffusion import LatentDiffusion
+from gendistill.priors.pixels import Pixels
+from gendistill.recipe import Recipe
+from gendistill.steering.finetune import FineTune
+from gendistill.steering.optimize import Optimize
+from gendistill.steering.sample import Sample
+from gendistill.training import Training
+from gendistill.types import RealData
+
+
+def adamw(epochs: int, **more: Any) -> Training:
+    """The training of every network here."""
+    usual = {"batch": 128, "optimizer": "AdamW", "lr": 2e-3, "weight_decay": 0.01, "schedule": "cosine"}
+    return Training(**{"epochs": epochs, **usual, **more})
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One data set and one prior.
+
+    train, test  Parquet files
+    size         side of the pictures
+    prior        folder of the checkpoint
+    steps        denoiser steps of a sampler at most
+    optimize     optimiser steps at most
+    tune         optimiser steps of fine-tuning
+    """
+
+    name: str
+    train: str
+    test: str
+    size: int
+    prior: str
+    width: int = 32
+    steps: int = 25
+    optimize: int = 200
+    tune: int = 300
+
+    @property
+    def net(self) -> ConvNet:
+        """The student, and every network that is drawn or trained."""
+        return ConvNet(depth=int(math.log2(self.size)) - 2, width=self.width)
+
+    @property
+    def teacher(self) -> Trained:
+        """What guides. The ones that label differ from it by their seeds."""
+        return Trained(net=replace(self.net, norm="batch"), training=adamw(4))
+
+    @property
+    def labeler(self) -> Relabel:
+        """Soft labels by two networks that did not guide."""
+        return Relabel(tuple(replace(self.teacher, seed=seed) for seed in (1, 2)), average="logits", temperature=4.0)
+
+    @property
+    def protocol(self) -> Protocol:
+        """Screening: some twenty seconds a student."""
+        training = adamw(1, least_steps=300, batch=50)
+        return Protocol(name="screening", student=self.net, students=3, training=training, full=adamw(4))
+
+    def source(self) -> Validation:
+        """The training pictures, a tenth of them held out."""
+        return Validation(Parquet(train=self.train, test=self.test, size=self.size))
+
+    def data(self, split: str) -> RealData:
+        """Nine tenths of the training pictures to distil, judged by the last tenth ("val") or by the test pictures."""
+        held = self.source().open()
+        return (
+            held
+            if split == "val"
+            else replace(held, test=Parquet(test=self.test, train=self.train, size=self.size).open().test, split="test")
+        )
+
+    def recipe(self, pipeline: str, ipc: int) -> Recipe:
+        """A pipeline of the folder, at the size of this scene."""
+        published = self.fitted(find_pipeline(pipeline).recipe)
+        prior = published.prior if isinstance(published.prior, Pixels) else LatentDiffusion(self.prior)
+        return replace(
+            published, real=self.source(), prior=prior, labeler=self.labeler, ipc=ipc, block=10,
+            rounds=min(published.rounds, 2, ipc),
+        )  # fmt: skip
+
+    def fitted(self, value: Any) -> Any:
+        """The same settings with what depends on size replaced, by kind."""
+        if isinstance(value, tuple):
+            return tuple(self.fitted(item) for item in value)
+        if not dataclasses.is_dataclass(value) or isinstance(value, type):
+            return value
+        for kind, change in self.rules().items():
+            if isinstance(value, kind):
+                return change(value)
+        return self.inside(value)
+
+    def inside(self, value: Any, **changed: Any) -> Any:
+        """The settings with everything below them fitted, and some fields replaced."""
+        below = {f.name: self.fitted(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        return replace(value, **{**below, **changed})
+
+    def rules(self) -> Mapping[type, Callable[[Any], Any]]:
+        """What is replaced, by kind."""
+        return {
+            Recipe: lambda recipe: replace(
+                recipe, ipc=max(recipe.ipc, recipe.rounds), steering=self.fitted(recipe.steering)
+            ),
+            Influence: lambda one: replace(one, surrogate=Trained(net=self.net, training=adamw(4)), pictures=100),
+            Trained: lambda one: replace(self.teacher, seed=one.seed),
+            Student: lambda one: replace(one, net=self.net, training=adamw(1, least_steps=200, batch=50)),
+            ConvNet: lambda one: self.net,
+            ResNet: lambda one: self.net,
+            Sample: lambda one: self.inside(one, steps=min(one.steps, self.steps)),
+            Optimize: self.optimize_rule,
+            FineTune: lambda one: self.inside(one, max_train_steps=self.tune, batch=30, ema_decay=0.99),
+            FeatureMatching: lambda one: self.inside(one, batch=min(one.batch, 64), weight=1.0),
+            GradientMatching: lambda one: self.inside(
+                one, batch=min(one.batch, 64), inner=min(one.inner, 5), weight=1.0
+            ),
+            Patches: lambda one: self.inside(one, tiles=1),
+        }
+
+    def optimize_rule(self, one: Optimize) -> Optimize:
+        """Adam for all: the published SGD rates are made for ten to a hundred times as many steps."""
+        lr = 0.01 if one.optimizer == "SGD" else one.lr
+        return self.inside(one, steps=min(one.steps, self.optimize), optimizer="Adam", lr=lr)
+
+
+def device() -> torch.device:
+    """Where benchmarks run."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,145 @@
+"""Every pipeline on one data set with one prior: accuracy with hard and soft labels, beside what each must beat.
+
+    python benchmarks/steering.py cifar10 --train 'cifar10/train-*.parquet' --test 'cifar10/test-*.parquet' --size 32 \
+        --prior cifar10_dit --ipc 1 10
+
+Goes on where it was stopped: sets and students are kept in the cache, rows in ``results/steering-NAME.json``. ``--split val``
+judges by a tenth of the training pictures, which no row is made from, and is what settings are chosen by; the test pictures
+are opened by ``--split test`` alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import logging
+import os
+import platform
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from scene import Scene, device
+
+from gendistill.distilled import Distilled
+from gendistill.environment import versions
+from gendistill.evaluation.baselines import random_real
+from gendistill.evaluation.evaluate import measure
+from gendistill.nets import trained
+from gendistill.pipeline import list_pipelines
+from gendistill.progress import progress
+from gendistill.runs import distill, open_context
+from gendistill.store import write_json
+from gendistill.types import Diverged, UserError
+
+LEFT_OUT = ("demo",)
+"""Not a method of its own, or made for other data."""
+RESULTS = Path(__file__).parent / "results"
+
+
+def rows(scene: Scene, name: str, ipc: int, split: str, contexts: dict) -> list[dict]:
+    """The rows of one pipeline at one IPC."""
+    recipe = scene.recipe(name, ipc)
+    data = scene.data(split)
+    key = type(recipe.prior)
+    if key not in contexts:
+        contexts[key] = open_context(recipe, device(), torch.float32, progress)
+    context = replace(contexts[key], real=data)
+    recipes = [recipe]
+    if name == "random_real":  # drawing costs nothing: another set for every student
+        recipes = [replace(random_real(recipe), seed=seed) for seed in range(scene.protocol.students)]
+    started = time.monotonic()
+    made = [distill(one, context=context) for one in recipes]
+    seconds = time.monotonic() - started
+    found = measure({name: made}, scene.protocol, context).rows
+    return [{**asdict(row), "seconds": round(seconds, 1)} for row in found]
+
+
+def whole(scene: Scene, split: str, contexts: dict) -> list[dict]:
+    """All real pictures."""
+    data, context = scene.data(split), next(iter(contexts.values()))
+    found = measure({"full_real": [Distilled.of(data.train)]}, scene.protocol, replace(context, real=data)).rows
+    return [asdict(row) for row in found]
+
+
+def prior_quality(scene: Scene, contexts: dict, cfg: float = 1.5, ipc: int = 100) -> dict:
+    """What the checkpoint is worth: its hash, the class its samples show, and their Fréchet distance to real pictures.
+
+    Classes and features are those of a network that guides and labels no row (seed 9).
+    """
+    recipe = scene.recipe("diffusion", ipc)
+    recipe = replace(recipe, steering=(replace(recipe.steering[0], cfg=cfg),), block=50)
+    context = contexts.setdefault(type(recipe.prior), open_context(recipe, device(), torch.float32, progress))
+    made, real = distill(recipe, context=context).images, context.real.train
+    net = trained.load(replace(scene.teacher, seed=9), context)
+    picked = torch.linspace(0, len(real) - 1, len(made)).long()
+    with torch.no_grad():
+        parts = torch.arange(len(made)).split(200)
+        ours = torch.cat([net.features(made.pixels(part)) for part in parts]).double()
+        theirs = torch.cat([net.features(real.pixels(picked[part])) for part in parts]).double()
+        right = sum(int((net(made.pixels(part)).argmax(1) == made.labels[part]).sum()) for part in parts)
+    assert context.prior is not None
+    return {
+        "fingerprint": context.prior.fingerprint,
+        "cfg": cfg,
+        "samples": len(made),
+        "classified as asked, %": 100 * right / len(made),
+        "Fréchet distance, features of the network above": frechet(ours, theirs),
+    }
+
+
+def frechet(a: torch.Tensor, b: torch.Tensor) -> float:
+    """|mean difference|^2 + tr(A + B - 2 sqrt(AB)), of normals fitted to two sets of features (Heusel et al., 2017)."""
+    first, second = (torch.cov(x.T) for x in (a, b))
+    roots = torch.linalg.eigvals(first @ second).real.clamp_min(0).sqrt().sum()
+    return float((a.mean(0) - b.mean(0)).square().sum() + first.trace() + second.trace() - 2 * roots)
+
+
+def tell(name: str, ipc: int, state: dict) -> None:
+    """One line of the terminal."""
+    found = [row for row in state["rows"] if row["set"] == name and row["ipc"] == ipc]
+    shown = [f"{row['labels']} {row['mean']:.1f} ± {row['std']:.1f}" for row in found]
+    print(name, ipc, *(shown or [state["failed"][f"{name} ipc {ipc}"]]), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    for flag in ("--train", "--test", "--prior"):
+        parser.add_argument(flag, required=True)
+    parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--ipc", type=int, nargs="+", default=[1, 10])
+    parser.add_argument("--split", choices=["val", "test"], default="val")
+    parser.add_argument("--pipelines", nargs="+", help="these only")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    scene = Scene(given.name, given.train, given.test, given.size, given.prior)
+    file = RESULTS / f"steering-{given.name}-{given.split}.json"
+    state = json.loads(file.read_text()) if file.exists() else {"rows": [], "failed": {}}
+    contexts: dict = {}
+    first = ["random_real", "diffusion"]
+    names = given.pipelines or first + [p.name for p in list_pipelines() if p.name not in (*first, *LEFT_OUT)]
+    hardware = f"{os.cpu_count()} cores, {platform.machine()}, {device().type}"
+    for ipc in sorted(given.ipc, reverse=True):
+        for name in names:
+            if any(row["set"] == name and row["ipc"] == ipc for row in state["rows"]):
+                continue
+            state["failed"].pop(f"{name} ipc {ipc}", None)
+            try:
+                state["rows"] += rows(scene, name, ipc, given.split, contexts)
+            except (Diverged, UserError) as error:
+                state["failed"][f"{name} ipc {ipc}"] = str(error)
+            state |= {"date": str(datetime.date.today()), "hardware": hardware, "versions": versions()}
+            write_json(file, state)
+            tell(name, ipc, state)
+    if not given.pipelines and not any(row["set"] == "full_real" for row in state["rows"]):
+        state["rows"] += whole(scene, given.split, contexts)
+    if "prior" not in state:
+        state["prior"] = prior_quality(scene, contexts)
+    write_json(file, state)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""What objectives share that match a class in the features of a network, picture sets of a class and step to each other.
+
+    loss_class = n * distance( look(A(x)), look(A(s)) )        x real pictures, s the n synthetic ones
+
+with networks drawn anew at every step, and one siamese augmentation A for both sides (Zhao & Bilen, ICML 2021).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from gendistill import seeds
+from gendistill.context import Context, together
+from gendistill.nets.convnet import ConvNet
+from gendistill.nets.sampling import Fresh, Network, Networks
+from gendistill.objectives.base import Objective
+from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
+from gendistill.views import Siamese
+from gendistill.work import Work
+
+Key: TypeAlias = tuple[seeds.Part, ...]
+Distance: TypeAlias = Callable[[Tensor, Tensor, Key], Tensor]
+
+STREAM = "mean features"
+"""One stream for all of them: objectives with equal settings look at the same pictures through the same network at a step."""
+CACHED_PIXELS = 1 << 14
+"""On a CPU, the real pictures pass a network in blocks of so many pixels: what its layers show then stays in the cache."""
+
+
+@dataclass(frozen=True)
+class FeatureMatching(Objective):
+    """Some distance between the features of real and synthetic pictures of a class, times the number of synthetic ones.
+
+    networks  what looks at the pictures, anew at every step
+    batch     real pictures per class and step
+    augment   the same random change to both sides, None for none
+    """
+
+    networks: Networks = Fresh(ConvNet())
+    batch: int = 256
+    augment: Siamese | None = Siamese()
+    weight: float = 1.0
+    scope = "class"
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise UserError(f"{type(self).__name__} needs batch >= 1, got {self.batch}")
+
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """The networks, where they are trained."""
+        return self.networks.origins(licence)
+
+    def work(self, context: Context) -> Iterable[Work]:
+        """Training of the networks, where they are trained."""
+        return self.networks.work(context)
+
+    def look(self, net: Network, pixels: Pixels) -> Tensor:
+        """What is compared, (n, d)."""
+        return net.features(pixels)
+
+    @abstractmethod
+    def distance(self, real: Tensor, synthetic: Tensor, key: Key) -> Tensor:
+        """One number for the looks at real (m, d) and synthetic (n, d) pictures; ``key`` of its random streams ends in the step."""
+
+    def bind(self, context: Context) -> Loss:
+        """One number per class of the context, in its order."""
+        return self.matched(context, self.distance)
+
+    def matched(self, context: Context, distance: Distance) -> Loss:
+        """The loss with this distance. A class follows from its own pictures alone, whichever classes are beside it."""
+
+        def one(index: int, synthetic: Synthetic) -> Tensor:
+            pixels = synthetic.pixels[(synthetic.labels == index).to(synthetic.pixels.device)]
+            if not len(pixels):
+                return pixels.sum()
+            key = (context.seed, STREAM, context.place, index, synthetic.step)
+            stored = context.stored(index)
+            picked = torch.randperm(len(stored), generator=seeds.stream(*key, "batch"))[: self.batch]
+            real = stored[picked].to(context.device).float() / 255
+            found = [self._compared(net, real, pixels, key, distance) for net in self.networks.draw(context, *key)]
+            return len(pixels) * torch.stack(found).mean(0)
+
+        def loss(synthetic: Synthetic) -> Losses:
+            return torch.stack([one(index, synthetic) for index in context.classes])
+
+        return loss
+
+    def _compared(self, net: Network, real: Tensor, pixels: Tensor, key: Key, distance: Distance) -> Tensor:
+        if self.augment is not None:
+            real, pixels = (
+                self.augment(side, seeds.stream(*key, "augment"), net.mean, net.std, siamese=True)
+                for side in (real, pixels)
+            )
+        with torch.no_grad():
+            wanted = torch.cat([self.look(net, block) for block in real.split(_block(net, real))])
+        return distance(wanted, self.look(net, pixels), key)
+
+
+def mean_distance(real: Tensor, synthetic: Tensor) -> Tensor:
+    """Squared distance of the means of two sets of points, (m, d) and (n, d)."""
+    return (real.mean(0) - synthetic.mean(0)).square().sum()
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distances of points (m, d) from points (n, d): (m, n), differentiable where two coincide."""
+    origin = b.detach().mean(0)  # near the points, so that little is lost in the difference below
+    a, b = a - origin, b - origin
+    return (a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T).clamp_min(0)
+
+
+def _block(net: Network, real: Tensor) -> int:
+    """Pictures that pass the network together: all where it takes statistics of its batch. The features stay the same."""
+    if any(isinstance(layer, nn.BatchNorm2d) and layer.training for layer in net.modules()):
+        return len(real)
+    if real.device.type != "cpu":
+        return together(real.shape)
+    # Of a single picture some kernels sum in another order.
+    return max(2, CACHED_PIXELS // (real.shape[-1] * real.shape[-2]))
