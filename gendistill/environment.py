@@ -14,7 +14,7 @@ from pathlib import Path
 
 LIBRARIES = (
     "torch", "torchvision", "diffusers", "transformers", "accelerate", "datasets", "huggingface_hub", "timm",
-    "open_clip_torch", "safetensors", "scikit-learn", "numpy", "pillow", "pyarrow",
+    "open_clip_torch", "peft", "safetensors", "scikit-learn", "numpy", "pillow", "pyarrow",
 )  # fmt: skip
 MATCH = "pip install --upgrade torch torchvision   (both together, from one index, so that they match)"
 

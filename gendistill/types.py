@@ -13,11 +13,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from gendistill.errors import Diverged as Diverged
 from gendistill.errors import UserError as UserError
@@ -196,6 +197,31 @@ class Embeds(Protocol):
 
     def embed(self, conditions: Conditions) -> Conditions:
         """The same conditions as floating point tensors, (n, ...) each; `denoise` takes them as it takes the others."""
+        ...
+
+
+@runtime_checkable
+class Trains(Protocol):
+    """A diffusion prior whose denoiser can be trained further; the prior itself stays as it is."""
+
+    def trainable(self) -> nn.Module:
+        """A copy of the denoiser in float32, on the CPU and in eval mode, to be trained."""
+        ...
+
+    def with_denoiser(self, denoiser: nn.Module) -> Any:
+        """This prior with another denoiser in the place of its own. What it answers changes as that one is trained."""
+        ...
+
+    def head_error(self, level: Level) -> float | Tensor:
+        """Error of what the head predicts for an error of 1 of the clean estimate: one number per picture of ``level``."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that stock diffusers opens."""
+        ...
+
+    def reload(self, folder: Path) -> Any:
+        """A prior with the denoiser of such a folder, all else as here."""
         ...
 
 

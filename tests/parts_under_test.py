@@ -16,9 +16,9 @@ from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.objectives.zero_shot import ZeroShot
 from gendistill.training import Training
 
-SMALL: dict[str, Any] = {"epochs": 1, "least_steps": 0, "batch": 8, "steps": 4, "width": 8, "students": 1, "sets": 1}
+SMALL: dict[str, Any] = {"epochs": 2, "least_steps": 0, "batch": 8, "steps": 4, "width": 8, "students": 1, "sets": 1}
 """Fields that mean size are called the same everywhere, so that tests can shrink any recipe by name."""
-CAPS: dict[str, float] = {"weight": 1.0, "cfg": 4.0, "tiles": 1}
+CAPS: dict[str, float] = {"weight": 10.0, "cfg": 4.0, "tiles": 1}
 """Strengths that are made for latents of thousands of numbers, and mosaics for large pictures."""
 TEACHER = Trained(net=ConvNet(depth=2, width=8), training=Training(epochs=1, batch=8, augment=None))
 REQUIRED: dict[str, Any] = {"objectives": (CrossEntropy((TEACHER,)),), "teachers": (TEACHER,), "average": "logits"}

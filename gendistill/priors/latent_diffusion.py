@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import diffusers
 import torch
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import HfHubHTTPError
-from torch import Tensor
+from torch import Tensor, nn
 
 from gendistill import seeds
 from gendistill.priors.base import Prior
@@ -63,6 +63,13 @@ HEADS: Mapping[str, Callable[[Tensor, Tensor, Level], Tensor]] = {
     "flow_prediction": from_flow,
     "sample": from_sample,
 }
+HEAD_ERRORS: Mapping[Callable, Callable[[Level], float | Tensor]] = {
+    from_noise: lambda level: level.alpha / level.sigma,
+    from_velocity: lambda level: 1 / level.sigma,
+    from_flow: lambda level: 1 / level.sigma,
+    from_sample: lambda level: 1.0,
+}
+"""How far off the head is where its clean latent is off by 1: the factor in the lines above, turned round."""
 
 
 def placed(module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> Any:
@@ -82,9 +89,19 @@ class LoadedLatentDiffusion:
     """
 
     def __init__(
-        self, pipe: Any, rows: tuple[int, ...], cfg_channels: int | None, device: torch.device, dtype: torch.dtype
+        self,
+        pipe: Any,
+        rows: tuple[int, ...],
+        cfg_channels: int | None,
+        device: torch.device,
+        dtype: torch.dtype,
+        names: Mapping[str, str] | None = None,
     ):
-        """Take a loaded pipeline; the denoiser runs in ``dtype``, the autoencoder and all arithmetic in float32."""
+        """Take a loaded pipeline; the denoiser runs in ``dtype``, the autoencoder and all arithmetic in float32.
+
+        ``names`` is what the checkpoint calls its label rows.
+        """
+        self.names = names
         self.denoiser = placed(pipe.transformer, device, dtype)
         self.vae = placed(pipe.vae, device, torch.float32)
         config = self.denoiser.config
@@ -165,6 +182,35 @@ class LoadedLatentDiffusion:
         return Conditions(
             {"class": rows(conditions.values["class"])}, {name: rows(null) for name, null in conditions.null.items()}
         )
+
+    def trainable(self) -> nn.Module:
+        """A copy of the denoiser in float32, on the CPU and in eval mode, to be trained."""
+        return deepcopy(self.denoiser).float().cpu().eval().requires_grad_(True)
+
+    def with_denoiser(self, denoiser: nn.Module) -> LoadedLatentDiffusion:
+        """This prior with another denoiser in the place of its own. Its fingerprint does not follow weights that change."""
+        other = copy(self)
+        other.denoiser, other.dtype = denoiser, torch.float32
+        other.fingerprint = fingerprint(self.fingerprint, "another denoiser")
+        return other
+
+    def head_error(self, level: Level) -> float | Tensor:
+        """Error of what the head predicts for an error of 1 of the clean estimate."""
+        return HEAD_ERRORS[self.head](level)
+
+    def save(self, folder: Path) -> None:
+        """Write a stock ``DiTPipeline`` folder: denoiser, autoencoder, scheduler, names of the label rows."""
+        scheduler = getattr(diffusers, self.schedule.name + "Scheduler").from_config(self.schedule.config)
+        pipe = diffusers.DiTPipeline(self.denoiser, self.vae, scheduler)
+        if self.names:
+            pipe.register_to_config(id2label=dict(self.names))
+        pipe.save_pretrained(str(folder), safe_serialization=True)
+
+    def reload(self, folder: Path) -> LoadedLatentDiffusion:
+        """The prior of a folder that `save` wrote, with the label rows and the guided channels of this one."""
+        pipe = LatentDiffusion(str(folder))._load_pipeline()
+        rows = tuple(self.rows.tolist())
+        return LoadedLatentDiffusion(pipe, rows, self.cfg_channels, self.device, self.dtype, self.names)
 
     def _time(self, x: Tensor, level: Level) -> Tensor:
         time = torch.as_tensor(level.time, dtype=torch.float32, device=x.device) * self.schedule.total
@@ -259,7 +305,9 @@ class LatentDiffusion(Prior):
     def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedLatentDiffusion:
         """Load denoiser and autoencoder; every key of the checkpoint must be used and every weight found."""
         pipe = self._load_pipeline() if isinstance(self.source, str) else self.source
-        return LoadedLatentDiffusion(pipe, self._rows(data, self._configs()), self.cfg_channels, device, dtype)
+        configs = self._configs()
+        names = {str(row): str(name) for row, name in (configs["index"].get("id2label") or {}).items()}
+        return LoadedLatentDiffusion(pipe, self._rows(data, configs), self.cfg_channels, device, dtype, names)
 
     def _rows(self, data: RealData, configs: Mapping[str, Any]) -> tuple[int, ...]:
         if self.rows is None:

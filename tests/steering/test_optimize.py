@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.sampling import Fresh
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering import optimize
@@ -37,7 +38,7 @@ def test_no_steps_change_nothing(context):
 
 
 def test_chunks_give_the_gradient_of_the_whole(context):
-    draft, loss = toy_draft(context), MeanFeatures(net=ConvNet(depth=2, width=8)).bind(context)
+    draft, loss = toy_draft(context), MeanFeatures(Fresh(ConvNet(depth=2, width=8))).bind(context)
     gradients = []
     for chunk in (3, 64):
         value = draft.latents[LATENT].clone().requires_grad_()
@@ -52,7 +53,7 @@ def test_chunks_give_the_gradient_of_the_whole(context):
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 def test_a_killed_optimisation_goes_on_to_the_same_bits(optimizer, context, monkeypatch):
     monkeypatch.setattr(optimize, "SAVE_EVERY_S", 0.0)
-    step = Optimize((MeanFeatures(net=ConvNet(depth=2, width=8)),), steps=7, lr=0.05, optimizer=optimizer)
+    step = Optimize((MeanFeatures(Fresh(ConvNet(depth=2, width=8))),), steps=7, lr=0.05, optimizer=optimizer)
     draft = toy_draft(context)
     whole = step(draft, context).latents[LATENT]
     killed = replace(context, resume=context.store.root / "state.safetensors")

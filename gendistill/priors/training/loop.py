@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -29,6 +30,10 @@ TELLS = 20
 """How often a stage tells its loss."""
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """What one process does in one forward pass.
@@ -36,18 +41,25 @@ class Batch:
     positions  of the whole batch's pictures, in the training data
     dice       the random stream of this pass, for the whole batch; the same in every process
     mine       the part of the batch that this process works on
+    step       optimiser steps done before
     """
 
     positions: Tensor
     dice: torch.Generator
     mine: slice
+    step: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One network to be trained.
+    """One network to be trained: those of its parameters that require a gradient.
 
-    loss  gives the mean loss over this process's part of a batch
+    loss     gives the mean loss over this process's part of a batch
+    eval     train in eval mode: what a network does in training only (label dropout) stays off
+    order    which pictures come at ``count`` places from ``start`` on; None for shuffled epochs
+    state    what changes while training beside weights, such as a memory: it is in the checkpoints
+    after    called after every optimiser step
+    watch    called before a loss is told or a checkpoint is written; raises where training went wrong
     """
 
     name: str
@@ -62,10 +74,16 @@ class Stage:
     weight_decay: float
     lr_scheduler: str
     warmup: int
-    max_grad_norm: float
+    max_grad_norm: float | None
     ema: EMAModel | None
     checkpointing_steps: int
     checkpoints_total_limit: int | None
+    betas: tuple[float, float] = (0.9, 0.99)
+    eval: bool = False
+    order: Callable[[int, int], Tensor] | None = None
+    state: tuple[Any, ...] = ()
+    after: Callable[[], None] = nothing
+    watch: Callable[[], None] = nothing
 
 
 def launch(device: torch.device, mixed_precision: str, accumulation: int) -> Accelerator:
@@ -118,48 +136,59 @@ def optimize(
         )
     share = stage.batch // processes
     mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
+    parameters = trained(stage.model)
     optimizer = torch.optim.AdamW(
-        stage.model.parameters(), lr=stage.learning_rate, weight_decay=stage.weight_decay, betas=(0.9, 0.99), fused=True
+        parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay, betas=stage.betas, fused=True
     )
     schedule = get_scheduler(
         stage.lr_scheduler, optimizer, num_warmup_steps=stage.warmup, num_training_steps=stage.steps
     )
-    parameters = list(stage.model.parameters())
     model, optimizer, schedule = accelerator.prepare(stage.model, optimizer, schedule)
     if stage.ema is not None:
-        stage.ema.to(accelerator.device)
         accelerator.register_for_checkpointing(stage.ema)
+    accelerator.register_for_checkpointing(*stage.state)
     done = 0
     if resume is not None:
         accelerator.load_state(str(resume))
         done = checkpoints.step_of(resume)
         log.info("%s: resuming after step %d", stage.name, done)
-    take, span = order(stage.pictures, seeds.number(seed, stage.name)), stage.batch * stage.accumulation
-    model.train()
+    if stage.ema is not None:
+        stage.ema.to(accelerator.device)  # only now: what was loaded lies on the CPU
+    take = stage.order or order(stage.pictures, seeds.number(seed, stage.name))
+    span = stage.batch * stage.accumulation
+    model.train(not stage.eval)
     shown = range(done, stage.steps)
     for step in progress(shown, stage.name, len(shown)) if accelerator.is_main_process else shown:
         total = torch.zeros((), device=accelerator.device)
         for turn in range(stage.accumulation):
             with accelerator.accumulate(model):
                 positions = take(step * span + turn * stage.batch, stage.batch)
-                loss = stage.loss(model, Batch(positions, seeds.stream(seed, stage.name, step, turn), mine))
+                loss = stage.loss(model, Batch(positions, seeds.stream(seed, stage.name, step, turn), mine, step))
                 accelerator.backward(loss)
                 total += loss.detach() / stage.accumulation
-                if accelerator.sync_gradients:
+                if accelerator.sync_gradients and stage.max_grad_norm is not None:
                     accelerator.clip_grad_norm_(parameters, stage.max_grad_norm)
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad()
         if stage.ema is not None:
             stage.ema.step(parameters)
+        stage.after()
         last = step + 1 == stage.steps
         if last or (step + 1) % max(1, stage.steps // TELLS) == 0:
+            stage.watch()
             tell(stage, accelerator, step + 1, total)
         if (step + 1) % stage.checkpointing_steps == 0 and not last:
+            stage.watch()
             checkpoints.save(accelerator, stage.folder, step + 1, stage.checkpoints_total_limit)
     if stage.ema is not None:
         stage.ema.copy_to(parameters)
     return accelerator.unwrap_model(model).eval()
+
+
+def trained(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that require a gradient."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def tell(stage: Stage, accelerator: Accelerator, step: int, loss: Tensor) -> None:

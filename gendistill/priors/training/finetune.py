@@ -1,0 +1,229 @@
+"""Training a prior's denoiser further on the latents of real pictures, together with what else is wanted of its answers.
+
+    x = alpha z + sigma e,   loss = mean | head(x) - target |^2 + sum over wishes of weight * sum(loss) / pictures
+
+The head is trained on its own target, be it noise, velocity, flow or the sample, through its clean estimate c: for each
+level there is one known factor with head(x) - target = factor (c - z). A learned variance has no loss of its own: its rows
+of the last layer stay, and what they answer follows the layers before them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+
+from gendistill import seeds
+from gendistill.priors.latent_diffusion import rows_like
+from gendistill.priors.training import checkpoints
+from gendistill.priors.training.balance import balanced
+from gendistill.priors.training.denoiser import attention
+from gendistill.priors.training.look import Look, RealLatents, acting, draw
+from gendistill.priors.training.loop import Batch, Stage, launch, optimize, trained
+from gendistill.priors.training.tuning import Tuning
+from gendistill.store import clear_parts
+from gendistill.types import LATENT, Diverged, Latents, Loss, Pixels, Synthetic
+
+NAME = "fine-tune"
+KEPT = 0.5
+"""Share of the prior's own weights in the average beyond which a training is told to have changed little."""
+log = logging.getLogger("gendistill")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of the clean estimates beside the diffusion loss.
+
+    name    for an error
+    loss    one number per group of pictures, summed
+    whole   it must see the whole batch, not one process's part
+    memory  what changes with every step, with ``remember(clean, labels, real)``, ``state_dict`` and ``load_state_dict``
+    period  steps after which the state of the loss begins anew
+    """
+
+    name: str
+    loss: Loss
+    weight: float
+    whole: bool = False
+    memory: Any = None
+    period: int = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained, on what, and towards what.
+
+    prior   one that encodes, denoises and trains
+    real    latents of the real pictures
+    decode  pixels of clean latents, for wishes that look at them
+    """
+
+    prior: Any
+    tuning: Tuning
+    real: RealLatents
+    wishes: Sequence[Wish]
+    decode: Callable[[Latents], Pixels]
+
+
+def diffusion_loss(prior: Any, look: Look, clean: Tensor, l1: bool) -> Tensor:
+    """Mean squared error of what the head predicts, or mean absolute error of the clean estimate."""
+    error = clean - look.real
+    return error.abs().mean() if l1 else (rows_like(prior.head_error(look.level), error) * error).square().mean()
+
+
+def build_stage(
+    task: Task,
+    folder: Path,
+    device: torch.device,
+    *,
+    gather: Callable[[Tensor], Tensor] = lambda rows: rows,
+    processes: int = 1,
+) -> Stage:
+    """The training as a stage of the loop.
+
+    Every process works on its part of a batch. A wish for whole batches is looked at in each of them, with the estimates of
+    the others as numbers; ``processes`` times its gradient then average to what one process would have.
+
+    gather  joins a tensor of every process along its rows, in their order
+    """
+    prior, tuning, real, wishes = task.prior, task.tuning, task.real, task.wishes
+    model = tuning.parameters.attach(prior.trainable(), tuning.seed)
+    live, total = prior.with_denoiser(model), sum(real.counts)
+    steps, names = tuning.steps(total), ["the diffusion loss", *(wish.name for wish in wishes)]
+    memories = [wish.memory for wish in wishes if wish.memory is not None]
+    for memory in memories:  # so that they know of the tuning before its first step
+        nothing = torch.empty(0, *prior.latent_shape, device=device)
+        memory.remember(nothing, torch.empty(0, dtype=torch.long), nothing)
+    broken = torch.full((len(names),), -1, device=device)
+    seen: tuple[Look, Tensor] | None = None
+
+    def share(wish: Wish, look: Look, clean: Tensor, step: int) -> Tensor:
+        count = len(look)
+        look, clean = acting(look, clean, tuning.window)
+        if not len(look):
+            return clean.new_zeros(())
+        given = {"x": look.x, "level": look.level, "conditions": look.conditions, "step": step, "decode": task.decode}
+        value = wish.weight * wish.loss(Synthetic(live, {LATENT: clean}, look.ids, look.labels, **given)).sum() / count
+        return value.detach() + processes * (value - value.detach()) if wish.whole and processes > 1 else value
+
+    def loss(prepared: nn.Module, now: Batch) -> Tensor:
+        nonlocal broken, seen
+        look = draw(prior, tuning, real, now, device)
+        mine = look[now.mine]
+        with attention(device, tuning.mixed_precision):
+            clean = prior.with_denoiser(prepared).denoise(mine.x, mine.level, mine.conditions).clean
+        everyone = clean
+        if processes > 1 and (memories or any(wish.whole for wish in wishes)):
+            found = gather(clean.detach())
+            everyone = torch.cat([found[: now.mine.start], clean, found[now.mine.stop :]])
+        terms = [diffusion_loss(prior, mine, clean, tuning.l1)]
+        for wish in wishes:
+            terms.append(share(wish, *((look, everyone) if wish.whole else (mine, clean)), now.step))
+        values = torch.stack(terms)
+        broken = torch.where((broken < 0) & ~values.detach().isfinite(), now.step, broken)
+        seen = look, everyone.detach()
+        return values.sum()
+
+    def remember() -> None:
+        if memories and seen is not None:
+            look, clean = acting(*seen, tuning.window)
+            for memory in memories:
+                memory.remember(clean, look.labels, look.real)
+
+    def watch() -> None:
+        bad = [(step, place) for row in gather(broken[None]).tolist() for place, step in enumerate(row) if step >= 0]
+        if bad:
+            step, place = min(bad)
+            raise Diverged(
+                f"fine-tuning: {names[place]} is not finite at step {step}; "
+                f"lower learning_rate={tuning.learning_rate:g} or the weights of the objectives"
+            )
+
+    period = math.lcm(*(wish.period for wish in wishes))
+    return Stage(
+        name=NAME,
+        folder=folder,
+        model=model,
+        loss=loss,
+        pictures=total,
+        steps=steps,
+        batch=tuning.batch,
+        accumulation=1,
+        learning_rate=tuning.learning_rate,
+        weight_decay=tuning.weight_decay,
+        lr_scheduler=tuning.lr_scheduler,
+        warmup=min(tuning.lr_warmup_steps, steps // 2),
+        max_grad_norm=tuning.max_grad_norm,
+        ema=averaged(model, tuning.ema_decay),
+        checkpointing_steps=math.ceil(tuning.checkpointing_steps / period) * period,
+        checkpoints_total_limit=1,
+        betas=(0.9, 0.999),
+        eval=True,
+        order=balanced(real.counts, tuning.together(len(real.classes)), tuning.seed),
+        state=tuple(memories),
+        after=remember,
+        watch=watch,
+    )
+
+
+def averaged(model: nn.Module, decay: float) -> EMAModel:
+    """The average of what is trained, with the same decay from the first step on: what was there before counts too."""
+    return EMAModel(trained(model), decay=decay, min_decay=float(decay), update_after_step=-1, foreach=True)
+
+
+def tune_denoiser(task: Task, folder: Path, device: torch.device, progress: Callable[..., Iterable]) -> None:
+    """Train, and write the tuned prior into ``folder`` as a pipeline. An interrupted training goes on at its last checkpoint.
+
+    Raises:
+        Diverged: a loss is not finite; names it and the step.
+    """
+    tuning = task.tuning
+    accelerator = launch(device, tuning.mixed_precision, 1)
+    gather: Any = accelerator.gather
+    stage = build_stage(task, folder, device, gather=gather, processes=accelerator.num_processes)
+    if accelerator.is_main_process:
+        clear_parts(folder)
+        if tuning.ema_decay**stage.steps > KEPT:
+            log.warning(
+                "the tuned weights will be %.0f %% the prior's own: ema_decay=%g averages over more than these %d steps; "
+                "lower it to be changed more",
+                100 * tuning.ema_decay**stage.steps,
+                tuning.ema_decay,
+                stage.steps,
+            )
+    accelerator.wait_for_everyone()
+    resume = checkpoints.chosen(folder, "latest")
+    model = optimize(stage, accelerator, seed=tuning.seed, resume=resume, progress=progress)
+    if accelerator.is_main_process:
+        task.prior.with_denoiser(tuning.parameters.merge(model, folder)).save(folder)
+        for checkpoint in checkpoints.found(folder).values():
+            shutil.rmtree(checkpoint)
+    accelerator.wait_for_everyone()
+
+
+def one_step(task: Task, device: torch.device) -> Callable[[], None]:
+    """One optimiser step of a throw-away copy, to be timed."""
+    stage = build_stage(task, Path(), device)
+    model, parameters, ema, take = stage.model.to(device), trained(stage.model), stage.ema, stage.order
+    optimizer = torch.optim.AdamW(parameters, lr=1e-9, fused=True)
+    assert ema is not None and take is not None
+    ema.to(device)
+
+    @torch.enable_grad()
+    def once() -> None:
+        dice = seeds.stream("one step")
+        stage.loss(model, Batch(take(0, stage.batch), dice, slice(0, stage.batch), 0)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        ema.step(parameters)
+        stage.after()
+
+    return once
