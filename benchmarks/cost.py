@@ -29,8 +29,10 @@ from scene import Scene, device
 from gendistill.execute import first_draft
 from gendistill.nets.base import Classifier
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.pipeline import list_pipelines
+from gendistill.pipeline import find_pipeline, list_pipelines
 from gendistill.plan import resident
+from gendistill.priors.training.finetune import one_step
+from gendistill.priors.training.look import RealLatents
 from gendistill.progress import progress
 from gendistill.runs import distill, open_context
 from gendistill.stages import Unit
@@ -101,6 +103,21 @@ def closed_form(scene: Scene, pairs: int) -> dict:
     return compared(lambda: guided(draft, context), lambda: plain(draft, context), pairs)
 
 
+def tuning_step(scene: Scene, pairs: int) -> dict:
+    """A step of fine-tuning as Minimax does it, with both memories full, against one by the diffusion loss alone."""
+    recipe = scene.recipe("minimax", IPC)
+    whole = open_context(recipe, device(), torch.float32, progress)
+    context = whole.of(tuple(range(len(whole.real.classes))))
+    published = find_pipeline("minimax").recipe.steering[0]
+    real = RealLatents(tuple(context.latents(index) for index in context.classes))
+    both, none = (
+        one_step(step.task(context, real), device()) for step in (published, replace(published, objectives=()))
+    )
+    for _ in range(70):
+        both()
+    return {**compared(both, none, pairs), "batch": published.batch}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
@@ -119,7 +136,9 @@ def main() -> None:
     state = json.loads(file.read_text()) if file.exists() else {"pipelines": []}
     state |= {"date": str(datetime.date.today()), "cores": os.cpu_count()}
     state["closed-form guidance / none"] = closed_form(scene, given.pairs)
-    print(json.dumps(state["closed-form guidance / none"]), flush=True)
+    state["Minimax step / plain step"] = tuning_step(scene, 4 * given.pairs)
+    for name in ("closed-form guidance / none", "Minimax step / plain step"):
+        print(name, json.dumps(state[name]), flush=True)
     names = given.pipelines or ["diffusion", *(p.name for p in list_pipelines() if p.name not in ("diffusion", "demo"))]
     known = {row["pipeline"] for row in state["pipelines"]}
     for name in names:

@@ -201,12 +201,15 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
 
 def origin(recipe: Recipe, context: Context) -> Provenance:
     """What a reader must know: data, prior and teachers with their licences, and who saw which pictures."""
-    data, prior = context.real, Origin(**recipe.prior.origin())
+    data, told = context.real, recipe.prior.origin()
+    for step in recipe.steering:
+        told = step.retold(told)
+    prior = Origin(**told)
     found = [one for role in (*recipe.steering, recipe.labeler) for one in role.origins(data.licence)]
     teachers = [Origin(**one) for place, one in enumerate(found) if one not in found[:place]]
     makers = [prior, *teachers]
     unknown = [str(maker.get("name")) for maker in makers if not maker.get("saw")]
-    told = (
+    seen = (
         f"Which pictures were seen by {', '.join(unknown)} is not known here."
         if unknown
         else f"Prior and teachers saw {', '.join(dict.fromkeys(str(maker.get('saw')) for maker in makers))}."
@@ -216,6 +219,6 @@ def origin(recipe: Recipe, context: Context) -> Provenance:
         real=Origin(name=data.name, licence=data.licence),
         prior=prior,
         teachers=teachers,
-        leakage=f"The {data.split} pictures had no part in the making. {told}",
+        leakage=f"The {data.split} pictures had no part in the making. {seen}",
         versions=versions(),
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
 from gendistill.objectives.diversity import finished
-from gendistill.objectives.representativeness import cosines
+from gendistill.objectives.representativeness import directions
 from gendistill.types import Loss, Losses, Synthetic, UserError
 
 
@@ -55,7 +55,7 @@ class Determinant(Objective):
 
 def log_volume(latents: Tensor, eps: float) -> Tensor:
     """Log det (K + eps I) in float64, for its small eigenvalues, given as float32; 0 for no latents."""
-    rows = latents.double()
+    rows = directions(latents.double())
     diagonal = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
     # A picture's cosine with itself is written as the number it is: a picture alone then has no gradient, not a rounded one.
-    return torch.logdet(cosines(rows, rows).masked_fill(diagonal, 1 + eps)).float()
+    return torch.logdet((rows @ rows.T).masked_fill(diagonal, 1 + eps)).float()

@@ -4,7 +4,7 @@ Minimax Diffusion (Gu et al., CVPR 2024), https://arxiv.org/abs/2311.15529, tune
 
     loss_class = n max_{pictures i, m in memory} cos(clean_i, m)              (times the n pictures of the class)
 
-and IGD (Chen et al., ICLR 2025), https://openreview.net/forum?id=0whx8MhysK, samples one picture at a time with
+and IGD (Chen et al., ICLR 2025), https://github.com/mchen725/DD_IGD, samples one picture at a time with
 
     loss_picture = max_{m in memory} cos(clean, m)
 
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.objectives.base import MemoryLoss, Objective
-from gendistill.objectives.representativeness import Newest, cosines
+from gendistill.objectives.representativeness import Newest, directions
 from gendistill.types import LATENT, Labels, Losses, Synthetic, UserError
 
 
@@ -69,19 +69,23 @@ class _Differs(MemoryLoss):
         self.predicted = Newest(settings.memory, context.device)
 
     def __call__(self, synthetic: Synthetic) -> Losses:
-        nothing, present = synthetic.clean[:0].sum(), set(synthetic.labels.tolist())
-        return torch.stack([self._one(index, synthetic) if index in present else nothing for index in self.classes])
+        unit, present = directions(synthetic.clean), set(synthetic.labels.tolist())
+        nothing, labels = unit[:0].sum(), synthetic.labels.to(unit.device)
+        return torch.stack(
+            [
+                self._one(index, unit[labels == index], synthetic) if index in present else nothing
+                for index in self.classes
+            ]
+        )
 
-    def _one(self, index: int, synthetic: Synthetic) -> Tensor:
-        clean = synthetic.clean[(synthetic.labels == index).to(synthetic.clean.device)]
-        count = len(clean)
+    def _one(self, index: int, unit: Tensor, synthetic: Synthetic) -> Tensor:
+        count = len(unit)
         if self.predicted.began:
-            found = [cosines(clean, predicted) for predicted in self.predicted.of(index)]
+            near = torch.cat([unit @ predicted.T for predicted in self.predicted.of(index)] or [unit[:, :0]], 1)
         else:
-            other = ~torch.eye(count, dtype=torch.bool, device=clean.device)
-            together = cosines(clean, clean.detach())[other].view(count, count - 1)
-            found = [cosines(clean, finished(synthetic, index)[-self.settings.memory :]), together]
-        near = torch.cat(found, 1) if found else clean.flatten(1)[:, :0]
+            other = ~torch.eye(count, dtype=torch.bool, device=unit.device)
+            together = (unit @ unit.detach().T)[other].view(count, count - 1)
+            near = torch.cat([unit @ directions(finished(synthetic, index)[-self.settings.memory :]).T, together], 1)
         if not near.numel():
             return near.sum()
         return count * near.amax() if self.settings.over == "class" else near.amax(1).sum()

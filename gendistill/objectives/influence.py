@@ -1,4 +1,4 @@
-"""Influence-guided diffusion, IGD (Chen et al., ICLR 2025), https://openreview.net/forum?id=0whx8MhysK.
+"""Influence-guided diffusion, IGD (Chen et al., ICLR 2025), https://github.com/mchen725/DD_IGD.
 
     loss_picture = 1/K sum_k ( 1 - cos( grad_theta CE(theta_k; picture, label), g_k ) )
 

@@ -50,7 +50,7 @@ class Representativeness(Objective):
 
 
 class Newest:
-    """The newest latents of every class, first in, first out. ``began`` says whether anything was ever told, be it nothing."""
+    """Directions of the newest latents of every class, first in, first out. ``began``: anything was ever told, be it nothing."""
 
     def __init__(self, size: int, device: torch.device) -> None:
         """``size`` latents per class, kept on ``device``."""
@@ -59,17 +59,17 @@ class Newest:
 
     def add(self, latents: Tensor, labels: Labels) -> None:
         """Take in latents, the newest last."""
-        self.began = True
+        self.began, told = True, directions(latents.detach()).to(self.device)
         for index in labels.unique().tolist():
-            more = latents[(labels == index).to(latents.device)].detach().to(self.device)
+            more = told[(labels == index).to(told.device)]
             self._held[index] = torch.cat([*self.of(index), more])[-self.size :].clone()
 
     def of(self, index: int) -> tuple[Tensor, ...]:
-        """The latents of a class, oldest first, (at most ``size``, ...); empty where it was not told of."""
+        """Those of a class, oldest first, (at most ``size``, d); empty where it was not told of."""
         return (self._held[index],) if index in self._held else ()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The latents by class."""
+        """The directions by class."""
         return {str(index): latents for index, latents in self._held.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -78,9 +78,9 @@ class Newest:
         self.began = bool(state)
 
 
-def cosines(one: Tensor, other: Tensor) -> Tensor:
-    """Cosine of every latent with every other, (n, m)."""
-    return F.normalize(one.flatten(1), dim=1) @ F.normalize(other.flatten(1), dim=1).T
+def directions(latents: Tensor) -> Tensor:
+    """Latents at length 1, (n, d): their products are cosines."""
+    return F.normalize(latents.flatten(1), dim=1)
 
 
 class _Covers(MemoryLoss):
@@ -88,21 +88,22 @@ class _Covers(MemoryLoss):
         self.size, self.context, self.seen = size, context, Newest(size, context.device)
 
     def __call__(self, synthetic: Synthetic) -> Losses:
-        nothing, present = synthetic.clean[:0].sum(), set(synthetic.labels.tolist())
+        unit, present = directions(synthetic.clean), set(synthetic.labels.tolist())
+        nothing, labels = unit[:0].sum(), synthetic.labels.to(unit.device)
         return torch.stack(
-            [self._one(index, synthetic) if index in present else nothing for index in self.context.classes]
+            [self._one(index, unit[labels == index]) if index in present else nothing for index in self.context.classes]
         )
 
-    def _one(self, index: int, synthetic: Synthetic) -> Tensor:
-        clean = synthetic.clean[(synthetic.labels == index).to(synthetic.clean.device)]
+    def _one(self, index: int, unit: Tensor) -> Tensor:
         real = self.seen.of(index) if self.seen.began else (self._drawn(index),)
-        return len(clean) * (1 - cosines(clean, real[0]).amin()) if real else clean[:0].sum()
+        return len(unit) * (1 - (unit @ real[0].T).amin()) if real else unit[:0].sum()
 
     def _drawn(self, index: int) -> Tensor:
         def draw() -> Tensor:
             latents = self.context.latents(index)
             stream = seeds.stream(self.context.seed, "representativeness", self.context.place, index)
-            return latents[torch.randperm(len(latents), generator=stream)[: self.size]].to(self.context.device)
+            picked = torch.randperm(len(latents), generator=stream)[: self.size]
+            return directions(latents[picked].to(self.context.device))
 
         return self.context.once(("representativeness", self.size, index), draw)
 

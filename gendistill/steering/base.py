@@ -30,6 +30,10 @@ class Steering(ABC):
         """What a card says of the teachers it asks; ``licence`` is that of the real pictures."""
         return [one for objective in self.objectives for one in objective.origins(licence)]
 
+    def retold(self, prior: dict[str, str]) -> dict[str, str]:
+        """What a card says of the prior once this step has changed it; ``prior`` where it has not."""
+        return prior
+
     @property
     def needs(self) -> tuple[type, ...]:
         """Capabilities of the prior without which it cannot work."""

@@ -71,6 +71,13 @@ class FineTune(Tuning, Steering):
         """It works on no picture, whatever the objectives judge."""
         return "picture"
 
+    def retold(self, prior: dict[str, str]) -> dict[str, str]:
+        """Tuned here, and it saw the training pictures too; what it saw before stays unknown where it was."""
+        told = {**prior, "name": f"{prior['name']}, fine-tuned here"}
+        if prior.get("saw"):
+            told["saw"] = " and ".join(dict.fromkeys([prior["saw"], "the training pictures"]))
+        return told
+
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if a batch is to hold more classes than there are."""
         if self.classes is not None and self.classes > len(data.classes):

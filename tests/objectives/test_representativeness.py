@@ -70,15 +70,15 @@ def test_elsewhere_real_latents_of_the_class_are_covered(tmp_path):
 
 def test_newest_are_kept_in_order_and_survive_a_checkpoint():
     held = Newest(3, torch.device("cpu"))
-    rows = torch.arange(7.0).view(7, 1)
+    rows = 5 * torch.eye(7)  # seven directions
     held.add(rows[:3], torch.tensor([0, 1, 0]))
     held.add(rows[3:], torch.tensor([0, 1, 0, 0]))
     again = Newest(3, torch.device("cpu"))
     assert held.began and not again.began
     again.load_state_dict(held.state_dict())
     for memory in (held, again):
-        assert memory.began and memory.of(0)[0].flatten().tolist() == [3, 5, 6]
-        assert memory.of(1)[0].flatten().tolist() == [1, 4] and memory.of(2) == ()
+        assert memory.began and torch.equal(memory.of(0)[0], torch.eye(7)[[3, 5, 6]])
+        assert torch.equal(memory.of(1)[0], torch.eye(7)[[1, 4]]) and memory.of(2) == ()
 
 
 def test_a_bound_loss_goes_on_from_its_state(tmp_path):

@@ -10,7 +10,7 @@ import torch
 
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.steering.guide import Guide, Moment, bind, displaced, gradient
+from gendistill.steering.guide import Guide, Moment, bind, gradient
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Constant, OnMean, OnStep, Power
 from gendistill.testing import ToyData, ToyPrior, toy_context, toy_draft
@@ -92,22 +92,17 @@ def test_no_gradient_stays_none_when_matched(context):
 
 
 def test_before_cfg_the_pull_is_multiplied_by_cfg(context):
-    prior = toy_draft(context).prior
-    moved = {}
-    for before in (True, False):
-        step = Sample(cfg=3.0, guides=(Guide(Probe("clean", weight=0.1), before_cfg=before),))
-        bound = bind(step.guides, context)
-        x = toy_draft(context).latents[LATENT]
-        now = at(context, x)
-        early = [item for item in bound if item.guide.before_cfg]
-        plain = step._estimate(prior, x, now, (), context.name_classes)
-        if before:
-            moved[before] = step._estimate(prior, x, now, early, context.name_classes).clean - plain.clean
-            asked = prior.denoise(x, LEVEL, now.conditions).clean
-            torch.testing.assert_close(moved[before], -3.0 * 0.1 * asked)
-        else:
-            moved[before] = displaced(plain, bound, now, context.name_classes).clean - plain.clean
-            torch.testing.assert_close(moved[before], -0.1 * plain.clean)
+    one = Sample(steps=1, cfg=3.0, scheduler="DDIM")  # a step that ends at the clean estimate
+
+    def estimate(step):
+        return step(empty(context), context).latents[LATENT]
+
+    plain, asked = estimate(one), estimate(replace(one, cfg=1.0))
+    before, after = (
+        estimate(replace(one, guides=(Guide(Probe("clean", weight=0.1), before_cfg=early),))) for early in (True, False)
+    )
+    torch.testing.assert_close(before - plain, -3.0 * 0.1 * asked)
+    torch.testing.assert_close(after - plain, -0.1 * plain)
 
 
 def test_scales_are_the_published_insertion_points():
