@@ -17,10 +17,13 @@ import logging
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from scene import Scene, device
 
 from gendistill.distilled import Distilled
@@ -97,13 +100,6 @@ def frechet(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a.mean(0) - b.mean(0)).square().sum() + first.trace() + second.trace() - 2 * roots)
 
 
-def tell(name: str, ipc: int, state: dict) -> None:
-    """One line of the terminal."""
-    found = [row for row in state["rows"] if row["set"] == name and row["ipc"] == ipc]
-    shown = [f"{row['labels']} {row['mean']:.1f} ± {row['std']:.1f}" for row in found]
-    print(name, ipc, *(shown or [state["failed"][f"{name} ipc {ipc}"]]), flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
@@ -117,28 +113,48 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     scene = Scene(given.name, given.train, given.test, given.size, given.prior)
     file = RESULTS / f"steering-{given.name}-{given.split}.json"
-    state = json.loads(file.read_text()) if file.exists() else {"rows": [], "failed": {}}
     contexts: dict = {}
     first = ["random_real", "diffusion"]
     names = given.pipelines or first + [p.name for p in list_pipelines() if p.name not in (*first, *LEFT_OUT)]
-    hardware = f"{os.cpu_count()} cores, {platform.machine()}, {device().type}"
     for ipc in sorted(given.ipc, reverse=True):
         for name in names:
-            if any(row["set"] == name and row["ipc"] == ipc for row in state["rows"]):
+            place = f"{name} ipc {ipc}"
+            if any(row["set"] == name and row["ipc"] == ipc for row in read(file)["rows"]):
                 continue
-            state["failed"].pop(f"{name} ipc {ipc}", None)
             try:
-                state["rows"] += rows(scene, name, ipc, given.split, contexts)
-            except (Diverged, UserError) as error:
-                state["failed"][f"{name} ipc {ipc}"] = str(error)
-            state |= {"date": str(datetime.date.today()), "hardware": hardware, "versions": versions()}
-            write_json(file, state)
-            tell(name, ipc, state)
-    if not given.pipelines and not any(row["set"] == "full_real" for row in state["rows"]):
-        state["rows"] += whole(scene, given.split, contexts)
-    if "prior" not in state:
-        state["prior"] = prior_quality(scene, contexts)
-    write_json(file, state)
+                found, error = rows(scene, name, ipc, given.split, contexts), None
+            except (Diverged, UserError) as wrong:
+                found, error = [], str(wrong)
+            with updated(file) as state:
+                state["rows"] += found
+                state["failed"].pop(place, None)
+                if error:
+                    state["failed"][place] = error
+            print(
+                place,
+                *([f"{row['labels']} {row['mean']:.1f} ± {row['std']:.1f}" for row in found] or [error]),
+                flush=True,
+            )
+    if not given.pipelines:
+        full, prior = whole(scene, given.split, contexts), prior_quality(scene, contexts)
+        with updated(file) as state:
+            state["rows"] = [row for row in state["rows"] if row["set"] != "full_real"] + full
+            state["prior"] = prior
+
+
+def read(file: Path) -> dict:
+    """What was measured so far."""
+    return json.loads(file.read_text()) if file.exists() else {"rows": [], "failed": {}}
+
+
+@contextmanager
+def updated(file: Path) -> Iterator[dict]:
+    """What was measured so far, to be added to; several processes may share the work."""
+    with FileLock(file.with_suffix(".lock")):
+        state = read(file)
+        yield state
+        hardware = f"{os.cpu_count()} cores, {platform.machine()}, {device().type}"
+        write_json(file, state | {"date": str(datetime.date.today()), "hardware": hardware, "versions": versions()})
 
 
 if __name__ == "__main__":

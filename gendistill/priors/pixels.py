@@ -12,7 +12,7 @@ from gendistill.priors.base import Prior
 from gendistill.types import LATENT, Ids, Latents, RealData
 
 
-@dataclass(frozen=True)
+@dataclass
 class LoadedPixels:
     """The identity on pixels."""
 

@@ -60,7 +60,7 @@ def load_decoder(source: str | GivenDecoder, context: Context) -> Callable[[Mapp
         UserError: there is no such decoder, or its pictures have another shape than the real ones.
     """
 
-    def load() -> AutoencoderTiny:
+    def load() -> Any:
         if isinstance(source, GivenDecoder):
             return source.vae
         try:

@@ -17,7 +17,7 @@ from gendistill.objectives.base import Objective
 from gendistill.priors.small_decoder import as_decoder, load_decoder
 from gendistill.steering.render import decode
 from gendistill.steering.scales import LEAST_ALPHA, Constant, Scale
-from gendistill.types import Conditions, Diverged, Draft, Estimate, Level, Loss, Pixels, Synthetic, UserError
+from gendistill.types import Conditions, Diverged, Draft, Estimate, Latents, Level, Loss, Pixels, Synthetic, UserError
 
 LARGEST = 20.0
 """Root mean square beyond which an estimate left what any picture has, near 1: the clean one, or the noise it stands for."""
@@ -82,7 +82,7 @@ class BoundGuide:
 
     guide: Guide
     loss: Loss
-    decode: Callable[[dict[str, Tensor]], Pixels] | None
+    decode: Callable[[Latents], Pixels] | None
 
 
 @dataclass(frozen=True)
