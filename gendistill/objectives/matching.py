@@ -10,10 +10,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from gendistill import seeds
 from gendistill.context import Context, together
@@ -99,7 +100,15 @@ class FeatureMatching(Objective):
             )
         with torch.no_grad():
             wanted = torch.cat([self.look(net, block) for block in real.split(_block(net, real))])
-        return distance(wanted, self.look(net, pixels), key)
+        return distance(wanted, self._seen(net, pixels), key)
+
+    def _seen(self, net: Network, pixels: Pixels) -> Tensor:
+        """The look at synthetic pictures, through which gradients flow: memory holds the activations of one block of them."""
+        block = together(pixels.shape)
+        if len(pixels) <= block or _whole(net) or not torch.is_grad_enabled():
+            return self.look(net, pixels)
+        parts = [checkpoint(self.look, net, part, use_reentrant=False) for part in pixels.split(block)]
+        return torch.cat(cast(list[Tensor], parts))
 
 
 def mean_distance(real: Tensor, synthetic: Tensor) -> Tensor:
@@ -114,9 +123,14 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return (a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T).clamp_min(0)
 
 
+def _whole(net: Network) -> bool:
+    """Whether the network takes statistics of its batch, so that pictures must pass it together."""
+    return any(isinstance(layer, nn.BatchNorm2d) and layer.training for layer in net.modules())
+
+
 def _block(net: Network, real: Tensor) -> int:
-    """Pictures that pass the network together: all where it takes statistics of its batch. The features stay the same."""
-    if any(isinstance(layer, nn.BatchNorm2d) and layer.training for layer in net.modules()):
+    """Real pictures that pass the network together. The features stay the same."""
+    if _whole(net):
         return len(real)
     if real.device.type != "cpu":
         return together(real.shape)
