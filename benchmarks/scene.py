@@ -1,8 +1,8 @@
 """What the steering benchmarks share: one data set, one prior checkpoint, and every pipeline brought to that size.
 
 A scene replaces the data, the prior, the networks and the lengths of training and optimisation of a pipeline, by the kind of the
-setting, never by the pipeline: so no row is tuned by hand. What a pipeline is about (its steps, objectives, weights, windows
-and scales) stays as published.
+setting, never by the pipeline: so no row is tuned by hand. What a pipeline is about (its objectives, the weights and windows
+of its guides, and their scales) stays as published; a matching objective has weight 1, which Adam does not see.
 """
 
 from __future__ import annotations

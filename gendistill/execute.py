@@ -36,7 +36,8 @@ def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> N
     working = [first]
     for step in stage.steps:
         working.append(tuned((step,), working[-1]))
-    todo = [unit for unit in units[ranks.number() :: ranks.count()] if unit in missing]
+    absent = set(missing)
+    todo = [unit for unit in units[ranks.number() :: ranks.count()] if unit in absent]
     if len(missing) < len(units):
         log.info("%s: %d of %d shards are done already", stage.name, len(units) - len(missing), len(units))
     for unit in context.progress(todo, stage.name, len(todo)):
@@ -54,7 +55,12 @@ def tuned(steps: Iterable[Steering], context: Context) -> Context:
 
 
 def work_on(unit: Unit, stage: Stage, recipe: Recipe, working: list[Context], folder: Path) -> None:
-    """Take the steps of a stage with one unit and write what comes out. ``working[0]`` is the context before the first."""
+    """Take the steps of a stage with one unit and write what comes out. ``working[0]`` is the context before the first.
+
+    Raises:
+        UserError: noise is left after the last step.
+        Diverged: what comes out is no picture.
+    """
     before, work = working[0], folder / "work"
     draft = first_draft(unit, before) if stage.begins else read_draft(unit, stage, recipe, before, folder)
     for place, (step, context) in enumerate(zip(stage.steps, working[1:], strict=True), stage.first):

@@ -269,7 +269,8 @@ def disk(recipe: Recipe, protocol: Protocol, context: Context) -> int:
     """Bytes of the run directory: raw shards of every set, and the first set once more as PNG in Parquet."""
     total, raw = recipe.ipc * len(context.real.classes), math.prod(context.real.train.shape)
     assert context.prior is not None
-    latents = 4 * math.prod(context.prior.latent_shape) * (len(stages(recipe)) - 1)
+    between = sum(not stage.last for stage in stages(recipe)) // recipe.rounds  # every picture is of one round
+    latents = 4 * math.prod(context.prior.latent_shape) * between
     soft = 0 if isinstance(recipe.labeler, Hard) else 4 * len(context.real.classes)
     probe = context.real.train.stored(range(min(16, len(context.real.train))))
     packed = sum(len(png(one)) for one in probe) / len(probe) if probe.shape[1] in MODES else raw

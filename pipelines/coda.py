@@ -1,4 +1,4 @@
-"""CoDA (ICLR 2026), https://arxiv.org/abs/2512.03844, class-conditional form.
+"""CoDA (Zhou et al., ICLR 2026), https://arxiv.org/abs/2512.03844, class-conditional form.
 
 Find dense regions of a class, take the real latent most typical of each, and pull the conditional estimate of one sample
 towards each while it is drawn.
@@ -9,8 +9,9 @@ Paper     imagewoof ipc 10, ResNetAP-10, hard labels, best epoch: 39.2 (a reprod
 Measured  see benchmarks/
 Differs   a class-conditional DiT stands where the authors have SDXL at 1024 px; the text form comes with the text-to-image
           priors. Clusters are found in principal components, theirs in a UMAP. After cfg the shift of the clean estimate is
-          sigma / alpha * cfg * 0.05 of the distance, as in their code, whose schedule factor cancels. With one step a level
-          the first moves would overshoot, so guidance begins where the pull is below the whole distance.
+          sigma / alpha * cfg * 0.05 of the distance, as in their code, whose schedule factor cancels. Guidance begins at 0.8 in
+          training time, theirs with the first step: on a cosine schedule the pull is below the whole distance from there on;
+          on DiT's linear one it is so from 0.53 on, and before that the clean estimate overshoots, as theirs does at first.
 """
 
 from gendistill.anchors.dense import Dense

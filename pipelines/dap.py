@@ -1,4 +1,4 @@
-"""DAP, diffusion models as dataset distillation priors (ICLR 2026), https://arxiv.org/abs/2510.17421.
+"""DAP, diffusion models as dataset distillation priors (Su et al., ICLR 2026), https://arxiv.org/abs/2510.17421.
 
 Pull the noisy latent towards the real pictures of its class as the denoiser's own middle layers see them; no other network.
 
@@ -7,6 +7,7 @@ Pull the noisy latent towards the real pictures of its class as the denoiser's o
 Paper     imagenette ipc 10, ConvNet-6, hard labels: 64.8; ImageNet-1K ipc 10 / 50, ResNet-18, soft labels: 49.1 / 62.7
 Measured  see benchmarks/
 Differs   from notes, unverified: no code was found. Layers are shares of the depth (blocks 4 to 12 of 28); the kernel is linear.
+          Guidance acts from 0.95 to 0.1 in training time, theirs at every step.
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

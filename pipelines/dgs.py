@@ -1,4 +1,4 @@
-"""DGS, difficulty-guided sampling (ICCV workshops 2025), https://arxiv.org/abs/2507.03331.
+"""DGS, difficulty-guided sampling (Li et al., ICCV Workshops 2025), https://arxiv.org/abs/2507.03331.
 
 Draw five times as many pictures as are wanted and keep those whose difficulties are spread as the real pictures' are.
 

@@ -1,4 +1,4 @@
-"""DMGD (CVPR 2026), https://arxiv.org/abs/2605.03877.
+"""DMGD (Wang et al., CVPR 2026), https://arxiv.org/abs/2605.03877.
 
 Mix the label with noise and with another class while noise is high, and move the set towards the class by optimal transport.
 

@@ -7,10 +7,11 @@ was made before.
 
 Paper     imagenette ipc 10, ConvNet-6 / ResNetAP-10 / ResNet-18, hard labels, best epoch: 61.9 / 66.5 / 67.7
 Measured  see benchmarks/
-Differs   the surrogate's checkpoints are chosen by the rule (cosine below 0.7), where the authors' scripts hold fixed and
-          contradicting lists. Their inner guidance code was not readable; from notes, unverified. Literally, k = 5 moves the
-          next latent by five times its noise, which leaves every picture; here a guided step moves the clean estimate by a
-          tenth of the noise. Window: steps 30 to 45 of 50 are 0.6 to 0.9 in training time. cfg guides all four channels.
+Differs   the surrogate's checkpoints are chosen by the rule (cosine below 0.7) for every class, where the authors' scripts hold
+          fixed and contradicting lists for all. Their inner guidance code was not readable; from notes, unverified. Literally,
+          k = 5 moves the next latent by five times its noise, which leaves every picture; here a guided step moves the clean
+          estimate by a tenth of the noise. Window: steps 30 to 45 of 50 are 0.6 to 0.9 in training time. cfg guides all four
+          channels.
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

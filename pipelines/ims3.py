@@ -1,4 +1,4 @@
-"""IMS3 (CVPR 2026), https://arxiv.org/abs/2603.13960.
+"""IMS3 (Wang et al., CVPR 2026), https://arxiv.org/abs/2603.13960.
 
 Tune as Minimax does, and so that denoising and inversion agree; draw five groups per class and choose one of each, near to its
 class and far from the others.
@@ -7,7 +7,8 @@ class and far from the others.
 
 Paper     imagewoof ipc 10 / 50, ResNetAP-10, hard labels, own protocol: 41.8 / 61.0
 Measured  see benchmarks/
-Differs   as minimax; the protocol is the one of all rows here, theirs has a higher learning rate and RandAugment.
+Differs   as minimax; each picture's denoising is compared with its own inversion, theirs with those of all; the protocol is the
+          one of all rows here, theirs has a higher learning rate and RandAugment.
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

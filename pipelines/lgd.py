@@ -1,4 +1,4 @@
-"""LGD, learnability-guided diffusion (CVPR 2026), https://arxiv.org/abs/2604.00519.
+"""LGD, learnability-guided diffusion (Chan-Santiago & Shah, CVPR 2026), https://arxiv.org/abs/2604.00519.
 
 Make the set in rounds: each trains a student on what exists and draws pictures it does not know yet, but a classifier of all
 real pictures does.
@@ -8,8 +8,9 @@ real pictures does.
 Paper     imagenette ipc 100, ConvNet-6, hard labels: 87.2; imagewoof ipc 100, ResNet-18: 72.9
 Measured  see benchmarks/
 Differs   from notes, unverified: no code was found. The printed sign descends the score it means to raise; here it is raised,
-          as a test shows. Strength is a share of the noise (the printed 15
-          would be fifteen times it). The first round has no student and is steered by diversity alone, theirs by IGD.
+          as a test shows. Strength is a share of the noise (the printed 15 would be fifteen times it). The first round has no
+          student and is steered by diversity alone, theirs by IGD. Pictures keep away from those of their own round, the
+          candidates that are not kept among them.
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

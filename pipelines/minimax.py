@@ -7,10 +7,11 @@ Tune a DiT so that its predictions cover the class and differ from each other, t
 Paper     imagewoof ipc 10, ConvNet-6 / ResNetAP-10 / ResNet-18, hard labels, best epoch: 37.0 / 39.2 / 37.6
 Measured  see benchmarks/
 Differs   the label row is found by class name and WordNet id: the authors pass the position in the sorted folder listing, which
-          on a folder of ten classes tunes the rows of ten other classes. Batches hold the classes equally; memories are gathered
-          over processes, theirs are one per process. The published step 12,000 is not reached by 8 epochs of a ten-class subset:
-          epochs decide here. The network is in eval mode with labels hidden from whole pictures. All four latent channels are
-          guided by cfg, the authors' sampler guides three (cfg_channels=3).
+          on a folder of ten classes tunes the rows of ten other classes. Batches are of 10, theirs of 8, and hold the classes
+          equally, at levels spread evenly. The learned variance has no loss of its own, theirs has that of the bound. Memories
+          are gathered over processes, theirs are one per process. The published step 12,000 is not reached by 8 epochs of a
+          ten-class subset: epochs decide here. The network is in eval mode with labels hidden from whole pictures. All four
+          latent channels are guided by cfg, the authors' sampler guides three (cfg_channels=3).
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

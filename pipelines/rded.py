@@ -5,7 +5,7 @@
 Paper     imagenette ipc 10, ResNet-18, soft labels by the teacher at every step: 61.4; CIFAR-10 ipc 10: 37.1
 Measured  see benchmarks/
 Differs   labels are those of the recipe's labeler; the authors ask their teacher anew at every step of the student. Four patches
-          share a picture (tiles=2), which IPC does not show; below 128 px each picture is one patch.
+          share a picture (tiles=2), which IPC does not show; below 128 px give tiles=1.
 """
 
 from gendistill.anchors.patches import Patches

@@ -8,6 +8,7 @@ determinant and held to the class's mean.
 Paper     imagenette ipc 10, ConvNet-6 / ResNet-18, hard labels: 65.5 / 68.7
 Measured  see benchmarks/
 Differs   from notes, unverified: no code was found, and the strengths are not published; those here were not tuned.
+          The mean is held of the clean estimates; theirs of the noisy latents, to the noised mean of the class.
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

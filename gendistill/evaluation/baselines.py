@@ -15,7 +15,7 @@ from gendistill.types import Denoises
 
 def random_real(recipe: Recipe) -> Recipe:
     """Real pictures drawn at random, anew for every seed."""
-    return replace(recipe, prior=Pixels(), steering=(Start(RealPictures()),), source="")
+    return replace(recipe, prior=Pixels(), steering=(Start(RealPictures()),), rounds=1, source="")
 
 
 def unsteered(recipe: Recipe) -> Recipe | None:
@@ -23,8 +23,9 @@ def unsteered(recipe: Recipe) -> Recipe | None:
     if not issubclass(recipe.prior.loads, Denoises):
         return None
     samples = [step for step in recipe.steering if isinstance(step, Sample)]
-    plain = replace(samples[0], guides=(), strength=1.0, oversample=1) if samples else Sample()
-    return replace(recipe, steering=(plain,), source="")
+    kept = ("steps", "cfg", "scheduler", "eta")
+    plain = Sample(**{name: getattr(samples[0], name) for name in kept}) if samples else Sample()
+    return replace(recipe, steering=(plain,), rounds=1, source="")
 
 
 def baselines(recipe: Recipe) -> Mapping[str, Recipe]:

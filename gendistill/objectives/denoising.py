@@ -58,7 +58,7 @@ class Denoising(Objective):
             raise UserError(f"condition={self.condition!r}: 'class' or 'null'")
 
     def bind(self, context: Context) -> Loss:
-        """One number per picture."""
+        """One number per picture; `UserError` when it is asked of a prior that knows no null, if ``condition`` is "null"."""
 
         def one(synthetic: Synthetic, conditions: Conditions, number: int) -> Tensor:
             key = (context.seed, "denoising", context.place, synthetic.step, number)

@@ -73,9 +73,9 @@ class Newest:
         return {str(index): latents for index, latents in self._held.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Hold these instead."""
+        """Hold these instead: nothing, too, may be what a tuning has told so far."""
         self._held = {int(index): latents.to(self.device) for index, latents in state.items()}
-        self.began = bool(state)
+        self.began = self.began or bool(state)
 
 
 def directions(latents: Tensor) -> Tensor:

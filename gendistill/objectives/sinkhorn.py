@@ -20,8 +20,9 @@ from torch import Tensor
 from gendistill.anchors.modes import Modes
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
+from gendistill.objectives.diversity import finished
 from gendistill.objectives.matching import squared_distances
-from gendistill.types import LATENT, Encodes, Loss, Losses, Synthetic, UserError
+from gendistill.types import Encodes, Loss, Losses, Synthetic, UserError
 from gendistill.work import Work
 
 
@@ -60,13 +61,10 @@ class Sinkhorn(Objective):
         targets = {index: self._target(context, index) for index in context.classes}
 
         def one(index: int, synthetic: Synthetic) -> Tensor:
-            clean, made = synthetic.clean, synthetic.made
-            points = clean[(synthetic.labels == index).to(clean.device)]
-            if not len(points):
-                return points.sum()
-            if made is not None:
-                finished = made.latents[LATENT].to(points)
-                points = torch.cat([points, finished[(made.labels == index).to(clean.device)]])
+            clean = synthetic.clean[(synthetic.labels == index).to(synthetic.clean.device)]
+            if not len(clean):
+                return clean.sum()
+            points = torch.cat([clean, finished(synthetic, index)])
             return len(points) * self.between(points.flatten(1), *targets[index])
 
         def loss(synthetic: Synthetic) -> Losses:

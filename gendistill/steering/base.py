@@ -54,9 +54,10 @@ class Steering(ABC):
         return None
 
     def tune(self, context: Context) -> LoadedPrior:
-        """The prior that this step and those after it work with, given the one before it. Called once, not once a unit.
+        """The prior that this step and those after it work with, given the one before it.
 
-        ``context.classes`` are all classes. What it costs to make is kept in ``context.store``.
+        ``context.classes`` are all classes. Called once for every stage from its own on, not once a unit: what is costly to
+        make is kept in ``context.store``.
         """
         assert context.prior is not None
         return context.prior

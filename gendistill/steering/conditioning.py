@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,12 +19,12 @@ class Conditioning(ABC):
 
     @abstractmethod
     def draw(
-        self, embed, labels: Labels, classes: int, generators: Sequence[torch.Generator]
-    ) -> Sequence[dict[str, Tensor]]:
+        self, embed: Callable[[Labels], Conditions], labels: Labels, classes: int, generators: Sequence[torch.Generator]
+    ) -> Sequence[Mapping[str, Tensor]]:
         """What is drawn once per picture. ``embed(labels)`` gives embedded conditions of classes."""
 
     @abstractmethod
-    def __call__(self, asked: Conditions, drawn: Sequence[dict[str, Tensor]], level: Level) -> Conditions:
+    def __call__(self, asked: Conditions, drawn: Sequence[Mapping[str, Tensor]], level: Level) -> Conditions:
         """The conditions at a level."""
 
 
@@ -49,18 +49,19 @@ class LabelMix(Conditioning):
             raise UserError(f"{self}: window must be (from, to) with 0 <= from < to <= 1, and the shares at least 0")
 
     def draw(
-        self, embed, labels: Labels, classes: int, generators: Sequence[torch.Generator]
-    ) -> Sequence[dict[str, Tensor]]:
-        """The other class's embedding and the noise."""
+        self, embed: Callable[[Labels], Conditions], labels: Labels, classes: int, generators: Sequence[torch.Generator]
+    ) -> Sequence[Mapping[str, Tensor]]:
+        """The other class's embedding and the noise, whose deviation is that of the picture's own row."""
         steps = torch.cat([torch.randint(1, max(classes, 2), (1,), generator=g) for g in generators])
         other = embed((labels.cpu() + steps) % classes).values
-        noise = {
-            name: torch.stack([torch.randn(value.shape[1:], generator=g) for g in generators]).to(value) * value.std()
-            for name, value in other.items()
-        }
-        return other, noise
 
-    def __call__(self, asked: Conditions, drawn: Sequence[dict[str, Tensor]], level: Level) -> Conditions:
+        def noise(rows: Tensor) -> Tensor:
+            pairs = zip(rows, generators, strict=True)
+            return torch.stack([torch.randn(row.shape, generator=g).to(row) * row.std() for row, g in pairs])
+
+        return other, {name: noise(rows) for name, rows in other.items()}
+
+    def __call__(self, asked: Conditions, drawn: Sequence[Mapping[str, Tensor]], level: Level) -> Conditions:
         """Mixed inside the window, as asked outside."""
         if not self.window[0] <= float(level.time) <= self.window[1]:
             return asked

@@ -140,7 +140,11 @@ def displaced(estimate: Estimate, bound: Sequence[BoundGuide], now: Moment, name
 
 
 def gradient(item: BoundGuide, estimate: Estimate, start: Tensor, now: Moment) -> Tensor:
-    """The gradient of a bound guide, (n, *latent_shape)."""
+    """The gradient of a bound guide, (n, *latent_shape).
+
+    Raises:
+        UserError: it is to be taken at the noisy latent, and the objective does not look at it.
+    """
     guide, prior = item.guide, now.draft.prior
     with torch.enable_grad():
         clean, x = start, now.x

@@ -31,6 +31,7 @@ class Optimize(Steering):
     optimizer     a class of torch.optim
     lr            for latents of unit variance, or pixels in [0, 1]
     momentum      of SGD
+    lr_scheduler  "constant", or "cosine": falls to zero, so that the noise of the last steps leaves no trace
     variables     "latent", "condition" or both: what moves
     condition_lr  for conditions; None for ``lr``
     through       a sampler the latents pass, re-noised, before they are decoded (LD3M); None for none
@@ -42,6 +43,7 @@ class Optimize(Steering):
     optimizer: Literal["SGD", "Adam", "AdamW"] = "Adam"
     lr: float = 0.01
     momentum: float = 0.5
+    lr_scheduler: Literal["constant", "cosine"] = "constant"
     variables: tuple[Literal["latent", "condition"], ...] = ("latent",)
     condition_lr: float | None = None
     through: Sample | None = None
@@ -73,6 +75,7 @@ class Optimize(Steering):
         """The draft with its variables moved; with a sampler, what it makes of them.
 
         Raises:
+            UserError: there are no latents yet.
             Diverged: a loss is not finite; names objective, step and classes.
         """
         if not draft.latents:
@@ -82,9 +85,12 @@ class Optimize(Steering):
         losses = [objective.bind(context) for objective in self.objectives]
         variables = self._variables(draft)
         optimizer = self._optimizer(variables)
-        first = _restore(context, variables, optimizer)
         saved, period = monotonic(), math.lcm(*(objective.period for objective in self.objectives))
+        rates = [group["lr"] for group in optimizer.param_groups]
+        first = _restore(context, variables, optimizer)
         for step in context.progress(range(first, self.steps), "optimize", self.steps - first):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * self._factor(step)
             optimizer.zero_grad(set_to_none=True)
             self._total(draft, variables, losses, step, context).backward()
             optimizer.step()
@@ -124,6 +130,10 @@ class Optimize(Steering):
         rates = {"latent": self.lr, "condition": self.condition_lr or self.lr}
         groups = [{"params": [value], "lr": rates[name.partition("/")[0]]} for name, value in variables.items()]
         return getattr(torch.optim, self.optimizer)(groups, lr=self.lr, **momentum)
+
+    def _factor(self, step: int) -> float:
+        """The learning rate's factor at a step."""
+        return 1.0 if self.lr_scheduler == "constant" else 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def _sampled(self, draft: Draft, context: Context, step: int) -> Draft:
         """What the sampler makes of a draft; another noise at every step of the optimisation."""

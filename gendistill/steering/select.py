@@ -10,7 +10,6 @@ from torch import Tensor
 
 from gendistill.context import Context, together
 from gendistill.objectives.base import Objective, Scope
-from gendistill.steering.render import rows
 from gendistill.steering.selection import Selection, imagined
 from gendistill.types import Draft, Loss, Synthetic, UserError
 from gendistill.work import Work
@@ -56,7 +55,7 @@ class Select(Selection):
         parts = []
         for at in range(0, len(draft), chunk):
             part = draft[slice(at, at + chunk)]
-            synthetic = Synthetic(draft.prior, rows(draft.latents, slice(at, at + chunk)), part.ids, part.labels)
+            synthetic = Synthetic(draft.prior, part.latents, part.ids, part.labels, conditions=part.conditions)
             parts.append(sum(o.weight * loss(synthetic) for o, loss in zip(self.objectives, losses, strict=True)))
         return torch.cat(parts).cpu()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -85,3 +86,15 @@ def test_a_loss_that_is_not_finite_is_named(context):
 def test_an_empty_draft_is_refused(context):
     with pytest.raises(UserError, match="Start"):
         Optimize((ModePull(),))(replace(toy_draft(context), latents={}), context)
+
+
+def test_a_cosine_takes_the_published_shares_of_the_way(context):
+    """A pull is linear: every step leaves 1 - lr * (1 + cos(pi step / steps)) / 2 of the distance to the mode."""
+    draft, steps = toy_draft(context), 10
+    plain = {"lr": 0.3, "optimizer": "SGD", "momentum": 0.0}
+    goal = Optimize((ModePull(),), steps=400, **plain)(draft, context).latents[LATENT]
+    found = Optimize((ModePull(),), steps=steps, lr_scheduler="cosine", **plain)(draft, context).latents[LATENT]
+    left = 1.0
+    for step in range(steps):
+        left *= 1 - 0.3 * 0.5 * (1 + math.cos(math.pi * step / steps))
+    torch.testing.assert_close(found, goal + left * (draft.latents[LATENT] - goal), atol=1e-4, rtol=0)
