@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from gendistill.anchors.inverted import Inverted
 from gendistill.anchors.patches import Patches
 from gendistill.data.parquet import Parquet
 from gendistill.data.validation import Validation
@@ -143,6 +144,7 @@ class Scene:
                 one, batch=min(one.batch, 64), inner=min(one.inner, 5), weight=1.0
             ),
             Patches: lambda one: self.inside(one, tiles=1),
+            Inverted: lambda one: self.inside(one, steps=min(one.steps, self.steps), pictures=200, candidates=1000),
         }
 
     def optimize_rule(self, one: Optimize) -> Optimize:

@@ -9,9 +9,9 @@ Paper     imagewoof ipc 10, ResNetAP-10, hard labels, best epoch: 39.2 (a reprod
 Measured  see benchmarks/
 Differs   a class-conditional DiT stands where the authors have SDXL at 1024 px; the text form comes with the text-to-image
           priors. Clusters are found in principal components, theirs in a UMAP. After cfg the shift of the clean estimate is
-          sigma / alpha * cfg * 0.05 of the distance, as in their code, whose schedule factor cancels. Guidance begins at 0.8 in
-          training time, theirs with the first step: on a cosine schedule the pull is below the whole distance from there on;
-          on DiT's linear one it is so from 0.53 on, and before that the clean estimate overshoots, as theirs does at first.
+          sigma / alpha * cfg * 0.05 of the distance, as in their code, whose schedule factor cancels. Guidance begins near 0.53 in
+          training time, where on DiT's linear schedule the pull is below the whole distance; theirs begins with the first step
+          and overshoots there.
 """
 
 from gendistill.anchors.dense import Dense
@@ -31,7 +31,7 @@ recipe = Recipe(
     steering=(
         Sample(
             scheduler="EulerDiscrete", steps=25, cfg=5.0,
-            guides=(Guide(ModePull(Dense(), weight=0.05), (0.1, 0.8), Power(sigma=1, alpha=-1), before_cfg=True),),
+            guides=(Guide(ModePull(Dense(), weight=0.05), (0.1, 0.55), Power(sigma=1, alpha=-1), before_cfg=True),),
         ),
     ),
 )  # fmt: skip

@@ -36,6 +36,7 @@ class Inverted(Anchors):
 
     steps       of the grid, as of the sampler that goes on from here
     to          training time t / T that the latents are carried to; the nearest step is taken
+    pictures    real latents of a class that are inverted, by chance; None for all
     candidates  sets that are drawn
     mean        weight of the distance of means
     std         weight of the distance of standard deviations
@@ -44,6 +45,7 @@ class Inverted(Anchors):
 
     steps: int = 50
     to: float = 0.62
+    pictures: int | None = None
     candidates: int = 10_000
     mean: float = 1.0
     std: float = 1.0
@@ -51,8 +53,11 @@ class Inverted(Anchors):
     needs = (Encodes, Denoises)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.candidates < 1 or not 0 < self.to < 1 or min(self.mean, self.std, self.skewness) < 0:
-            raise UserError(f"Inverted needs steps >= 1, candidates >= 1, 0 < to < 1 and weights >= 0, got {self}")
+        counts = (self.steps, self.candidates, 2 if self.pictures is None else self.pictures - 1)
+        if min(counts) < 1 or not 0 < self.to < 1 or min(self.mean, self.std, self.skewness) < 0:
+            raise UserError(
+                f"Inverted needs steps >= 1, candidates >= 1, pictures >= 2, 0 < to < 1 and weights >= 0, got {self}"
+            )
 
     def level(self, context: Context) -> Level:
         """The step nearest to ``to``."""
@@ -72,7 +77,8 @@ class Inverted(Anchors):
     def work(self, context: Context) -> Iterable[Work]:
         """Encoding, a denoiser evaluation per real picture and step, and the drawing of sets."""
         yield from encoding(context)
-        real = sum(len(context.real.train.where(index)) for index in context.classes)
+        counts = [len(context.real.train.where(index)) for index in context.classes]
+        real = sum(count if self.pictures is None else min(count, self.pictures) for count in counts)
         grid = self._grid(context)
         rows = min(together(context.real.train.shape), real)
         probe = imagined(context, torch.arange(rows)).to(context.device)
@@ -93,7 +99,8 @@ class Inverted(Anchors):
         )
 
     def _measured(self, context: Context) -> dict[str, object]:
-        return {"prior": cast(Diffusion, context.prior).fingerprint, "steps": self.steps, "to": self.to}
+        fields = {"steps": self.steps, "to": self.to, "pictures": self.pictures}
+        return {"prior": cast(Diffusion, context.prior).fingerprint, **fields}
 
     def _grid(self, context: Context) -> list[Level]:
         """The levels that are passed, from the cleanest: those of the deterministic sampler on its way back."""
@@ -107,6 +114,8 @@ class Inverted(Anchors):
     def _measure(self, context: Context, index: int) -> dict[str, Tensor]:
         """Mean and unbiased standard deviation of the inverted latents, float64."""
         latents, grid = context.latents(index), self._grid(context)
+        if self.pictures is not None:
+            latents = latents[torch.randperm(len(latents), generator=seeds.stream("inverted", index))[: self.pictures]]
         total = torch.zeros(latents.shape[1:]).double()
         squares, origin = torch.zeros_like(total), latents.double().mean(0)
         blocks = latents.split(together(context.real.train.shape))

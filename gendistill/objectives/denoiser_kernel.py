@@ -60,7 +60,8 @@ class DenoiserKernel(Objective):
             for old in measured.keys() - set(keys):  # a sampler does not come back to a level
                 del measured[old]
             for key in keys:
-                if key not in measured or context.dry:
+                # A prior that is being tuned sees otherwise at every step.
+                if key not in measured or context.dry or prior is not context.prior:
                     measured[key] = self.real(prior, context, key[0], Level(*key[1:]))
             return (seen - torch.stack([measured[key] for key in keys])).square().sum(1)
 

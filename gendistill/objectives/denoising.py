@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from gendistill import seeds
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
-from gendistill.priors.latent_diffusion import rows_like
+from gendistill.priors.heads import rows_like
 from gendistill.types import Conditions, Denoises, Diffusion, Level, Loss, Losses, Synthetic, UserError
 
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
 from gendistill.objectives.denoising import asked, noised
-from gendistill.priors.latent_diffusion import rows_like
+from gendistill.priors.heads import rows_like
 from gendistill.priors.schedule import Schedule
 from gendistill.types import CLEAN, Denoises, Diffusion, Level, Loss, Losses, Synthetic
 

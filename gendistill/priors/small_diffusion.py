@@ -11,7 +11,8 @@ import torch
 
 from gendistill.context import Context
 from gendistill.priors.base import Prior
-from gendistill.priors.latent_diffusion import LatentDiffusion, LoadedLatentDiffusion
+from gendistill.priors.latent_diffusion import LatentDiffusion
+from gendistill.priors.loaded_dit import LoadedLatentDiffusion
 from gendistill.priors.train import train_prior
 from gendistill.priors.training.rows import label_rows
 from gendistill.priors.training.settings import PriorTraining

@@ -32,6 +32,9 @@ from gendistill.types import (
 )
 from gendistill.work import Work
 
+SAME_LEVEL = 2e-3
+"""Training times this near are one level: schedulers round their steps to whole ones of a thousand."""
+
 
 @dataclass(frozen=True)
 class Sample(Steering):
@@ -171,6 +174,12 @@ class Sample(Steering):
             return (x * solver.scheduler.init_noise_sigma if solver.exploding else x), 0
         if time > 0:
             first = min(range(len(solver.levels)), key=lambda index: abs(float(solver.levels[index].time) - time))
+            nearest = float(solver.levels[first].time)
+            if abs(nearest - time) > SAME_LEVEL:
+                raise UserError(
+                    f"the draft is at time {time:.3f}, and {self.steps} steps of {self.scheduler or 'the own scheduler'} pass "
+                    f"{nearest:.3f} but not that: give what made the draft and Sample the same steps and kind of scheduler"
+                )
             return solver.enter(x, first), first
         order = solver.scheduler.order
         first = order * (self.steps - int(self.steps * self.strength))

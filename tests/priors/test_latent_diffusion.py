@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gendistill.images import StoredImages
-from gendistill.priors.latent_diffusion import LatentDiffusion, from_flow, from_noise, from_sample, from_velocity
+from gendistill.priors.heads import from_flow, from_noise, from_sample, from_velocity
+from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe, as_prior
 from gendistill.runs import distill
 from gendistill.steering.render import decode

@@ -24,9 +24,8 @@ from gendistill.steering.select_difficulty import (
     logarithmic,
     thresholds,
 )
+from gendistill.steering.select_greedy import SelectHerding, SelectKCentre
 from gendistill.steering.select_groups import SelectGroups, ascend
-from gendistill.steering.select_herding import SelectHerding
-from gendistill.steering.select_k_centre import SelectKCentre
 from gendistill.testing import toy_context, toy_draft
 from gendistill.types import LATENT, UserError
 from tests.parts_under_test import TEACHER

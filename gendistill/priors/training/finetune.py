@@ -22,7 +22,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from gendistill import seeds
-from gendistill.priors.latent_diffusion import rows_like
+from gendistill.priors.heads import rows_like
 from gendistill.priors.training import checkpoints
 from gendistill.priors.training.balance import balanced
 from gendistill.priors.training.denoiser import attention

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gendistill.priors.latent_diffusion import rows_like
+from gendistill.priors.heads import rows_like
 from gendistill.priors.training.denoiser import spread_times
 from gendistill.priors.training.loop import Batch
 from gendistill.priors.training.tuning import Tuning
