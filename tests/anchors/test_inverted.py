@@ -110,6 +110,20 @@ def test_a_sampler_goes_on_from_the_level_to_the_class(context):
     assert 0.06 < float((made - context.prior.centres[0]).std()) < 0.14
 
 
+def test_a_sampler_that_does_not_pass_the_level_says_so(context):
+    start = Start(Inverted(steps=50, to=0.62))(toy_draft(context), context)
+    with pytest.raises(UserError, match=r"time 0\.6\d+, and 7 steps of DDIM pass"):
+        Sample(steps=7, cfg=1.0, scheduler="DDIM")(start, context)
+
+
+def test_some_pictures_stand_for_the_class(context):
+    some, all_of_them = Inverted(pictures=20), Inverted()
+    found = [anchors._measure(context, 0) for anchors in (some, some, all_of_them)]
+    assert torch.equal(found[0]["mean"], found[1]["mean"]) and not torch.equal(found[0]["mean"], found[2]["mean"])
+    # the mean of 20 is off that of 200 by about the deviation over the root of 20
+    assert ((found[0]["mean"] - found[2]["mean"]).abs() < found[2]["std"]).all()
+
+
 def test_levels_outside_the_path_are_refused():
     with pytest.raises(UserError, match="to < 1"):
         Inverted(to=1.0)
