@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import platform
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -30,6 +29,7 @@ from gendistill.distilled import Distilled
 from gendistill.environment import versions
 from gendistill.evaluation.baselines import random_real
 from gendistill.evaluation.evaluate import measure
+from gendistill.formatting import spell_accuracy, spell_bytes
 from gendistill.nets import trained
 from gendistill.pipeline import list_pipelines
 from gendistill.progress import progress
@@ -53,11 +53,8 @@ def rows(scene: Scene, name: str, ipc: int, split: str, contexts: dict) -> list[
     recipes = [recipe]
     if name == "random_real":  # drawing costs nothing: another set for every student
         recipes = [replace(random_real(recipe), seed=seed) for seed in range(scene.protocol.students)]
-    started = time.monotonic()
     made = [distill(one, context=context) for one in recipes]
-    seconds = time.monotonic() - started
-    found = measure({name: made}, scene.protocol, context).rows
-    return [{**asdict(row), "seconds": round(seconds, 1)} for row in found]
+    return [asdict(row) for row in measure({name: made}, scene.protocol, context).rows]
 
 
 def whole(scene: Scene, split: str, contexts: dict) -> list[dict]:
@@ -100,6 +97,26 @@ def frechet(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a.mean(0) - b.mean(0)).square().sum() + first.trace() + second.trace() - 2 * roots)
 
 
+def table(state: dict) -> str:
+    """The rows as Markdown, one table an IPC, the best with hard labels first."""
+    parts = []
+    for ipc in sorted({row["ipc"] for row in state["rows"] if row["ipc"]}):
+        mine: dict[str, dict[str, dict]] = {}
+        for row in state["rows"]:
+            if row["ipc"] in (ipc, None):
+                mine.setdefault(row["set"], {})[row["labels"]] = row
+        lines = [f"| IPC {ipc} | hard labels | soft labels | bytes |", "|---|---:|---:|---:|"]
+        for name, kinds in sorted(mine.items(), key=lambda item: -item[1]["hard"]["mean"]):
+            cells = [
+                spell_accuracy(r["mean"], r["std"], r["n"]) if (r := kinds.get(k)) else "" for k in ("hard", "soft")
+            ]
+            lines.append(f"| `{name}` | {' | '.join(cells)} | {spell_bytes(kinds['hard']['bytes'])} |")
+        parts.append("\n".join(lines))
+    failed = [f"- `{name}`: {why}" for name, why in state["failed"].items()]
+    about = f"{state['date']}, {state['hardware']}, torch {state['versions']['torch']}"
+    return "\n\n".join([*parts, *(["Not made:\n\n" + "\n".join(failed)] if failed else []), about])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
@@ -109,10 +126,14 @@ def main() -> None:
     parser.add_argument("--ipc", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--split", choices=["val", "test"], default="val")
     parser.add_argument("--pipelines", nargs="+", help="these only")
+    parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     scene = Scene(given.name, given.train, given.test, given.size, given.prior)
     file = RESULTS / f"steering-{given.name}-{given.split}.json"
+    if given.table:
+        print(table(read(file)))
+        return
     contexts: dict = {}
     first = ["random_real", "diffusion"]
     names = given.pipelines or first + [p.name for p in list_pipelines() if p.name not in (*first, *LEFT_OUT)]
