@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 from pathlib import Path
 
 PER_CLASS, SIDE = 512, 256
@@ -45,7 +45,9 @@ def write_data(folder: Path, classes: int) -> None:
 def write_prior(folder: Path, classes: int) -> None:
     """A random pipeline of the right shapes."""
     import diffusers
+    import torch
 
+    torch.manual_seed(0)
     vae = diffusers.AutoencoderTiny(
         encoder_block_out_channels=(4, 4, 4, 4), decoder_block_out_channels=(4, 4, 4, 4), num_encoder_blocks=(1, 1, 1, 1),
         num_decoder_blocks=(1, 1, 1, 1), latent_channels=4,
@@ -59,14 +61,15 @@ def write_prior(folder: Path, classes: int) -> None:
     pipe.save_pretrained(folder)
 
 
-def resident() -> dict[str, int]:
-    """Anonymous and file-mapped bytes of this process."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return {name: int(lines[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile")}
+def resident(process: int | str = "self") -> dict[str, int]:
+    """Anonymous and file-mapped bytes of a process."""
+    text = Path(f"/proc/{process}/status").read_text()
+    lines = dict(line.split(":", 1) for line in text.splitlines())
+    return {name: int(lines[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile") if name in lines}
 
 
 def child(folder: Path) -> None:
-    """One run; prints what it held after loading the prior and at its peak."""
+    """One run; says when data and prior are open, and waits for a word before it begins."""
     import torch
 
     from gendistill.anchors.modes import Modes
@@ -83,19 +86,31 @@ def child(folder: Path) -> None:
         steering=(Start(Modes()), Sample(steps=2, strength=1.0)), ipc=10,
     )  # fmt: skip
     context = open_context(recipe, torch.device("cpu"), torch.float32, lambda items, *_: items)
-    before, peak, done = resident(), {"RssAnon": 0, "RssFile": 0}, threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.01):
-            for name, value in resident().items():
-                peak[name] = max(peak[name], value)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    print("ready", flush=True)
+    sys.stdin.readline()
     export(distill(recipe, folder / "out", context=context), folder / "dataset")
-    done.set()
-    watcher.join()
-    print(json.dumps({"before": before, "peak": peak}))
+
+
+def watched(command: list[str], env: dict[str, str]) -> dict[str, dict[str, int]]:
+    """What a run held when it was ready, and at its peak.
+
+    Looked at from outside, a thousand times a second: scratch space of a convolution lives for milliseconds, and a slow look
+    would find it the more surely the longer a run takes.
+    """
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdin and run.stdout
+        if run.stdout.readline().strip() != "ready":
+            raise SystemExit("the run ended before it was ready")
+        before, peak = resident(run.pid), {"RssAnon": 0, "RssFile": 0}
+        run.stdin.write("go\n")
+        run.stdin.flush()
+        while run.poll() is None:
+            for name, value in resident(run.pid).items():
+                peak[name] = max(peak[name], value)
+            time.sleep(0.0005)
+        if run.returncode:
+            raise SystemExit(f"the run failed with {run.returncode}")
+    return {"before": before, "peak": peak}
 
 
 def main() -> None:
@@ -115,10 +130,7 @@ def main() -> None:
             write_data(folder / "data", classes)
             write_prior(folder / "prior", classes)
             env = {**os.environ, "GENDISTILL_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "hf")}
-            done = subprocess.run([sys.executable, __file__, "--child", name], env=env, capture_output=True, text=True)
-            if done.returncode:
-                raise SystemExit(done.stderr[-3000:])
-            found = json.loads(done.stdout.splitlines()[-1])
+            found = watched([sys.executable, __file__, "--child", name], env)
         grown = found["peak"]["RssAnon"] - found["before"]["RssAnon"]
         results.append({"classes": classes, "MB of pictures a class": PER_CLASS * SIDE * SIDE * 3 / 1e6,
                         "anonymous MB above start": grown / 1e6, "mapped MB at peak": found["peak"]["RssFile"] / 1e6})  # fmt: skip

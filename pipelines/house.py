@@ -7,7 +7,8 @@ limits them, until random networks see the class as they see the real pictures, 
 
 Paper     none: the pull is MGD3's (https://arxiv.org/abs/2505.18963), the matching DM's (https://arxiv.org/abs/2110.04181), the
           teacher SRe2L's (https://arxiv.org/abs/2306.13092)
-Measured  CIFAR-10 ipc 10, ConvNet-3 of width 32, hard labels, on a tenth of the training pictures: see benchmarks/steering.md
+Measured  CIFAR-10 ipc 10, ConvNet-3 of width 32, 200 steps, on a held-out tenth of the training pictures, hard / soft labels:
+          45.3 ± 0.0 / 36.9 ± 0.4 (one set, n=3 students, last epoch, 2 CPU cores, v0.1.0, 2026-11-25); unsteered 36.0 / 37.7
 Differs   from MGD3 in that the pull is of the clean estimate, the same at every level, and lets go at time 0.3; from DM in that
           pictures begin as the prior's, in Adam, and in a learning rate that falls to zero along a cosine
 """
