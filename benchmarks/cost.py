@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 from pairs import compared
-from scene import Scene, device
+from scene import Scene, arguments, device
 
 from gendistill.execute import first_draft
 from gendistill.nets.base import Classifier
@@ -119,16 +119,12 @@ def tuning_step(scene: Scene, pairs: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name")
-    for flag in ("--train", "--test", "--prior"):
-        parser.add_argument(flag, required=True)
-    parser.add_argument("--size", type=int, required=True)
+    parser = arguments(__doc__)
     parser.add_argument("--pairs", type=int, default=24)
     parser.add_argument("--pipelines", nargs="+")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    scene = Scene(given.name, given.train, given.test, given.size, given.prior)
+    scene = Scene.of(given)
     if given.one:
         print(json.dumps(one(scene, given.one)))
         return

@@ -9,7 +9,6 @@ stands the change in pixels, root mean square in [0, 1].
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import datetime
 import json
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scene import Scene, device
+from scene import Scene, arguments, device
 
 from gendistill import parts
 from gendistill.context import Context, together
@@ -87,13 +86,8 @@ def pixels(draft: Draft, context: Context) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name")
-    for flag in ("--train", "--test", "--prior"):
-        parser.add_argument(flag, required=True)
-    parser.add_argument("--size", type=int, required=True)
-    given = parser.parse_args()
-    scene = Scene(given.name, given.train, given.test, given.size, given.prior)
+    given = arguments(__doc__).parse_args()
+    scene = Scene.of(given)
     recipe = scene.recipe("diffusion", IPC)
     whole = replace(open_context(recipe, device(), torch.float32, progress), ipc=IPC)
     made = torch.cat([whole.real.train.where(index)[:IPC] for index in range(len(whole.real.classes))])

@@ -7,6 +7,7 @@ of its guides, and their scales) stays as published; a matching objective has we
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
@@ -65,6 +66,11 @@ class Scene:
     steps: int = 25
     optimize: int = 200
     tune: int = 300
+
+    @classmethod
+    def of(cls, given: argparse.Namespace) -> Scene:
+        """What the command line says."""
+        return cls(given.name, given.train, given.test, given.size, given.prior)
 
     @property
     def net(self) -> ConvNet:
@@ -151,6 +157,16 @@ class Scene:
         """Adam for all: the published SGD rates are made for ten to a hundred times as many steps."""
         lr = 0.01 if one.optimizer == "SGD" else one.lr
         return self.inside(one, steps=min(one.steps, self.optimize), optimizer="Adam", lr=lr)
+
+
+def arguments(doc: str | None) -> argparse.ArgumentParser:
+    """A parser of what every steering benchmark is told."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    for flag in ("--train", "--test", "--prior"):
+        parser.add_argument(flag, required=True)
+    parser.add_argument("--size", type=int, required=True)
+    return parser
 
 
 def device() -> torch.device:

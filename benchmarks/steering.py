@@ -10,7 +10,6 @@ are opened by ``--split test`` alone.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import json
 import logging
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
-from scene import Scene, device
+from scene import Scene, arguments, device
 
 from gendistill.distilled import Distilled
 from gendistill.environment import versions
@@ -118,18 +117,14 @@ def table(state: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name")
-    for flag in ("--train", "--test", "--prior"):
-        parser.add_argument(flag, required=True)
-    parser.add_argument("--size", type=int, required=True)
+    parser = arguments(__doc__)
     parser.add_argument("--ipc", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--split", choices=["val", "test"], default="val")
     parser.add_argument("--pipelines", nargs="+", help="these only")
     parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    scene = Scene(given.name, given.train, given.test, given.size, given.prior)
+    scene = Scene.of(given)
     file = RESULTS / f"steering-{given.name}-{given.split}.json"
     if given.table:
         print(table(read(file)))
