@@ -132,7 +132,9 @@ def distill(
     shared = out is None and ranks.count() == 1
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock") if shared else nullcontext():
-        claim(folder, identity, recipe, resume)
+        if ranks.first():
+            claim(folder, identity, recipe, resume)
+        ranks.wait()  # a folder that is just being claimed looks like one of something else
         if not (folder / "set.json").exists():
             check_room(recipe, context.real, folder)
             if ranks.first():
@@ -171,9 +173,8 @@ def claim(folder: Path, identity: str, recipe: Recipe, resume: bool) -> None:
             raise UserError(f"{folder} is not empty and holds no run of gendistill; choose another folder")
         if not resume:
             raise UserError(f"{folder} holds a run of this recipe; go on with --resume, or start anew with --overwrite")
-    if ranks.first():
-        if not mark.exists():
-            write_text(mark, identity)
+    if not mark.exists():
+        write_text(mark, identity)
 
 
 def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> None:
