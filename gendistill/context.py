@@ -16,7 +16,7 @@ from gendistill.types import Encodes, Images, LoadedPrior, RealData, UserError
 from gendistill.work import Work
 
 T = TypeVar("T")
-TOGETHER_PIXELS = 1 << 20
+TOGETHER_PIXELS = 1 << 18
 """Pictures pass an autoencoder or a network in blocks of at most this many pixels, so that memory does not grow with their size."""
 
 

@@ -201,6 +201,27 @@ class Embeds(Protocol):
 
 
 @runtime_checkable
+class Generates(Protocol):
+    """A prior that makes a picture in one pass, through a hierarchy of feature spaces.
+
+    Latents in a space hold everything the rest of the generator needs, by name: the space's own tensor, and what later layers
+    still ask for (the class's embedding, a style). `decode` takes latents in any space.
+
+    spaces  names of the spaces, from noise to the last one before pixels
+    """
+
+    spaces: tuple[str, ...]
+
+    def generate(self, noise: Latents, labels: Labels) -> Latents:
+        """Latents in the first space: the noise, asked for these classes of the data."""
+        ...
+
+    def push(self, latents: Latents, space: str) -> Latents:
+        """The same pictures in a later space (or the one they are in), differentiable."""
+        ...
+
+
+@runtime_checkable
 class Trains(Protocol):
     """A diffusion prior whose denoiser can be trained further; the prior itself stays as it is."""
 
