@@ -20,7 +20,7 @@ from gendistill.anchors.inverted import Inverted
 from gendistill.anchors.patches import Patches
 from gendistill.data.parquet import Parquet
 from gendistill.data.validation import Validation
-from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.protocols import MATCHING, Protocol
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
@@ -92,6 +92,14 @@ class Scene:
         """Screening: some twenty seconds a student."""
         training = adamw(1, least_steps=300, batch=50)
         return Protocol(name="screening", student=self.net, students=3, training=training, full=adamw(4))
+
+    @property
+    def matching(self) -> Protocol:
+        """The field's own: 1000 epochs of SGD with siamese augmentation, five students of width 128."""
+        student = replace(self.net, width=128)
+        return replace(
+            MATCHING, student=student, students=5, full=replace(MATCHING.training, epochs=30, schedule="cosine")
+        )
 
     def source(self) -> Validation:
         """The training pictures, a tenth of them held out."""

@@ -5,7 +5,7 @@
 
 Goes on where it was stopped: sets and students are kept in the cache, rows in ``results/steering-NAME.json``. ``--split val``
 judges by a tenth of the training pictures, which no row is made from, and is what settings are chosen by; the test pictures
-are opened by ``--split test`` alone.
+are opened by ``--split test`` alone. ``--protocol matching`` trains students as the field does, minutes each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from gendistill.distilled import Distilled
 from gendistill.environment import versions
 from gendistill.evaluation.baselines import random_real
 from gendistill.evaluation.evaluate import measure
+from gendistill.evaluation.protocols import Protocol
 from gendistill.formatting import spell_accuracy, spell_bytes
 from gendistill.nets import trained
 from gendistill.pipeline import list_pipelines
@@ -41,7 +42,9 @@ LEFT_OUT = ("demo",)
 RESULTS = Path(__file__).parent / "results"
 
 
-def rows(scene: Scene, name: str, ipc: int, split: str, contexts: dict) -> list[dict]:
+def rows(
+    scene: Scene, name: str, ipc: int, split: str, protocol: Protocol, labels: Sequence[str], contexts: dict
+) -> list[dict]:
     """The rows of one pipeline at one IPC."""
     recipe = scene.recipe(name, ipc)
     data = scene.data(split)
@@ -51,9 +54,11 @@ def rows(scene: Scene, name: str, ipc: int, split: str, contexts: dict) -> list[
     context = replace(contexts[key], real=data)
     recipes = [recipe]
     if name == "random_real":  # drawing costs nothing: another set for every student
-        recipes = [replace(random_real(recipe), seed=seed) for seed in range(scene.protocol.students)]
+        recipes = [replace(random_real(recipe), seed=seed) for seed in range(protocol.students)]
     made = [distill(one, context=context) for one in recipes]
-    return [asdict(row) for row in measure({name: made}, scene.protocol, context).rows]
+    if "soft" not in labels:
+        made = [one.hard() for one in made]
+    return [asdict(row) for row in measure({name: made}, protocol, context).rows]
 
 
 def whole(scene: Scene, split: str, contexts: dict) -> list[dict]:
@@ -97,14 +102,14 @@ def frechet(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def table(state: dict) -> str:
-    """The rows as Markdown, one table an IPC, the best with hard labels first."""
+    """The rows as Markdown, one table a protocol and IPC, the best with hard labels first."""
     parts = []
-    for ipc in sorted({row["ipc"] for row in state["rows"] if row["ipc"]}):
+    for protocol, ipc in sorted({(row["protocol"], row["ipc"]) for row in state["rows"] if row["ipc"]}):
         mine: dict[str, dict[str, dict]] = {}
         for row in state["rows"]:
-            if row["ipc"] in (ipc, None):
+            if row["protocol"] == protocol and row["ipc"] in (ipc, None):
                 mine.setdefault(row["set"], {})[row["labels"]] = row
-        lines = [f"| IPC {ipc} | hard labels | soft labels | bytes |", "|---|---:|---:|---:|"]
+        lines = [f"| {protocol}, IPC {ipc} | hard labels | soft labels | bytes |", "|---|---:|---:|---:|"]
         for name, kinds in sorted(mine.items(), key=lambda item: -item[1]["hard"]["mean"]):
             cells = [
                 spell_accuracy(r["mean"], r["std"], r["n"]) if (r := kinds.get(k)) else "" for k in ("hard", "soft")
@@ -121,6 +126,10 @@ def main() -> None:
     parser.add_argument("--ipc", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--split", choices=["val", "test"], default="val")
     parser.add_argument("--pipelines", nargs="+", help="these only")
+    parser.add_argument("--protocol", choices=["screening", "matching"], default="screening")
+    parser.add_argument(
+        "--labels", choices=["hard", "soft"], nargs="+", default=["hard", "soft"], help="hard alone, or both"
+    )
     parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
@@ -132,13 +141,15 @@ def main() -> None:
     contexts: dict = {}
     first = ["random_real", "diffusion"]
     names = given.pipelines or first + [p.name for p in list_pipelines() if p.name not in (*first, *LEFT_OUT)]
+    protocol = scene.protocol if given.protocol == "screening" else scene.matching
     for ipc in sorted(given.ipc, reverse=True):
         for name in names:
-            place = f"{name} ipc {ipc}"
-            if any(row["set"] == name and row["ipc"] == ipc for row in read(file)["rows"]):
+            place = f"{name} ipc {ipc}" + (f" {protocol.name}" if protocol != scene.protocol else "")
+            key = (name, ipc, protocol.name)
+            if any((row["set"], row["ipc"], row["protocol"]) == key for row in read(file)["rows"]):
                 continue
             try:
-                found, error = rows(scene, name, ipc, given.split, contexts), None
+                found, error = rows(scene, name, ipc, given.split, protocol, given.labels, contexts), None
             except (Diverged, UserError) as wrong:
                 found, error = [], str(wrong)
             with updated(file) as state:
@@ -151,7 +162,7 @@ def main() -> None:
                 *([f"{row['labels']} {row['mean']:.1f} ± {row['std']:.1f}" for row in found] or [error]),
                 flush=True,
             )
-    if not given.pipelines:
+    if not given.pipelines and protocol == scene.protocol:
         full, prior = whole(scene, given.split, contexts), prior_quality(scene, contexts)
         with updated(file) as state:
             state["rows"] = [row for row in state["rows"] if row["set"] != "full_real"] + full
