@@ -39,6 +39,7 @@ def card(distilled: Distilled, written: Written, *, report: Report | None, prove
         real=real,
         size=describe(len(images), len(distilled.classes), images.shape),
         ipc=f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}",
+        generator=images if images.bytes is not None else None,
         soft=has_soft(distilled),
         kind=distilled.soft.kind,
         temperature=distilled.soft.temperature,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from gendistill.drawn import DrawnImages
 from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.store import fingerprint, read_tensors
@@ -113,9 +114,15 @@ class Distilled:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of pictures (as lossless PNG, or raw where PNG knows no such picture), of labels and of soft labels."""
+        """Bytes of pictures (as lossless PNG, or raw where PNG knows no such picture), of labels and of soft labels.
+
+        Where a generator is what was distilled, its bytes are in the place of the pictures', and labels cost nothing: a student
+        asks for the classes it wants.
+        """
         from gendistill.pictures import MODES, png
 
+        if self.images.bytes is not None:
+            return {"generator": self.images.bytes, **self.label_sizes}
         total = 0
         for positions in torch.arange(len(self.images)).split(256):
             stored = self.images.stored(positions)
@@ -125,7 +132,7 @@ class Distilled:
     @property
     def label_sizes(self) -> dict[str, int]:
         """Bytes of labels and of soft labels."""
-        hard = HardLabels(self.labels, len(self.classes)).bytes
+        hard = 0 if self.images.bytes is not None else HardLabels(self.labels, len(self.classes)).bytes
         return {"labels": hard, "soft labels": 0 if self.soft.kind == "hard" else self.soft.bytes}
 
     def torch(self) -> Dataset:
@@ -186,7 +193,8 @@ def read_set(folder: Path, read_value: Any = None) -> Distilled:
     """A finished set from its folder."""
     about = json.loads((folder / "set.json").read_text())
     classes = tuple(Class(**c) for c in about["classes"])
-    images = ShardImages(classes, [folder / "shards" / name for name in about["shards"]])
+    images: Images = ShardImages(classes, [folder / "shards" / name for name in about["shards"]])
+    ids, weight = images.ids, images.weight
     labels = folder / "labels.safetensors"
     soft = (
         StaticLabels(read_tensors(labels)["log_probs"], about["temperature"])
@@ -199,4 +207,22 @@ def read_set(folder: Path, read_value: Any = None) -> Distilled:
             recipe = read_value(about["recipe"])
         except UserError:
             recipe = about["recipe"]  # it held loaded objects, which text cannot make again
-    return Distilled(images, soft, images.ids, images.weight, recipe, about["origin"])
+    if about.get("draws", 1) > 1:
+        images = DrawnImages(images, about["draws"], folder / "generator", _opened(recipe))
+    return Distilled(images, soft, ids, weight, recipe, about["origin"])
+
+
+def _opened(recipe: Any) -> Callable[[int], Images]:
+    """Draws sets by a recipe, whose data and prior are opened when the first is asked for."""
+
+    @cache
+    def draw() -> Callable[[int], Images]:
+        from gendistill.runs import drawer, open_context
+
+        if recipe is None or isinstance(recipe, str):
+            raise UserError(
+                "the recipe of this set held loaded objects: call distill() with it again to draw from its generator"
+            )
+        return drawer(recipe, open_context(recipe, torch.device("cpu"), torch.float32))
+
+    return lambda number: draw()(number)

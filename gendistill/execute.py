@@ -13,11 +13,12 @@ from gendistill import ranks
 from gendistill.context import Context, together
 from gendistill.distilled import ShardImages
 from gendistill.environment import release_memory
+from gendistill.images import StoredImages
 from gendistill.recipe import Recipe
 from gendistill.stages import Stage, Unit, stages
 from gendistill.steering.base import Steering
 from gendistill.steering.render import render
-from gendistill.store import read_tensors, write_tensors
+from gendistill.store import fingerprint, read_tensors, write_tensors
 from gendistill.types import CLEAN, Conditions, Draft, Level, UserError
 
 log = logging.getLogger("gendistill")
@@ -91,6 +92,26 @@ def first_draft(unit: Unit, context: Context) -> Draft:
         [torch.stack([torch.full_like(slots, index), slots, torch.zeros_like(slots)], 1) for index in unit.classes]
     )
     return Draft(context.prior, {}, ids, ids[:, 0].clone(), torch.ones(len(ids)))
+
+
+def drawn(recipe: Recipe, context: Context, number: int) -> StoredImages:
+    """The pictures of draw ``number`` of a recipe whose steps see single pictures, in memory. Draw 0 is what shards hold.
+
+    ``context`` has the prior as the recipe's tuning steps leave it.
+    """
+    steps = [(place, step) for place, step in enumerate(recipe.steering) if step.shapes]
+    stored, labels, stage = [], [], stages(recipe)[-1]
+    for unit in stage.units(recipe, len(context.real.classes)):
+        inner = context.of(unit.classes)
+        draft = first_draft(unit, inner)
+        draft = replace(draft, ids=draft.ids + torch.tensor([0, 0, number]))
+        for place, step in steps:
+            draft = step(draft, replace(inner, place=place))
+        draft = draft[draft.ids[:, 1] < unit.first + unit.kept]
+        stored.append(render(draft, together(context.real.train.shape), context.name_classes))
+        labels.append(draft.labels)
+    print_ = fingerprint("drawn", recipe, context.prior and context.prior.fingerprint, number)
+    return StoredImages(context.real.classes, torch.cat(labels), torch.cat(stored), print_)
 
 
 def read_draft(unit: Unit, stage: Stage, recipe: Recipe, context: Context, folder: Path) -> Draft:

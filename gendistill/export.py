@@ -18,6 +18,7 @@ import pyarrow as pa
 from datasets import Dataset, DatasetInfo, Split
 
 from gendistill.card import card
+from gendistill.drawn import DrawnImages
 from gendistill.evaluation.report import Report
 from gendistill.parquet import features_of, groups, rows_of, spell_id, unique_names, write_parquet
 from gendistill.pictures import MODES, encode, png, sheet
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from gendistill.distilled import Distilled
 
 PREVIEW_CLASSES, PREVIEW_PICTURES = 10, 10
-OURS = {"README.md", "data", "preview.png"}
+OURS = {"README.md", "data", "generator", "preview.png"}
 
 
 def export(
@@ -37,13 +38,16 @@ def export(
 ) -> Path:
     """Write the set as a dataset folder, whole or not at all, and return the folder.
 
-    ``README.md`` is the card, ``data/train-*.parquet`` the pictures and labels, ``preview.png`` a look at them.
+    ``README.md`` is the card, ``data/train-*.parquet`` the pictures and labels, ``preview.png`` a look at them; ``generator``
+    holds the prior where that is what was distilled, and the pictures are the first it draws.
     A folder written by an earlier export is replaced; one that holds anything else is a `UserError`.
     """
     check_pictures(distilled)
     with whole_folder(Path(folder), OURS) as part:
         written = write_parquet(distilled, part / "data")
         (part / "preview.png").write_bytes(preview(distilled))
+        if isinstance(distilled.images, DrawnImages):
+            shutil.copytree(distilled.images.generator, part / "generator")
         text = card(distilled, written, report=report, provenance=provenance or Provenance(**distilled.origin))
         (part / "README.md").write_text(text, encoding="utf-8")
     return Path(folder)

@@ -11,7 +11,7 @@ from gendistill.labelers.hard import Hard
 from gendistill.priors.base import Prior, lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.steering.base import Steering
-from gendistill.types import Source, UserError
+from gendistill.types import Saves, Source, UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,8 @@ class Recipe:
     seed      everything random follows from it
     block     slots of a class that are worked on together; other values change pictures by rounding only
     rounds    the slots of every class are made in this many turns, and a later one may look at what earlier ones made
+    draws     1 keeps the pictures; more make the generator what is distilled: it is stored, and draws as many sets of pictures,
+              which a student sees in turn, one an epoch
     source    URL of the publication
     """
 
@@ -37,6 +39,7 @@ class Recipe:
     seed: int = 0
     block: int = 10
     rounds: int = 1
+    draws: int = 1
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -52,6 +55,8 @@ class Recipe:
             raise UserError(f"a recipe needs ipc >= 1 and block >= 1, got ipc={self.ipc}, block={self.block}")
         if not 1 <= self.rounds <= self.ipc:
             raise UserError(f"rounds={self.rounds} share ipc={self.ipc} slots: give 1 to {self.ipc}")
+        if self.draws < 1:
+            raise UserError(f"draws={self.draws}: 1 keeps the pictures, more keep the generator")
         if not self.steering:
             raise UserError(
                 "a recipe needs at least one steering step, for example Start(anchors=RealPictures()) or Sample()"
@@ -74,6 +79,8 @@ class Recipe:
             raise UserError(
                 f"{type(first).__name__} works on pictures, and there are none yet: put Start(...) or Sample(...) before it"
             )
+        if self.draws > 1:
+            self._check_drawn(loads)
         copies = 1
         for step in self.steering:
             copies *= step.copies
@@ -83,6 +90,18 @@ class Recipe:
             raise UserError(
                 f"{copies} candidates per slot are left at the end: put a Select(...) after the oversampling"
             )
+
+    def _check_drawn(self, loads: type) -> None:
+        """A generator that draws for every epoch makes each picture alone, from its own noise, and nobody labels it before."""
+        wide = [type(step).__name__ for step in self.steering if step.shapes and step.scope != "picture"]
+        if wide or self.rounds > 1 or not isinstance(self.labeler, Hard):
+            raise UserError(
+                f"draws={self.draws} stores a generator, whose pictures are made one by one when a student asks: "
+                + (f"{', '.join(wide)} must see more than one; " if wide else "")
+                + "use rounds=1, labeler=Hard() and steps that work on single pictures, or draws=1"
+            )
+        if lacks(loads, [Saves]):
+            raise UserError(f"draws={self.draws} stores the generator, and {loads.__name__} has nothing to store")
 
 
 def as_prior(given: Any) -> Prior:

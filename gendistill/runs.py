@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -20,8 +21,9 @@ from filelock import FileLock
 from gendistill import ranks
 from gendistill.context import Context, silent
 from gendistill.distilled import Distilled, read_set
+from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
-from gendistill.execute import finished, run_stage
+from gendistill.execute import drawn, finished, run_stage, tuned
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
@@ -35,7 +37,7 @@ from gendistill.store import (
     write_tensors,
     write_text,
 )
-from gendistill.types import RealData, UserError
+from gendistill.types import Images, RealData, Saves, UserError
 
 log = logging.getLogger("gendistill")
 
@@ -146,7 +148,21 @@ def distill(
                 finish(recipe, context, folder, identity)
             ranks.wait()
     done = read_set(folder)
-    return Distilled(done.images, done.soft, done.ids, done.weight, recipe, done.origin)
+    images = done.images
+    if isinstance(images, DrawnImages):
+        images = images.by(drawer(recipe, context))
+    return Distilled(images, done.soft, done.ids, done.weight, recipe, done.origin)
+
+
+def drawer(recipe: Recipe, context: Context) -> Callable[[int], Images]:
+    """Makes the set of pictures of any draw of a recipe that distils a generator."""
+
+    @cache
+    def generator() -> Context:
+        inner = replace(context, seed=recipe.seed, ipc=recipe.ipc, block=recipe.block, progress=silent, _memory={})
+        return tuned(recipe.steering, inner)
+
+    return lambda number: drawn(recipe, generator(), number)
 
 
 def identify(recipe: Recipe, context: Context) -> str:
@@ -185,6 +201,8 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
     soft = recipe.labeler(images, context.of(()))
     if isinstance(soft, StaticLabels):
         write_tensors(folder / "labels.safetensors", {"log_probs": soft.log_probs})
+    if recipe.draws > 1:
+        save_generator(recipe, context, folder / "generator")
     write_json(
         folder / "set.json",
         {
@@ -192,12 +210,25 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
             "recipe": repr(recipe),
             "classes": [asdict(c) for c in context.real.classes],
             "shards": names,
+            "draws": recipe.draws,
             "temperature": soft.temperature,
             "origin": origin(recipe, context),
         },
     )
     shutil.rmtree(folder / "work", ignore_errors=True)
     log.debug("%d pictures of %d classes in %s", len(images), len(images.classes), folder)
+
+
+def save_generator(recipe: Recipe, context: Context, folder: Path) -> None:
+    """Write the prior as the recipe's steps leave it, whole or not at all."""
+    prior = tuned(recipe.steering, context).prior
+    assert isinstance(prior, Saves)  # the recipe saw to it
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    prior.save(part)
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
 
 
 def origin(recipe: Recipe, context: Context) -> Provenance:

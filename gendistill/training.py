@@ -101,7 +101,7 @@ def train(
     Raises:
         Diverged: the loss is not finite.
     """
-    read, labels = reader(images, device), images.labels
+    read, labels, seen = reader(images, device), images.labels, images
     optimizer = _optimizer(net, settings)
     epochs, per_epoch = settings.passes(len(images)), math.ceil(len(images) / settings.batch)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.factor(step / (epochs * per_epoch)))
@@ -109,6 +109,8 @@ def train(
     net.train()
     loss = torch.zeros(())
     for epoch in progress(range(epochs), what):
+        if (now := images.at_epoch(epoch)) is not seen:
+            read, seen = reader(now, device), now
         for batch in torch.randperm(len(images), generator=stream).split(settings.batch):
             pixels = read(batch)
             if settings.augment is not None:

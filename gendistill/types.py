@@ -53,12 +53,16 @@ class Images(ABC):
     labels       (N,) int64 on the CPU, known without reading a picture
     shape        (c, h, w) of every picture
     fingerprint  content hash: equal pictures and labels in equal order have equal fingerprints
+    distinct     sets of pictures behind these labels: 1, or more where a generator draws them anew
+    bytes        what a user stores instead of the pictures; None where it is the pictures themselves
     """
 
     classes: tuple[Class, ...]
     labels: Tensor
     shape: tuple[int, int, int]
     fingerprint: str
+    distinct: int = 1
+    bytes: int | None = None
 
     @abstractmethod
     def stored(self, indices: Sequence[int] | Tensor) -> Stored:
@@ -67,6 +71,10 @@ class Images(ABC):
     def pixels(self, indices: Sequence[int] | Tensor) -> Pixels:
         """Pictures at these positions as float32 in [0, 1]."""
         return self.stored(indices).float().div_(255)
+
+    def at_epoch(self, number: int) -> Images:
+        """What a student sees in this epoch: these pictures, or others of the same labels where they are drawn anew."""
+        return self
 
     def where(self, index: int) -> Tensor:
         """Positions of the pictures of class ``index``, ascending."""
@@ -196,7 +204,23 @@ class Embeds(Protocol):
     """A prior whose conditions exist as real-valued tensors, which may be mixed and learned."""
 
     def embed(self, conditions: Conditions) -> Conditions:
-        """The same conditions as floating point tensors, (n, ...) each; `denoise` takes them as it takes the others."""
+        """The same conditions as floating point tensors, (n, ...) each; `denoise` takes them as it takes the others.
+
+        What is no quantity, such as which tokens of a text count, stays a tensor of truth values or whole numbers.
+        """
+        ...
+
+
+@runtime_checkable
+class Prompted(Protocol):
+    """A prior that is asked in words: `condition` asks for the prompts of the classes."""
+
+    def prompts(self, labels: Labels, slots: Tensor | None = None) -> tuple[str, ...]:
+        """What is said for pictures of these classes in these slots; in the first slot where none are given."""
+        ...
+
+    def condition_on(self, prompts: Sequence[str], negative: str | None = None) -> Conditions:
+        """Conditions of these texts, one a picture; ``negative`` takes the place of the prior's own negative prompt."""
         ...
 
 
@@ -222,7 +246,16 @@ class Generates(Protocol):
 
 
 @runtime_checkable
-class Trains(Protocol):
+class Saves(Protocol):
+    """A prior that writes itself down."""
+
+    def save(self, folder: Path) -> None:
+        """Write a folder from which the same prior loads: stock diffusers opens that of a diffusion prior."""
+        ...
+
+
+@runtime_checkable
+class Trains(Saves, Protocol):
     """A diffusion prior whose denoiser can be trained further; the prior itself stays as it is."""
 
     def trainable(self) -> nn.Module:
@@ -235,10 +268,6 @@ class Trains(Protocol):
 
     def head_error(self, level: Level) -> float | Tensor:
         """Error of what the head predicts for an error of 1 of the clean estimate: one number per picture of ``level``."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Write a folder that stock diffusers opens."""
         ...
 
     def reload(self, folder: Path) -> Any:
@@ -324,7 +353,16 @@ class Synthetic:
 
     @property
     def clean(self) -> Tensor:
-        """The clean latent of a prior with a single one, (n, *latent_shape)."""
+        """The clean latent of a prior with a single one, (n, *latent_shape).
+
+        Raises:
+            UserError: the prior has none, but a hierarchy of spaces.
+        """
+        if LATENT not in self.latents:
+            raise UserError(
+                "this objective looks at the latent of a diffusion prior, and these pictures are made of "
+                f"{', '.join(self.latents)}: use one that looks at pixels, or put AsPixels() before the step"
+            )
         return self.latents[LATENT]
 
     @property

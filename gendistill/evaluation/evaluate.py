@@ -157,16 +157,19 @@ def row(name: str, made: Sequence[Distilled], protocol: Protocol, context: Conte
     inner, outer = (context.progress, silent) if whole else (silent, context.progress)
     scores = [score(one, protocol, training, i, context, held_out, inner) for one, i in outer(pairs, title, total)]
     found = torch.tensor(scores, dtype=torch.float64)
+    epochs, images = training.passes(len(made[0].images)), made[0].images
     return Row(
-        set=name, labels=made[0].soft.kind, student=str(protocol.student), protocol=protocol.name,
-        epochs=training.passes(len(made[0].images)), ipc=None if whole else made[0].ipc, split=context.real.split,
+        set=name, labels=made[0].soft.kind, student=str(protocol.student), protocol=protocol.name, epochs=epochs,
+        distinct=None if images.distinct == 1 else len(images) * min(images.distinct, epochs), ipc=None if whole else made[0].ipc, split=context.real.split,
         mean=float(found.mean()), std=float(found.std()) if total > 1 else 0.0, n=total,
         bytes=size(made[0], context),
     )  # fmt: skip
 
 
 def size(made: Distilled, context: Context) -> int:
-    """Bytes a user stores: pictures, which are encoded once to be counted, labels and soft labels."""
+    """Bytes a user stores: the generator, or pictures, which are encoded once to be counted, labels and soft labels."""
+    if made.images.bytes is not None:
+        return sum(made.sizes.values())
     key = {"set": made.images.fingerprint}
     counted = context.store.tensors("bytes", key, lambda: {"images": torch.tensor(made.sizes["images"])})
     return int(counted["images"]) + sum(made.label_sizes.values())

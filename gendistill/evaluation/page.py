@@ -58,7 +58,7 @@ def page(
         size=describe(len(images), len(distilled.classes), images.shape),
         source="" if recipe is None or isinstance(recipe, str) else recipe.source,
         tiles=tiles(report.block(int(counts.max())), seconds, byte_sizes, len(images)),
-        charts=[(block.title, accuracy_chart(block, axis(report.rows))) for block in report.blocks],
+        charts=[(block.title, accuracy_chart(block, axis(report.rows)), block.notes) for block in report.blocks],
         kinds=[kind for block in report.blocks for kind in block.labels],
         classes=[of_class(distilled, index) for index in range(min(SHOWN_CLASSES, len(distilled.classes)))],
         hidden=left_out(counts),

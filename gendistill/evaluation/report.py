@@ -22,7 +22,8 @@ class Row:
     split     pictures the accuracy was measured on: "val" or "test"
     mean, std accuracy of the last epoch in percent, over independent (set, student) seeds
     n         number of those seeds; with n = 1 there is no deviation and std is 0
-    bytes     what a user stores: pictures, labels and soft labels
+    bytes     what a user stores: pictures, or the generator that draws them, labels and soft labels
+    distinct  different pictures a student saw, where a generator drew them; None where the pictures are the set
     """
 
     set: str
@@ -36,6 +37,7 @@ class Row:
     std: float
     n: int
     bytes: int
+    distinct: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,16 @@ class Block:
         """The student, and what the rows share."""
         size = "whole sets" if self.ipc is None else f"IPC {self.ipc}"
         return f"{self.student} · {size} · {self.protocol} · {self.split}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know who compares by IPC alone: sets that are generators, and how much a student saw of them."""
+        seen = {row.set: row for row in self.rows if row.distinct is not None}
+        return [
+            f"{spell_set(name)} is a generator, counted by its bytes: a student sees {row.ipc} pictures per class an epoch, "
+            f"{row.distinct:,} different ones in all."
+            for name, row in seen.items()
+        ]
 
     def find(self, name: str, labels: str) -> Row | None:
         """The row of this set with these labels."""
@@ -115,12 +127,15 @@ class Report:
 
     def __str__(self) -> str:
         return (
-            "\n\n".join(f"{block.title}\n{aligned(table(block))}" for block in self.blocks) or "nothing was evaluated"
+            "\n\n".join("\n".join([block.title, aligned(table(block)), *block.notes]) for block in self.blocks)
+            or "nothing was evaluated"
         )
 
     def markdown(self) -> str:
         """The same tables for a card or a README."""
-        return "\n\n".join(f"**{block.title}**\n\n{piped(table(block))}" for block in self.blocks)
+        return "\n\n".join(
+            "\n\n".join([f"**{block.title}**", piped(table(block)), *block.notes]) for block in self.blocks
+        )
 
 
 def table(block: Block) -> list[list[str]]:

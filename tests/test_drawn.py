@@ -1,0 +1,126 @@
+"""A generator as what is distilled: students see other pictures every epoch, its bytes are what counts, and load gives it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from gendistill.distilled import load
+from gendistill.evaluation.evaluate import measure
+from gendistill.evaluation.protocols import Protocol
+from gendistill.execute import drawn
+from gendistill.export import export
+from gendistill.labelers.relabel import Relabel
+from gendistill.nets.base import build
+from gendistill.nets.convnet import ConvNet
+from gendistill.nets.trained import Trained, shape_of
+from gendistill.objectives.cross_entropy import CrossEntropy
+from gendistill.priors.base import Prior
+from gendistill.recipe import Recipe
+from gendistill.runs import distill, open_context
+from gendistill.steering.optimize import Optimize
+from gendistill.steering.sample import Sample
+from gendistill.testing import Toy, ToyData, ToyPrior
+from gendistill.training import Training, train
+from gendistill.types import UserError
+
+SIZE = 123
+TEACHER = Trained(net=ConvNet(depth=1, width=4))
+
+
+class SavedToyPrior(ToyPrior):
+    """The toy prior, with something to store."""
+
+    def save(self, folder):
+        folder.mkdir(parents=True)
+        (folder / "weights").write_bytes(bytes(SIZE))
+
+
+@dataclass(frozen=True)
+class SavedToy(Prior):
+    """Its settings."""
+
+    loads = SavedToyPrior
+
+    def load(self, data, device, dtype):
+        return SavedToyPrior(len(data.classes), data.train.shape[-1], data.train.shape[0])
+
+
+RECIPE = Recipe(real=ToyData(), prior=SavedToy(), steering=(Sample(steps=4),), ipc=3, block=2, draws=3)
+PROTOCOL = Protocol(name="tiny", student=ConvNet(depth=1, width=4), students=2, training=Training(epochs=5, batch=4))
+
+
+def stored(images):
+    return images.stored(range(len(images)))
+
+
+def test_every_epoch_has_its_own_pictures_and_the_first_are_those_in_the_shards(tmp_path):
+    made = distill(RECIPE, tmp_path / "run")
+    sets = [stored(made.images.at_epoch(number)) for number in range(4)]
+    assert torch.equal(sets[0], stored(made.images)) and torch.equal(sets[0], sets[3])
+    assert not torch.equal(sets[0], sets[1]) and not torch.equal(sets[1], sets[2])
+    assert torch.equal(sets[0], stored(distill(replace(RECIPE, draws=1), tmp_path / "plain").images))
+
+
+def test_the_shards_are_what_draw_zero_would_make(tmp_path):
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    made = distill(RECIPE, tmp_path / "run", context=context)
+    assert torch.equal(stored(drawn(RECIPE, context, 0)), stored(made.images))
+
+
+def test_a_student_sees_a_new_set_each_epoch(tmp_path, monkeypatch):
+    made = distill(RECIPE, tmp_path / "run")
+    asked = []
+    monkeypatch.setattr(type(made.images), "at_epoch", lambda self, number: asked.append(number) or self)
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    net = build(PROTOCOL.student, shape_of(context), 0, torch.device("cpu"))
+    train(net, made.images, PROTOCOL.training, 0, torch.device("cpu"))
+    assert asked == list(range(5))
+
+
+def test_bytes_are_the_generators_and_distinct_pictures_are_counted(tmp_path):
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    made = distill(RECIPE, tmp_path / "run", context=context)
+    plain = distill(replace(RECIPE, draws=1), tmp_path / "plain", context=context)
+    report = measure({"distilled": [made], "plain": [plain]}, PROTOCOL, context)
+    generator, pictures = report.rows
+    assert generator.bytes == SIZE and pictures.bytes > SIZE
+    assert generator.distinct == 3 * 9 and pictures.distinct is None
+    assert "distilled is a generator" in str(report) and "27 different" in report.markdown()
+    assert "plain is a generator" not in str(report)
+
+
+def test_loading_gives_the_same_draws(tmp_path, monkeypatch):
+    made = distill(RECIPE, tmp_path / "run")
+    monkeypatch.setattr("gendistill.overrides.read_value", lambda text: RECIPE)  # the toy's name is unknown to it
+    again = load(tmp_path / "run")
+    assert torch.equal(stored(again.images.at_epoch(2)), stored(made.images.at_epoch(2)))
+    assert again.sizes["generator"] == SIZE
+
+
+def test_the_exported_folder_holds_the_generator(tmp_path):
+    folder = export(distill(RECIPE, tmp_path / "run"), tmp_path / "dataset")
+    assert (folder / "generator" / "weights").stat().st_size == SIZE
+    assert "first of the\n3 sets it draws" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"draws": 0},
+        {"rounds": 2},
+        {"labeler": Relabel((TEACHER,), average="logits")},
+        {"steering": (Sample(steps=4, at_once=1),)},
+        {"prior": Toy()},
+    ],
+)
+def test_what_cannot_be_drawn_anew_is_refused(change):
+    with pytest.raises(UserError, match="draws="):
+        replace(RECIPE, **change)
+
+
+def test_optimised_pictures_may_be_drawn_where_each_is_alone():
+    step = Optimize((CrossEntropy((TEACHER,)),), steps=1)
+    assert replace(RECIPE, steering=(*RECIPE.steering, step)).draws == 3
