@@ -162,6 +162,10 @@ class _Given(nn.Module):
             torch.tensor(values, device=context.device).view(1, -1, 1, 1) for values in context.statistics
         )
 
+    def forward(self, pixels: Pixels) -> Tensor:
+        """Its logits, (n, k)."""
+        return self.net(pixels)
+
     def features(self, pixels: Pixels) -> Tensor:
         """Its ``features`` where it has such, else its logits, (n, d)."""
         return ensemble.features([self.net], pixels)
