@@ -22,7 +22,7 @@ from gendistill import ranks
 from gendistill.context import Context, silent
 from gendistill.distilled import Distilled, read_set
 from gendistill.drawn import DrawnImages
-from gendistill.environment import versions
+from gendistill.environment import keep_memory, versions
 from gendistill.execute import drawn, finished, run_stage, tuned
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.provenance import Origin, Provenance
@@ -57,6 +57,7 @@ def open_context(
     Raises:
         UserError: anything the user has to mend.
     """
+    keep_memory()
     data = recipe.real.open()
     check_data(data, recipe)
     context = Context(

@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gendistill"
 
 LAYERS = (
-    "errors types images seeds store work progress context environment ranks formatting losses pictures provenance "
-    "parts fields overrides pipeline",
+    "errors types images seeds store work progress context environment ranks formatting losses pictures provenance wordnet "
+    "prompts parts fields overrides pipeline",
     "nets views training anchors",
     "priors data",
     "objectives",
     "steering labelers",
-    "recipe stages distilled execute runs",
+    "recipe stages drawn distilled execute runs",
     "evaluation export card parquet plan cite experiment testing options console cli __main__",
 )
 """A file or folder may import from its own line and from those above it."""
@@ -31,6 +31,7 @@ LAZY = {
         "distilled",
         "export",
     ): "Distilled.hf() is the exporter's table in memory; only who asks for it needs the exporter",
+    ("distilled", "runs"): "a set whose pictures are drawn anew opens its data and prior when the first are asked for",
 }
 """Imports that point the other way, inside a function, and why."""
 
