@@ -29,6 +29,8 @@ from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.objectives.influence import Influence
 from gendistill.objectives.matching import FeatureMatching
 from gendistill.pipeline import find_pipeline
+from gendistill.priors.base import Prior
+from gendistill.priors.gan import Gan
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
@@ -36,7 +38,7 @@ from gendistill.steering.finetune import FineTune
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.training import Training
-from gendistill.types import RealData
+from gendistill.types import Generates, Prompted, RealData, UserError
 
 
 def adamw(epochs: int, **more: Any) -> Training:
@@ -52,6 +54,7 @@ class Scene:
     train, test  Parquet files
     size         side of the pictures
     prior        folder of the checkpoint
+    gan          folder of the generator of methods that need one, empty for none
     steps        denoiser steps of a sampler at most
     optimize     optimiser steps at most
     tune         optimiser steps of fine-tuning
@@ -62,6 +65,7 @@ class Scene:
     test: str
     size: int
     prior: str
+    gan: str = ""
     width: int = 32
     steps: int = 25
     optimize: int = 200
@@ -70,7 +74,7 @@ class Scene:
     @classmethod
     def of(cls, given: argparse.Namespace) -> Scene:
         """What the command line says."""
-        return cls(given.name, given.train, given.test, given.size, given.prior)
+        return cls(given.name, given.train, given.test, given.size, given.prior, given.gan)
 
     @property
     def net(self) -> ConvNet:
@@ -115,13 +119,27 @@ class Scene:
         )
 
     def recipe(self, pipeline: str, ipc: int) -> Recipe:
-        """A pipeline of the folder, at the size of this scene."""
+        """A pipeline of the folder, at the size of this scene; without prompts where its prior takes none."""
         published = self.fitted(find_pipeline(pipeline).recipe)
-        prior = published.prior if isinstance(published.prior, Pixels) else LatentDiffusion(self.prior)
+        prior = self.prior_of(published)
+        asked = issubclass(prior.loads, Prompted)
+        steering = tuple(step for step in published.steering if asked or Prompted not in step.needs)
         return replace(
-            published, real=self.source(), prior=prior, labeler=self.labeler, ipc=ipc, block=10,
+            published, real=self.source(), prior=prior, steering=steering, labeler=self.labeler, ipc=ipc, block=10,
             rounds=min(published.rounds, 2, ipc),
         )  # fmt: skip
+
+    def prior_of(self, published: Recipe) -> Prior:
+        """Pixels where the method has no other prior, the generator where it needs one, else the checkpoint."""
+        if isinstance(published.prior, Pixels):
+            return published.prior
+        if not any(Generates in step.needs for step in published.steering):
+            return LatentDiffusion(self.prior)
+        if not self.gan:
+            raise UserError(
+                "this method needs a generator: give --gan, a folder of `gendistill train-prior --family gan`"
+            )
+        return Gan(self.gan)
 
     def fitted(self, value: Any) -> Any:
         """The same settings with what depends on size replaced, by kind."""
@@ -173,6 +191,7 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument("name")
     for flag in ("--train", "--test", "--prior"):
         parser.add_argument(flag, required=True)
+    parser.add_argument("--gan", default="")
     parser.add_argument("--size", type=int, required=True)
     return parser
 

@@ -41,6 +41,7 @@ def card(distilled: Distilled, written: Written, *, report: Report | None, prove
         ipc=f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}",
         generator=images if images.bytes is not None else None,
         soft=has_soft(distilled),
+        prompts=distilled.prompts is not None,
         kind=distilled.soft.kind,
         temperature=distilled.soft.temperature,
         classes=len(distilled.classes),

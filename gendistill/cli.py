@@ -11,12 +11,22 @@ import click
 
 from gendistill.console import execute, hide_bars, prepare, resumable
 from gendistill.environment import version
-from gendistill.options import given_settings, options_of, settings_of
+from gendistill.options import given_settings, merged, options_of, settings_of
 
 if TYPE_CHECKING:
     from gendistill.pipeline import Pipeline
 
-PRIOR_SETTINGS = settings_of(Path(__file__).parent / "priors" / "training" / "settings.py", "PriorTraining")
+TRAINING = Path(__file__).parent / "priors" / "training"
+FAMILIES = {
+    "diffusion": settings_of(TRAINING / "settings.py", "PriorTraining"),
+    "gan": settings_of(TRAINING / "gan_settings.py", "GanTraining"),
+}
+PRIOR_SETTINGS = merged(FAMILIES)
+TUNING_SETTINGS = settings_of(TRAINING / "tuning_settings.py", "FineTuning")
+
+FROM_PROMPTS = [
+    one for one in settings_of(Path(__file__).parent / "from_prompts.py", "FromPrompts") if one.name != "soft"
+]
 
 OVERRIDES = """
 
@@ -35,6 +45,9 @@ dtype = click.option(
     show_default=True,
     help="Of the generative network; guidance, decoding and labels are float32 always.",
 )
+out = click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.")
+resume = click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
+overwrite = click.option("--overwrite", is_flag=True, help="Remove the run in --out and begin anew.")
 changes = click.argument("changes", nargs=-1, metavar="[path=value]...")
 pipeline = click.argument("pipeline", metavar="PIPELINE")
 
@@ -49,9 +62,9 @@ def cli() -> None:
 @cli.command()
 @pipeline
 @changes
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
-@click.option("--overwrite", is_flag=True, help="Remove the run in --out and begin anew.")
+@out
+@resume
+@overwrite
 @device
 @dtype
 def run(
@@ -63,26 +76,37 @@ def run(
 
     PIPELINE is a name that `gendistill list` shows, or the path of a Python file with `recipe` and `protocol`.
     """
-    if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other")
+    one_of(resume, overwrite)
     chosen = _altered(pipeline, changes)
-    from gendistill.environment import pick_device
-    from gendistill.experiment import run as run_pipeline
+    _run(chosen.recipe, chosen.protocol, out, resume=resume, overwrite=overwrite, device=device, dtype=dtype)
 
-    hide_bars()
-    with resumable("Finished shards are kept; run the same command with --resume (and without --overwrite) to go on."):
-        done = run_pipeline(
-            chosen.recipe,
-            chosen.protocol,
-            out,
-            resume=resume,
-            overwrite=overwrite,
-            device=pick_device(device),
-            dtype=dtype,
-            command=shlex.join(["gendistill", *sys.argv[1:]]),
-        )
-    if done.report.rows:  # of several processes, the first has the report
-        click.echo(f"{done.report}\n\n{done.folder / 'dataset'}\n{done.folder / 'report.html'}")
+
+@cli.command()
+@options_of(FROM_PROMPTS)
+@click.option(
+    "--soft/--hard", "soft", default=None, help="Labels by --clip, or the class asked for.  [default: soft with --clip]"
+)
+@out
+@resume
+@overwrite
+@device
+@dtype
+def generate(
+    soft: bool | None, out: Path, resume: bool, overwrite: bool, device: str, dtype: str, **words: Any
+) -> None:
+    """Make a labelled set from prompts alone, without real pictures.
+
+    A text-to-image prior draws the classes of an ImageNet subset, or any others; zero-shot classifiers (--clip) keep the best of
+    several candidates and label them. There is nothing real to compare with, so nothing is evaluated: `gendistill evaluate DIR
+    --real SOURCE` does it where you have real pictures.
+    """
+    one_of(resume, overwrite)
+    from gendistill.evaluation.protocols import SCREENING
+    from gendistill.fields import construct
+    from gendistill.from_prompts import FromPrompts
+
+    told = construct(FromPrompts, (), {**given_settings(FROM_PROMPTS, words), "soft": soft})
+    _run(told.recipe(), SCREENING, out, resume=resume, overwrite=overwrite, device=device, dtype=dtype)
 
 
 @cli.command("list")
@@ -116,6 +140,9 @@ def plan(pipeline: str, changes: tuple[str, ...], device: str, dtype: str) -> No
 
 @cli.command("train-prior")
 @click.option(
+    "--family", type=click.Choice(list(FAMILIES)), default="diffusion", show_default=True, help="What kind of prior."
+)
+@click.option(
     "--train_data", required=True, metavar="SOURCE", help="A folder, 'Parquet(train=\"...\")', 'Digits(size=16)' ..."
 )
 @click.option(
@@ -126,21 +153,33 @@ def plan(pipeline: str, changes: tuple[str, ...], device: str, dtype: str) -> No
 @options_of(PRIOR_SETTINGS)
 @device
 def train_prior(
-    train_data: str, output_dir: Path, resume_from_checkpoint: str | None, seed: int, device: str, **words: Any
+    family: str,
+    train_data: str,
+    output_dir: Path,
+    resume_from_checkpoint: str | None,
+    seed: int,
+    device: str,
+    **words: Any,
 ) -> None:
-    """Train a small diffusion prior on your pictures.
+    """Train a small prior on your pictures.
 
-    An autoencoder and a diffusion transformer; a folder comes out that stock diffusers opens. Use it with
-    prior='LatentDiffusion("FOLDER")'. Settings without a default follow from the size of the pictures.
+    diffusion: an autoencoder and a diffusion transformer; a folder comes out that stock diffusers opens. Use it with
+    prior='LatentDiffusion("FOLDER")'.
+
+    gan: a generator and a discriminator. Use it with prior='Gan("FOLDER")'.
+
+    Settings without a default follow from the size of the pictures.
     """
     from gendistill.environment import pick_device
     from gendistill.fields import construct
     from gendistill.priors.train import PriorTraining
-    from gendistill.priors.train import train_prior as train
+    from gendistill.priors.train import train_prior as train_diffusion
+    from gendistill.priors.train_gan import GanTraining, train_gan
     from gendistill.progress import progress
 
     hide_bars()
-    settings = construct(PriorTraining, (), given_settings(PRIOR_SETTINGS, words))
+    kind, train = {"diffusion": (PriorTraining, train_diffusion), "gan": (GanTraining, train_gan)}[family]
+    settings = construct(kind, (), given_settings(PRIOR_SETTINGS, words))
     real = _source(train_data, "--train_data").open()
     with resumable("Run the same command with --resume_from_checkpoint latest to go on."):
         folder = train(
@@ -154,6 +193,98 @@ def train_prior(
             name=real.name,
             licence=real.licence,
         )
+    click.echo(f"{folder}")
+
+
+@cli.command()
+@click.option(
+    "--pretrained_model_name_or_path",
+    "pretrained",
+    required=True,
+    metavar="PRIOR",
+    help="A hub id, a folder, or 'TextToImage(\"...\", guidance=4.0)', 'LatentDiffusion(\"...\", rows=(5,))'.",
+)
+@click.option("--revision", help="Of the hub repository.")
+@click.option("--variant", help="Of the files, such as fp16.")
+@click.option(
+    "--train_data", required=True, metavar="SOURCE", help="A folder of class folders, 'Parquet(train=\"...\")' ..."
+)
+@click.option(
+    "--prompts", metavar="TEMPLATE", help="What is said for a class: 'a photo of {article} {name}', Prompts(...)"
+)
+@click.option(
+    "--objectives",
+    multiple=True,
+    metavar="OBJECTIVE",
+    help="Wanted beside the diffusion loss, 'Representativeness(weight=0.002)' ...; may be given several times.",
+)
+@click.option(
+    "--output_dir", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of what comes out."
+)
+@click.option("--resume_from_checkpoint", metavar="latest|PATH", help="Go on with an interrupted training.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Everything random follows from it.")
+@options_of(TUNING_SETTINGS)
+@click.option("--push_to_hub", is_flag=True, help="Upload the folder when it is finished.")
+@click.option("--hub_model_id", help="Repository to upload to; by default called as the folder is.")
+@click.option("--hub_token", help="Token that may write; by default that of `hf auth login`.")
+@device
+def finetune(
+    pretrained: str,
+    revision: str | None,
+    variant: str | None,
+    train_data: str,
+    prompts: str | None,
+    objectives: tuple[str, ...],
+    output_dir: Path,
+    resume_from_checkpoint: str | None,
+    seed: int,
+    push_to_hub: bool,
+    hub_model_id: str | None,
+    hub_token: str | None,
+    device: str,
+    **words: Any,
+) -> None:
+    """Train a diffusion prior further on your pictures.
+
+    Text-to-image pipelines and class-conditional DiT. Low-rank changes come out as pipe.load_lora_weights(FOLDER) takes them,
+    everything else as a pipeline for DiffusionPipeline.from_pretrained(FOLDER); so too low-rank changes of DiT and PixArt,
+    which have no such loader.
+    """
+    if (hub_model_id or hub_token) and not push_to_hub:
+        raise click.UsageError("--hub_model_id and --hub_token do nothing without --push_to_hub")
+    from gendistill import ranks
+    from gendistill.environment import pick_device
+    from gendistill.fields import construct, fit
+    from gendistill.finetuning import FineTuning
+    from gendistill.finetuning import finetune as train
+    from gendistill.objectives.base import Objective
+    from gendistill.overrides import read_value
+    from gendistill.priors.named import framed, prior_of
+    from gendistill.progress import progress
+    from gendistill.upload import repository, upload
+
+    hide_bars()
+    settings = construct(FineTuning, (), given_settings(TUNING_SETTINGS, words))
+    read = [read_value(word) for word in objectives]
+    wanted = [one for value in read for one in (value if isinstance(value, tuple | list) else (value,))]
+    prior = prior_of(pretrained, revision=revision, variant=variant, prompts=prompts)
+    real = framed(_source(train_data, "--train_data"), prior, settings.resolution)
+    to = repository(hub_model_id or output_dir.name, hub_token) if push_to_hub and ranks.first() else None
+    with resumable("Run the same command with --resume_from_checkpoint latest to go on."):
+        folder = train(
+            prior,
+            real,
+            output_dir,
+            settings,
+            fit(wanted, tuple[Objective, ...], "--objectives"),
+            device=pick_device(device),
+            seed=seed,
+            progress=progress,
+            resume_from_checkpoint=resume_from_checkpoint,
+            command=shlex.join(_without("--hub_token", ["gendistill", *sys.argv[1:]])),
+        )
+    if to is not None:
+        upload(folder, to, hub_token)
     click.echo(f"{folder}")
 
 
@@ -235,6 +366,26 @@ def main() -> None:
     sys.exit(execute(cli, sys.argv[1:]))
 
 
+def one_of(resume: bool, overwrite: bool) -> None:
+    """Refuse both at once."""
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other")
+
+
+def _run(recipe: Any, protocol: Any, out: Path, *, device: str, **words: Any) -> None:
+    """Do it, and say where it is and what it is worth."""
+    from gendistill import ranks
+    from gendistill.environment import pick_device
+    from gendistill.experiment import run
+
+    hide_bars()
+    with resumable("Finished shards are kept; run the same command with --resume (and without --overwrite) to go on."):
+        command = shlex.join(["gendistill", *sys.argv[1:]])
+        done = run(recipe, protocol, out, device=pick_device(device), command=command, **words)
+    if ranks.first():
+        click.echo(f"{done.report}\n\n{done.folder / 'dataset'}\n{done.folder / 'report.html'}")
+
+
 def _altered(name: str, changes: tuple[str, ...]) -> Pipeline:
     """The pipeline of this name after the changes of a command line."""
     from dataclasses import replace
@@ -259,6 +410,16 @@ def _source(text: str, option: str) -> Any:
     if isinstance(value, str) and Path(value).exists():
         return construct(parts()["Parquet" if value.endswith(".parquet") else "Folder"], (), {"train": value})
     return fit(value, Source, option)
+
+
+def _without(option: str, words: list[str]) -> list[str]:
+    """The words of a command line, less an option and its value: what is secret is in no card."""
+    kept, skip = [], False
+    for word in words:
+        if not skip and word != option and not word.startswith(f"{option}="):
+            kept.append(word)
+        skip = word == option
+    return kept
 
 
 def _protocol(text: str | None) -> Any:

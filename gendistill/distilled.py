@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from gendistill.drawn import DrawnImages
 from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.relabel import StaticLabels
-from gendistill.store import fingerprint, read_tensors
+from gendistill.store import as_texts, fingerprint, read_tensors
 from gendistill.types import Class, Images, SoftLabels, Stored, UserError
 
 if TYPE_CHECKING:
@@ -27,17 +27,18 @@ class ShardImages(Images):
     """Finished pictures in their shards: one file is in memory at a time."""
 
     def __init__(self, classes: tuple[Class, ...], shards: list[Path]) -> None:
-        """``shards`` in the order of the set; each holds ``stored`` and ``ids``."""
+        """``shards`` in the order of the set; each holds ``stored``, ``ids`` and ``weight``, and ``prompts`` where words were said."""
         self.classes = classes
-        ids, weights, prints, counts = [], [], [], []
+        ids, weights, prints, counts, said = [], [], [], [], []
         for shard in shards:  # one at a time: together they may not fit
             held = read_tensors(shard)
             ids.append(held["ids"])
             weights.append(held["weight"])
             prints.append(fingerprint(held["stored"]))
             counts.append(len(held["ids"]))
+            said += as_texts(held["prompts"]) if "prompts" in held else ()
             channels, height, width = held["stored"].shape[1:]
-        self.ids, self.weight = torch.cat(ids), torch.cat(weights)
+        self.ids, self.weight, self.prompts = torch.cat(ids), torch.cat(weights), tuple(said) or None
         self.labels = self.ids[:, 0].clone()
         self.shape = (channels, height, width)
         self.fingerprint = fingerprint([str(c) for c in classes], self.ids, *prints)
@@ -71,7 +72,8 @@ class Distilled:
     ids      (N, 3) class, slot, candidate
     weight   (N,) how much each picture counts in a student's loss, 1 on average
     recipe   what made it; None for a set of others
-    origin   what is known of its making: versions, data, prior, teachers
+    origin   what is known of its making: versions, data, prior, teachers, settings of its pictures
+    prompts  what was said for each picture, where the prior was asked in words
     """
 
     images: Images
@@ -80,6 +82,7 @@ class Distilled:
     weight: Tensor
     recipe: Any = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    prompts: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, images: Images, soft: SoftLabels | None = None, recipe: Any = None) -> Distilled:
@@ -108,9 +111,7 @@ class Distilled:
 
     def hard(self) -> Distilled:
         """The same pictures with their hard labels."""
-        return Distilled(
-            self.images, HardLabels(self.labels, len(self.classes)), self.ids, self.weight, self.recipe, self.origin
-        )
+        return replace(self, soft=HardLabels(self.labels, len(self.classes)))
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -194,7 +195,7 @@ def read_set(folder: Path, read_value: Any = None) -> Distilled:
     about = json.loads((folder / "set.json").read_text())
     classes = tuple(Class(**c) for c in about["classes"])
     images: Images = ShardImages(classes, [folder / "shards" / name for name in about["shards"]])
-    ids, weight = images.ids, images.weight
+    ids, weight, prompts = images.ids, images.weight, images.prompts
     labels = folder / "labels.safetensors"
     soft = (
         StaticLabels(read_tensors(labels)["log_probs"], about["temperature"])
@@ -209,7 +210,7 @@ def read_set(folder: Path, read_value: Any = None) -> Distilled:
             recipe = about["recipe"]  # it held loaded objects, which text cannot make again
     if about.get("draws", 1) > 1:
         images = DrawnImages(images, about["draws"], folder / "generator", _opened(recipe))
-    return Distilled(images, soft, ids, weight, recipe, about["origin"])
+    return Distilled(images, soft, ids, weight, recipe, about["origin"], prompts)
 
 
 def _opened(recipe: Any) -> Callable[[int], Images]:

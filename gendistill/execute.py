@@ -18,7 +18,7 @@ from gendistill.recipe import Recipe
 from gendistill.stages import Stage, Unit, stages
 from gendistill.steering.base import Steering
 from gendistill.steering.render import render
-from gendistill.store import fingerprint, read_tensors, write_tensors
+from gendistill.store import as_tensor, as_texts, fingerprint, read_tensors, write_tensors
 from gendistill.types import CLEAN, Conditions, Draft, Level, UserError
 
 log = logging.getLogger("gendistill")
@@ -69,6 +69,8 @@ def work_on(unit: Unit, stage: Stage, recipe: Recipe, working: list[Context], fo
         draft = step(draft, replace(context, place=place, resume=saved))
     draft = draft[draft.ids[:, 1] < unit.first + unit.kept]
     kept = {"ids": draft.ids, "weight": draft.weight}
+    if draft.prompts is not None:
+        kept["prompts"] = as_tensor(draft.prompts)
     if stage.last:
         if float(draft.level.time) > 0:
             raise UserError("the last step leaves noise, not pictures: put Sample(...) after Start()")
@@ -120,6 +122,7 @@ def read_draft(unit: Unit, stage: Stage, recipe: Recipe, context: Context, folde
     stage = stages(recipe)[stage.number - 1]
     units = [u for u in stage.units(recipe, len(context.real.classes)) if set(u.classes) & set(unit.classes)]
     found = [read_tensors(folder / "shards" / stage.folder / f"{u.name}.safetensors") for u in units]
+    said = [as_texts(part.pop("prompts")) for part in found if "prompts" in part]
     joined = {
         name: found[0][name] if name == "level" else torch.cat([part[name] for part in found]) for name in found[0]
     }
@@ -139,6 +142,7 @@ def read_draft(unit: Unit, stage: Stage, recipe: Recipe, context: Context, folde
         joined["weight"],
         CLEAN if time == 0 else Level(alpha, sigma, time),
         Conditions(part["condition"], part["null"]) if part["condition"] else None,
+        tuple(text for texts in said for text in texts) if said else None,
     )
     mine = (
         torch.isin(ids[:, 0], torch.tensor(unit.classes))

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -31,6 +31,7 @@ from gendistill.evaluation.page import page
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import Report
 from gendistill.export import export
+from gendistill.parts import inside
 from gendistill.progress import progress as show
 from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe
@@ -63,6 +64,8 @@ def run(
 ) -> Run:
     """Distil by ``recipe`` into the directory ``out``, judge it by ``protocol``, and leave a dataset and a report there.
 
+    Where the real data are names of classes without a picture, nothing is compared or judged.
+
     Args:
         recipe: what to do; its seed is that of the first set.
         protocol: how many sets, which student, trained how.
@@ -83,7 +86,8 @@ def run(
     data = recipe.real.open()
     check_data(data, recipe)
     recipe.prior.check(data)
-    check_held_out(data)
+    if len(data.train):
+        check_held_out(data)
     check_room(recipe, data, folder)
     if ranks.first():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -125,13 +129,14 @@ def work(
             distill(replace(recipe, seed=seed), folder / "sets" / f"seed-{seed}", context=context, device=device)
             for seed in seeds
         ]
-    with timed(folder, "compared sets"):
-        others = make_baselines(recipe, protocol, context)
-    if not ranks.first():
-        return Run(folder, Report([]))
-    with timed(folder, "evaluate"):
-        report = measure({"distilled": made, **others}, protocol, context)
-    return publish(folder, made[0], report, text)
+    report = Report([])
+    if len(context.real.train):
+        with timed(folder, "compared sets"):
+            others = make_baselines(recipe, protocol, context)
+        if ranks.first():
+            with timed(folder, "evaluate"):
+                report = measure({"distilled": made, **others}, protocol, context)
+    return publish(folder, made[0], report, text) if ranks.first() else Run(folder, report)
 
 
 def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Run:
@@ -160,24 +165,13 @@ def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Ru
 
 def spell(recipe: Recipe, protocol: Protocol) -> str:
     """The recipe and the protocol as a pipeline file: ``gendistill run DIR/recipe.py`` is the same run again."""
-    homes = sorted({(kind.__module__, kind.__name__) for value in (recipe, protocol) for kind in kinds(value)})
+    homes = sorted({(type(one).__module__, type(one).__name__) for one in inside((recipe, protocol))})
     imports = "".join(f"from {module} import {name}\n" for module, name in homes)
     values = {"recipe": recipe, "protocol": protocol}
     stated = "\n".join(
         f"{name} = {pprint.pformat(value, width=100, sort_dicts=False)}" for name, value in values.items()
     )
     return f"{imports}\n{stated}\n"
-
-
-def kinds(value: object) -> Iterator[type]:
-    """The classes of all settings in a value."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from kinds(item)
-    elif is_dataclass(value):
-        yield type(value)
-        for one in fields(value):
-            yield from kinds(getattr(value, one.name))
 
 
 def look_at(folder: Path, text: str, resume: bool, overwrite: bool) -> None:

@@ -20,7 +20,7 @@ from datasets import Dataset, DatasetInfo, Split
 from gendistill.card import card
 from gendistill.drawn import DrawnImages
 from gendistill.evaluation.report import Report
-from gendistill.parquet import features_of, groups, rows_of, spell_id, unique_names, write_parquet
+from gendistill.parquet import features_of, groups, rows_of, spell_id, texts_of, unique_names, write_parquet
 from gendistill.pictures import MODES, encode, png, sheet
 from gendistill.provenance import Provenance
 from gendistill.store import out_of_space
@@ -65,6 +65,7 @@ def imagefolder(distilled: Distilled, folder: str | Path) -> Path:
 
     A class folder is called by its WordNet id, else by its name. Hard labels only; readers that number the classes by
     sorting the folders may number them otherwise than the set does, so ``classes.txt`` lists them in the set's order.
+    A picture that was asked for in words says so in the PNG's text chunk "parameters".
     """
     check_pictures(distilled)
     if distilled.images.shape[0] not in MODES:
@@ -82,7 +83,7 @@ def imagefolder(distilled: Distilled, folder: str | Path) -> Path:
             (part / "train" / place).mkdir(parents=True)
             for position in distilled.images.where(index).tolist():
                 file = part / "train" / place / f"{spell_id(distilled.ids[position].tolist())}.png"
-                file.write_bytes(png(distilled.images.stored([position])[0]))
+                file.write_bytes(png(distilled.images.stored([position])[0], texts_of(distilled, position)))
     return Path(folder)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,25 @@ def settings_of(source: Path, name: str) -> list[Setting]:
     ]
 
 
+def merged(families: Mapping[str, list[Setting]]) -> list[Setting]:
+    """The settings of all families of a command, each name once; one that not all have, or that differs, says whose it is."""
+    found: dict[str, Setting] = {}
+    for family, settings in families.items():
+        for setting in settings:
+            whose = [name for name, others in families.items() if setting.name in {one.name for one in others}]
+            known = found.get(setting.name)
+            if known is None:
+                alone = "" if len(whose) == len(families) else f"{', '.join(whose)}: "
+                found[setting.name] = replace(setting, meaning=alone + setting.meaning)
+            else:
+                default = "by the rule" if setting.default == "None" else f"{setting.default} by default"
+                pairs = ((known.meaning, setting.meaning, setting.meaning), (known.default, setting.default, default))
+                told = ", ".join(said for before, now, said in pairs if before != now)
+                if told:
+                    found[setting.name] = replace(known, meaning=f"{known.meaning} ({family}: {told})")
+    return list(found.values())
+
+
 def options_of(settings: list[Setting]) -> Callable[[Callable], Callable]:
     """A decorator that gives a command one option per setting; the command receives the words, None where not given."""
 
@@ -68,7 +87,7 @@ def given_settings(settings: list[Setting], words: Mapping[str, Any]) -> dict[st
 
     found: dict[str, Any] = {}
     for setting in settings:
-        word = words[setting.name]
+        word = words.get(setting.name)
         if isinstance(word, bool) or (word is not None and (setting.choices or set(setting.arms) <= {"str", "Path"})):
             found[setting.name] = word
         elif word is not None:

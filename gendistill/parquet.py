@@ -69,6 +69,29 @@ def spell_id(row: Sequence[int]) -> str:
     return "-".join(f"{part:05d}" for part in row)
 
 
+def texts_of(distilled: Distilled, position: int) -> dict[str, str]:
+    """Text chunks of a picture's PNG by keyword; none for a picture that was not asked for in words.
+
+    ``parameters`` is laid out as programs for text-to-image expect it: the prompt, the negative prompt, and a line of
+    "name: value" pairs, values with punctuation in quotes. A picture is drawn from its ``Seed`` and its ``Id``.
+    """
+    if distilled.prompts is None:
+        return {}
+    told = dict(distilled.origin.get("settings", {}))
+    negative, versions = told.pop("Negative prompt", ""), distilled.origin.get("versions", {})
+    _, height, width = distilled.images.shape
+    told |= {"Size": f"{width}x{height}", "Id": spell_id(distilled.ids[position].tolist())}
+    lines = [distilled.prompts[position], *([f"Negative prompt: {negative}"] if negative else ())]
+    lines.append(", ".join(f"{name}: {quoted(str(value))}" for name, value in told.items()))
+    made_with = ", ".join(f"{package} {version}" for package, version in versions.items())
+    return {"parameters": "\n".join(lines), **({"Software": made_with} if made_with else {})}
+
+
+def quoted(text: str) -> str:
+    """The text as it is, or in quotes where a comma or colon in it would end it."""
+    return json.dumps(text, ensure_ascii=False) if set(text) & set(',:"\n') else text
+
+
 def has_soft(distilled: Distilled) -> bool:
     """Whether the set says more about a picture than its class."""
     return distilled.soft.kind != "hard"
@@ -86,9 +109,12 @@ def features_of(distilled: Distilled) -> Features:
         "rank": Value("int32"),
         "weight": Value("float32"),
         "seed": Value("int64"),
+        "prompt": Value("string"),
     }
     if not has_soft(distilled):
         del columns["log_probs"]
+    if distilled.prompts is None:
+        del columns["prompt"]
     return Features(columns)
 
 
@@ -131,10 +157,11 @@ def rows_of(distilled: Distilled, index: int, first: int, positions: Tensor, sch
     if isinstance(kind, pa.ExtensionType):
         image = nested(stored, kind)
     else:
-        files = [{"bytes": png(one), "path": f"{name}.png"} for one, name in zip(stored, ids, strict=True)]
+        rows = zip(stored, ids, positions.tolist(), strict=True)
+        files = [{"bytes": png(one, texts_of(distilled, at)), "path": f"{name}.png"} for one, name, at in rows]
         image = pa.array(files, type=kind)
-    recipe = distilled.recipe  # text where it held loaded objects
-    seed = None if recipe is None or isinstance(recipe, str) else recipe.seed
+    recipe, known = distilled.recipe, distilled.origin.get("settings", {})
+    seed = known.get("Seed") if recipe is None or isinstance(recipe, str) else recipe.seed  # text: it held loaded objects
     columns = {
         "image": image,
         "label": pa.array([index] * n, pa.int64()),
@@ -146,6 +173,8 @@ def rows_of(distilled: Distilled, index: int, first: int, positions: Tensor, sch
     }
     if has_soft(distilled):
         columns["log_probs"] = log_probabilities(distilled, positions)
+    if distilled.prompts is not None:
+        columns["prompt"] = pa.array([distilled.prompts[at] for at in positions.tolist()], pa.string())
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 

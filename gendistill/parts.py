@@ -9,9 +9,10 @@ import pkgutil
 from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 FOLDERS = ("data", "nets", "priors", "anchors", "objectives", "steering", "labelers")
-FILES = ("views", "training", "recipe", "evaluation.protocols")
+FILES = ("prompts", "views", "training", "recipe", "evaluation.protocols")
 
 
 def modules() -> Iterator[ModuleType]:
@@ -40,6 +41,17 @@ def is_settings(item: type) -> bool:
     """Whether this class is a frozen dataclass one can make: a value that prints, compares and hashes."""
     frozen = dataclasses.is_dataclass(item) and item.__dataclass_params__.frozen  # pyright: ignore
     return frozen and not inspect.isabstract(item)
+
+
+def inside(value: object) -> Iterator[Any]:
+    """All settings in a value: it, and what stands in its fields and in tuples, the outer before the inner."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from inside(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield value
+        for one in dataclasses.fields(value):
+            yield from inside(getattr(value, one.name))
 
 
 @cache

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -18,16 +19,18 @@ def to_pil(stored: Tensor) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
 
 
-def encode(picture: Image.Image) -> bytes:
-    """PNG bytes of a picture, always the same for the same pixels."""
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", compress_level=6)
+def encode(picture: Image.Image, texts: Mapping[str, str] | None = None) -> bytes:
+    """PNG bytes of a picture with text chunks by keyword, always the same for the same pixels and texts."""
+    buffer, chunks = io.BytesIO(), PngInfo()
+    for keyword, text in (texts or {}).items():
+        chunks.add_text(keyword, text)
+    picture.save(buffer, format="PNG", compress_level=6, pnginfo=chunks)
     return buffer.getvalue()
 
 
-def png(stored: Tensor) -> bytes:
+def png(stored: Tensor, texts: Mapping[str, str] | None = None) -> bytes:
     """Lossless PNG bytes of one picture, (c, h, w) uint8 with 1, 3 or 4 channels."""
-    return encode(to_pil(stored))
+    return encode(to_pil(stored), texts)
 
 
 def viewable(stored: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -30,8 +30,10 @@ from gendistill.pictures import MODES, png
 from gendistill.recipe import Recipe
 from gendistill.runs import open_context
 from gendistill.stages import stages
+from gendistill.steering.base import Steering
+from gendistill.steering.sample import candidates
 from gendistill.training import training_work
-from gendistill.types import LATENT, Draft, Images
+from gendistill.types import Draft, Images
 from gendistill.work import Work
 
 TRIAL_S = 0.6
@@ -132,15 +134,17 @@ def plan(recipe: Recipe, protocol: Protocol, device: str = "cpu", dtype: str = "
     with peak_memory(where) as peak:
         lines += timed("prior", recipe.prior.work(context.real, where), 1)
         lines += distilling("distil", recipe, context, protocol.sets)
-        for name, other in baselines(recipe).items():
+        compared = len(context.real.train) > 0
+        for name, other in baselines(recipe).items() if compared else ():
             inner = context
             if other.prior != recipe.prior:
                 inner = replace(context, prior=other.prior.sketch(context.real, where, context.dtype))
             for step in other.steering:
                 step.check(context.real, other.ipc)
             lines += distilling(name, other, inner, protocol.sets * (protocol.students if name == "random_real" else 1))
-        lines += evaluating(recipe, protocol, context)
-        largest = int(torch.bincount(context.real.train.labels).max())
+        if compared:
+            lines += evaluating(recipe, protocol, context)
+        largest = int(torch.bincount(context.real.train.labels, minlength=1).max())
     pictures = math.prod(context.real.train.shape)
     return Plan(
         recipe.ipc * len(context.real.classes),
@@ -153,13 +157,12 @@ def plan(recipe: Recipe, protocol: Protocol, device: str = "cpu", dtype: str = "
 
 def distilling(part: str, recipe: Recipe, context: Context, sets: int) -> Iterator[Line]:
     """The work of making some sets, from one unit of every stage."""
-    copies = 1
     for stage in stages(recipe):
         units = list(stage.units(recipe, len(context.real.classes)))
-        inner = tuned(recipe.steering[: stage.first], context).of(units[0].classes)
-        draft = first_draft(units[0], inner)
-        if not stage.begins:
-            draft = imagined(draft, copies)
+        before = recipe.steering[: stage.first]
+        past = [(step, tuned(before[: place + 1], context)) for place, step in enumerate(before)]
+        inner = tuned(before, context).of(units[0].classes)
+        draft = imagined(first_draft(units[0], inner), past)
         for step in stage.steps:
             inner = tuned((step,), inner).of(units[0].classes)
             found = list(step.work(draft, inner))
@@ -167,8 +170,8 @@ def distilling(part: str, recipe: Recipe, context: Context, sets: int) -> Iterat
             for work in found:
                 times = {"unit": len(units), "class": per_class, "run": 1}[work.each]
                 yield from timed(part, [work], times * (1 if work.shared else sets))
-            copies = 1 if step.keeps else copies * step.copies
-            draft = imagined(first_draft(units[0], inner), copies)
+            past.append((step, inner))
+            draft = imagined(first_draft(units[0], inner), past)
         if stage.last:
             yield from timed(
                 part, [Work("decode", 1, lambda d=draft: decode_once(d), rows=len(draft))], len(units) * sets
@@ -185,16 +188,13 @@ def decode_once(draft: Draft) -> object:
     return draft.prior.decode(draft.latents)
 
 
-def imagined(draft: Draft, copies: int) -> Draft:
-    """A draft with latents of the right shape, ``copies`` candidates per slot."""
-    rows = torch.arange(len(draft)).repeat_interleave(copies)
-    more = draft[rows]
-    latents = {LATENT: torch.randn(len(more), *draft.prior.latent_shape, device=_device(draft))}
-    return replace(more, latents=latents)
-
-
-def _device(draft: Draft) -> torch.device:
-    return next(iter(draft.prior.noise(0, draft.ids[:1]).values())).device
+def imagined(draft: Draft, past: Sequence[tuple[Steering, Context]]) -> Draft:
+    """What some steps make of an empty draft, as far as what follows costs: the right number of latents of the right shape."""
+    copies = 1
+    for step, context in past:
+        draft = step.imagined(draft, context) if step.shapes else replace(draft, prior=context.prior)
+        copies = 1 if step.keeps else copies * step.copies
+    return candidates(draft, copies)
 
 
 class Imagined(Images):
@@ -273,7 +273,7 @@ def disk(recipe: Recipe, protocol: Protocol, context: Context) -> int:
     latents = 4 * math.prod(context.prior.latent_shape) * between
     soft = 0 if isinstance(recipe.labeler, Hard) else 4 * len(context.real.classes)
     probe = context.real.train.stored(range(min(16, len(context.real.train))))
-    packed = sum(len(png(one)) for one in probe) / len(probe) if probe.shape[1] in MODES else raw
+    packed = sum(len(png(one)) for one in probe) / len(probe) if len(probe) and probe.shape[1] in MODES else raw
     return round(protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed + soft) + FIXED_BYTES)
 
 

@@ -54,6 +54,7 @@ class Provenance(TypedDict, total=False):
     leakage   which of them may have seen the test pictures
     command   the command that made the set
     versions  package -> version
+    settings  what the file of every picture says of its making beside its prompt: name -> value
     """
 
     name: str
@@ -64,6 +65,7 @@ class Provenance(TypedDict, total=False):
     leakage: str
     command: str
     versions: Mapping[str, str]
+    settings: Mapping[str, object]
 
 
 def spell_recipe(recipe: object) -> str:

@@ -10,6 +10,7 @@ from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
 from gendistill.priors.base import Prior, lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
+from gendistill.priors.text_to_image import TextToImage
 from gendistill.steering.base import Steering
 from gendistill.types import Saves, Source, UserError
 
@@ -19,7 +20,7 @@ class Recipe:
     """A distillation, before anything is loaded. It compares, hashes, prints as the code that makes it, and can be altered.
 
     real      the data to distil: a source, or a loaded ``datasets.Dataset``
-    prior     what generates: a prior, or a loaded ``DiTPipeline``
+    prior     what generates: a prior, or a loaded pipeline of diffusers
     steering  steps from left to right
     labeler   who labels the finished pictures
     ipc       pictures per class
@@ -108,8 +109,9 @@ def as_prior(given: Any) -> Prior:
     """A prior as it is, or settings around a loaded pipeline."""
     if isinstance(given, Prior):
         return given
-    if all(hasattr(given, part) for part in ("transformer", "vae", "scheduler")):
-        return LatentDiffusion(given)
+    if all(hasattr(given, part) for part in ("vae", "scheduler")):
+        return TextToImage(given) if hasattr(given, "tokenizer") else LatentDiffusion(given)
     raise UserError(
-        f"{type(given).__name__} is no prior: give LatentDiffusion(...), Pixels(), SmallDiffusion() or a loaded DiTPipeline"
+        f"{type(given).__name__} is no prior: give LatentDiffusion(...), TextToImage(...), Pixels(), SmallDiffusion(), or a "
+        "loaded pipeline of diffusers"
     )

@@ -25,9 +25,11 @@ from gendistill.drawn import DrawnImages
 from gendistill.environment import keep_memory, versions
 from gendistill.execute import drawn, finished, run_stage, tuned
 from gendistill.labelers.relabel import StaticLabels
+from gendistill.parts import inside
 from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
 from gendistill.stages import stages
+from gendistill.steering.sample import Sample
 from gendistill.store import (
     Store,
     cache_root,
@@ -37,7 +39,7 @@ from gendistill.store import (
     write_tensors,
     write_text,
 )
-from gendistill.types import Images, RealData, Saves, UserError
+from gendistill.types import Images, Prompted, RealData, Saves, UserError
 
 log = logging.getLogger("gendistill")
 
@@ -80,13 +82,29 @@ def open_context(
 
 
 def check_data(data: RealData, recipe: Recipe) -> None:
-    """Refuse data that cannot give what the recipe asks of them: pictures in every class, and enough for every step."""
+    """Refuse data that cannot give what the recipe asks of them: pictures in every class, and enough for every step.
+
+    Data may be names of classes alone, for recipes that look at no real picture.
+    """
+    if not len(data.train):
+        check_names_do(data, recipe)
     counts = torch.bincount(data.train.labels, minlength=len(data.classes))
     empty = [str(data.classes[index]) for index in torch.nonzero(counts == 0).flatten().tolist()]
-    if empty:
+    if empty and len(data.train):
         raise UserError(f"{len(empty)} classes of {data.name} have no training pictures: {', '.join(empty[:10])}")
     for step in recipe.steering:
         step.check(data, recipe.ipc)
+    recipe.labeler.check(data)
+
+
+def check_names_do(data: RealData, recipe: Recipe) -> None:
+    """Refuse a recipe some part of which looks at real pictures, where there are none."""
+    looking = [type(one).__name__ for one in inside(recipe) if getattr(one, "looks_at_real", False)]
+    if looking:
+        raise UserError(
+            f"{', '.join(dict.fromkeys(looking))} must look at real pictures, and there are none, only {data.name}: give them as "
+            "`real`, for example ImageNetSubset(..., root=DIR), or leave that part out"
+        )
 
 
 def check_room(recipe: Recipe, data: RealData, folder: Path) -> None:
@@ -152,7 +170,7 @@ def distill(
     images = done.images
     if isinstance(images, DrawnImages):
         images = images.by(drawer(recipe, context))
-    return Distilled(images, done.soft, done.ids, done.weight, recipe, done.origin)
+    return replace(done, images=images, recipe=recipe)
 
 
 def drawer(recipe: Recipe, context: Context) -> Callable[[int], Images]:
@@ -234,7 +252,7 @@ def save_generator(recipe: Recipe, context: Context, folder: Path) -> None:
 
 def origin(recipe: Recipe, context: Context) -> Provenance:
     """What a reader must know: data, prior and teachers with their licences, and who saw which pictures."""
-    data, told = context.real, recipe.prior.origin()
+    data, told, bare = context.real, recipe.prior.origin(), not len(context.real.train)
     for step in recipe.steering:
         told = step.retold(told)
     prior = Origin(**told)
@@ -252,6 +270,18 @@ def origin(recipe: Recipe, context: Context) -> Provenance:
         real=Origin(name=data.name, licence=data.licence),
         prior=prior,
         teachers=teachers,
-        leakage=f"The {data.split} pictures had no part in the making. {seen}",
+        leakage=f"{'No real picture had a' if bare else f'The {data.split} pictures had no'} part in the making. {seen}",
         versions=versions(),
+        settings=settings(recipe, told["name"]),
     )
+
+
+def settings(recipe: Recipe, prior: str) -> dict[str, object]:
+    """What a picture's file says of its making, called as programs for text-to-image call it; nothing where no words were said."""
+    if not issubclass(recipe.prior.loads, Prompted):
+        return {}
+    samples = [step for step in recipe.steering if isinstance(step, Sample)]
+    told: dict[str, object] = {"Negative prompt": recipe.prior.negative} if recipe.prior.negative else {}
+    for last in samples[-1:]:
+        told |= {"Steps": last.steps, "Sampler": last.scheduler or "the checkpoint's own", "CFG scale": last.cfg}
+    return {**told, "Seed": recipe.seed, "Model": prior, "Steering": repr(recipe.steering)}

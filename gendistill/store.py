@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +113,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, on the CPU."""
     return load_file(path)
+
+
+def as_tensor(texts: Sequence[str]) -> Tensor:
+    """Texts as bytes, to be kept beside other tensors."""
+    return torch.frombuffer(bytearray(json.dumps(list(texts)).encode()), dtype=torch.uint8)
+
+
+def as_texts(tensor: Tensor) -> tuple[str, ...]:
+    """The texts that `as_tensor` made bytes of."""
+    return tuple(json.loads(tensor.numpy().tobytes()))
 
 
 def clear_parts(folder: Path) -> None:

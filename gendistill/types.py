@@ -226,15 +226,11 @@ class Prompted(Protocol):
 
 @runtime_checkable
 class Generates(Protocol):
-    """A prior that makes a picture in one pass, through a hierarchy of feature spaces.
+    """A prior that makes a picture in one pass, through a hierarchy of feature spaces: a `Generator` names them.
 
     Latents in a space hold everything the rest of the generator needs, by name: the space's own tensor, and what later layers
     still ask for (the class's embedding, a style). `decode` takes latents in any space.
-
-    spaces  names of the spaces, from noise to the last one before pixels
     """
-
-    spaces: tuple[str, ...]
 
     def generate(self, noise: Latents, labels: Labels) -> Latents:
         """Latents in the first space: the noise, asked for these classes of the data."""
@@ -286,6 +282,15 @@ class Diffusion(LoadedPrior, Denoises, Protocol):
     cfg_channels: int
 
 
+class Generator(LoadedPrior, Generates, Protocol):
+    """A loaded prior that generates, with the names of its spaces.
+
+    spaces  from noise to the last one before pixels
+    """
+
+    spaces: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Draft:
     """Pictures in the making: what one steering step hands to the next.
@@ -296,6 +301,7 @@ class Draft:
     ids         (n, 3) class, slot, candidate
     labels      (n,) class of each picture
     weight      (n,) how much each picture counts when a student learns from it
+    prompts     what was said for each picture, where the prior is asked in words; None before, and for other priors
     """
 
     prior: LoadedPrior
@@ -305,6 +311,7 @@ class Draft:
     weight: Tensor
     level: Level = CLEAN
     conditions: Conditions | None = None
+    prompts: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -317,7 +324,13 @@ class Draft:
             labels=self.labels[rows],
             weight=self.weight[rows],
             conditions=None if self.conditions is None else self.conditions[rows],
+            prompts=picked(self.prompts, torch.arange(len(self))[rows]),
         )
+
+
+def picked(texts: Sequence[str] | None, rows: Tensor) -> tuple[str, ...] | None:
+    """The texts at these positions; None where there are none."""
+    return None if texts is None else tuple(texts[row] for row in rows.tolist())
 
 
 class Synthetic:

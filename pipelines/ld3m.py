@@ -31,7 +31,7 @@ recipe = Recipe(
         Start(RealPictures()),
         Optimize(
             (GradientMatching(ConvNet(depth=6), batch=256, augment=Siamese()),),
-            steps=1000, lr=0.01, variables=("latent", "condition"), condition_lr=0.001,
+            steps=1000, variables=("latent", "condition"), lr=(0.01, 0.001),
             through=Sample(scheduler="DDIM", steps=10, cfg=3.0, keep_start=1.0),
         ),
     ),

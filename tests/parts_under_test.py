@@ -12,8 +12,9 @@ import torch
 from gendistill import parts
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
+from gendistill.nets.zero_shot import Clip
 from gendistill.objectives.cross_entropy import CrossEntropy
-from gendistill.objectives.zero_shot import ZeroShot
+from gendistill.steering.optimize import Optimize
 from gendistill.training import Training
 
 SMALL: dict[str, Any] = {"epochs": 2, "least_steps": 0, "batch": 8, "steps": 4, "width": 8, "students": 1, "sets": 1}
@@ -21,7 +22,10 @@ SMALL: dict[str, Any] = {"epochs": 2, "least_steps": 0, "batch": 8, "steps": 4, 
 CAPS: dict[str, float] = {"weight": 10.0, "cfg": 4.0, "tiles": 1}
 """Strengths that are made for latents of thousands of numbers, and mosaics for large pictures."""
 TEACHER = Trained(net=ConvNet(depth=2, width=8), training=Training(epochs=1, batch=8, augment=None))
-REQUIRED: dict[str, Any] = {"objectives": (CrossEntropy((TEACHER,)),), "teachers": (TEACHER,), "average": "logits"}
+WANTED = (CrossEntropy((TEACHER,)),)
+REQUIRED: dict[str, Any] = {
+    "objectives": WANTED, "teachers": (TEACHER,), "average": "logits", "optimize": Optimize(WANTED),
+}  # fmt: skip
 
 
 def subclasses(base: type) -> list[type]:
@@ -51,7 +55,7 @@ def shrink(value: Any) -> Any:
         now = getattr(value, f.name)
         if f.name in SMALL and isinstance(now, int):
             changed[f.name] = min(now, SMALL[f.name])
-        elif f.name == "model" and isinstance(value, ZeroShot):
+        elif f.name == "model" and isinstance(value, Clip):
             changed[f.name] = tiny_clip()
         elif f.name in CAPS and isinstance(now, int | float):
             changed[f.name] = min(now, CAPS[f.name])

@@ -73,7 +73,9 @@ def test_help_and_list_do_not_wait_for_torch():
 
 
 def test_every_command_of_the_design_is_there():
-    assert set(cli.commands) == {"run", "list", "plan", "train-prior", "evaluate", "export", "cite", "env"}
+    assert set(cli.commands) == {
+        "run", "list", "plan", "train-prior", "finetune", "generate", "evaluate", "export", "cite", "env",
+    }  # fmt: skip
 
 
 def test_run_hands_on_what_was_asked(ran, tmp_path, capsys):
@@ -186,13 +188,43 @@ def test_train_prior_speaks_diffusers(monkeypatch, tmp_path, capsys):
 def test_settings_are_the_fields_of_the_dataclass():
     import dataclasses
 
-    from gendistill.cli import PRIOR_SETTINGS
+    from gendistill.cli import FAMILIES, PRIOR_SETTINGS
     from gendistill.priors.train import PriorTraining
+    from gendistill.priors.train_gan import GanTraining
 
-    fields = dataclasses.fields(PriorTraining)
-    assert [setting.name for setting in PRIOR_SETTINGS] == [field.name for field in fields]
-    assert all(setting.meaning for setting in PRIOR_SETTINGS)
-    assert [setting.default for setting in PRIOR_SETTINGS if setting.name == "mixed_precision"] == ["'no'"]
+    for family, kind in (("diffusion", PriorTraining), ("gan", GanTraining)):
+        names = [field.name for field in dataclasses.fields(kind)]
+        assert [setting.name for setting in FAMILIES[family]] == names
+        assert all(setting.meaning for setting in FAMILIES[family])
+        assert set(names) <= {setting.name for setting in PRIOR_SETTINGS}
+    told = {setting.name: setting for setting in PRIOR_SETTINGS}
+    assert len(told) == len(PRIOR_SETTINGS) and told["mixed_precision"].default == "'no'"
+    assert told["hidden_size"].meaning.startswith("diffusion: ")
+    assert told["noise_size"].meaning.startswith("gan: ")
+    assert not told["resolution"].meaning.startswith(("gan", "diffusion"))
+
+
+def test_train_prior_of_a_gan(monkeypatch, tmp_path, capsys):
+    calls = []
+    monkeypatch.setattr(
+        "gendistill.priors.train_gan.train_gan", lambda *given, **words: calls.append((given, words)) or given[1]
+    )
+    words = [
+        "train-prior",
+        "--family",
+        "gan",
+        "--train_data",
+        "Digits(size=8)",
+        "--output_dir",
+        str(tmp_path / "prior"),
+    ]
+    more = ["--noise_size", "16", "--augment", 'Siamese(("crop",))', "--max_train_steps", "7", "--device", "cpu"]
+    assert execute(cli, [*words, *more]) == 0
+    ((_, _, settings), given) = calls[0]
+    assert (settings.noise_size, settings.max_train_steps, settings.augment.operations) == (16, 7, ("crop",))
+    assert given["name"] == "digits"
+    assert execute(cli, [*words, "--hidden_size", "8"]) == 2
+    assert "GanTraining has no field 'hidden_size'" in capsys.readouterr().err
 
 
 def test_plan_prints_the_plan(monkeypatch, capsys):

@@ -16,12 +16,12 @@ PACKAGE = ROOT / "gendistill"
 
 LAYERS = (
     "errors types images seeds store work progress context environment ranks formatting losses pictures provenance wordnet "
-    "prompts parts fields overrides pipeline",
+    "prompts parts fields overrides pipeline upload",
     "nets views training anchors",
     "priors data",
     "objectives",
     "steering labelers",
-    "recipe stages drawn distilled execute runs",
+    "recipe stages drawn distilled execute runs finetuning",
     "evaluation export card parquet plan cite experiment testing options console cli __main__",
 )
 """A file or folder may import from its own line and from those above it."""

@@ -13,7 +13,8 @@ from gendistill.priors.base import lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.pixels import Pixels
 from gendistill.runs import distill
-from gendistill.testing import Toy, ToyData
+from gendistill.testing import Toy, ToyData, ToyGan
+from gendistill.types import Generates, Prompted
 from tests.parts_under_test import shrink
 from tests.priors.test_latent_diffusion import pipeline
 
@@ -21,10 +22,16 @@ NAMES = [listed.name for listed in list_pipelines()]
 
 
 def tiny(name):
-    """The recipe at two pictures a class of toy data, with the toy prior; with a small real one where it is to be tuned."""
+    """The recipe at two pictures a class of toy data, with the toy prior; with a small real one where it is to be tuned.
+
+    No prior here is asked in words: what writes prompts is left out.
+    """
     recipe = shrink(find_pipeline(name).recipe)
+    recipe = replace(recipe, steering=tuple(step for step in recipe.steering if Prompted not in step.needs))
     prior = recipe.prior if isinstance(recipe.prior, Pixels) else Toy()
-    if any(lacks(Toy.loads, step.needs) for step in recipe.steering) and not isinstance(prior, Pixels):
+    if any(Generates in step.needs for step in recipe.steering):
+        prior = ToyGan()
+    elif any(lacks(Toy.loads, step.needs) for step in recipe.steering) and not isinstance(prior, Pixels):
         prior = LatentDiffusion(pipeline(names=[f"class {index}" for index in range(3)]))
     return replace(recipe, real=ToyData(), prior=prior, ipc=2, block=2, rounds=min(recipe.rounds, 2))
 

@@ -9,6 +9,7 @@ import pytest
 from gendistill.evaluation.protocols import Protocol
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.convnet import ConvNet
+from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.plan import plan
 from gendistill.recipe import Recipe
@@ -54,6 +55,12 @@ def test_students_and_teachers_are_counted():
     # 15 pictures in batches of 4: 3.75 steps an epoch, 7 epochs; random real and distilled, hard and soft, 2 x 3 students
     assert found(told, "evaluate", "train").calls == pytest.approx(15 / 4 * 7 * 2 * 2 * 6)
     assert found(told, "teachers", "teacher").calls == pytest.approx(36 / 8)
+
+
+def test_an_objective_that_takes_gradients_of_its_own_is_counted():
+    step = Optimize((GradientMatching(ConvNet(depth=2, width=8), batch=4),), steps=9)
+    told = plan(replace(RECIPE, steering=(*RECIPE.steering, step)), PROTOCOL)
+    assert found(told, "distil", "optimize").flops > 0
 
 
 def test_optimisation_steps_are_counted_and_timed():

@@ -18,10 +18,12 @@ from gendistill.work import Work
 class Anchors(ABC):
     """Settings of a choice of points per class.
 
-    needs  capabilities of the prior without which there are no points
+    needs          capabilities of the prior without which there are no points
+    looks_at_real  the points follow from real pictures
     """
 
     needs: ClassVar[tuple[type, ...]] = (Encodes,)
+    looks_at_real: ClassVar[bool] = True
 
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if the data cannot give the points. Reads no picture."""

@@ -25,10 +25,15 @@ class RealPictures(Anchors):
 
     def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
         """Latents of real pictures."""
-        where = context.real.train.where(index)
-        order = torch.randperm(len(where), generator=seeds.stream(context.seed, "real pictures", index))
-        return context.encode(context.real.train.stored(where[order[slots % len(where)]]))
+        return context.encode(of_slots(context, index, slots))
 
     def work(self, context: Context) -> Iterable[Work]:
         """Encoding of the pictures that are drawn."""
         yield from encoding_some(context)
+
+
+def of_slots(context: Context, index: int, slots: Tensor) -> Tensor:
+    """The 8-bit real pictures of these slots of class ``index``; a class with fewer pictures than slots begins anew."""
+    where = context.real.train.where(index)
+    order = torch.randperm(len(where), generator=seeds.stream(context.seed, "real pictures", index))
+    return context.real.train.stored(where[order[slots % len(where)]])

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gendistill.data.messages import nearest
-from gendistill.data.wordnet import as_class, imagenet
+from gendistill.wordnet import as_class, imagenet
 from gendistill.types import Class, UserError
 
 GITHUB = "https://github.com"

@@ -12,7 +12,7 @@ from gendistill.data.messages import existing, listed
 from gendistill.data.pictures import Frame
 from gendistill.data.reading import Index, opened
 from gendistill.data.values import keep_plain
-from gendistill.data.wordnet import resolve
+from gendistill.wordnet import resolve
 from gendistill.types import Class, RealData, UserError
 
 HELD_OUT = ("val", "validation", "valid", "test")

@@ -16,7 +16,7 @@ from datasets import Array2D, Array3D, ClassLabel, Dataset, Features, Image, Lar
 from gendistill.data.messages import listed, nearest
 from gendistill.data.pictures import Picture, decode
 from gendistill.data.reading import Index, Raw
-from gendistill.data.wordnet import as_class
+from gendistill.wordnet import as_class
 from gendistill.types import UserError
 
 BLOCK, GATHERED = 10_000, 64

@@ -8,9 +8,10 @@ from dataclasses import replace
 from gendistill.anchors.real_pictures import RealPictures
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
+from gendistill.steering.generate import Generate
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
-from gendistill.types import Denoises
+from gendistill.types import Denoises, Generates
 
 
 def random_real(recipe: Recipe) -> Recipe:
@@ -19,7 +20,9 @@ def random_real(recipe: Recipe) -> Recipe:
 
 
 def unsteered(recipe: Recipe) -> Recipe | None:
-    """The same prior sampled from noise as the recipe samples it, without any guidance; None where nothing samples."""
+    """The same prior's pictures of noise, sampled as the recipe samples them, without any guidance; None where it makes none."""
+    if issubclass(recipe.prior.loads, Generates):
+        return replace(recipe, steering=(Generate(),), rounds=1, source="")
     if not issubclass(recipe.prior.loads, Denoises):
         return None
     samples = [step for step in recipe.steering if isinstance(step, Sample)]

@@ -63,6 +63,7 @@ def evaluate(
             "this set does not know its recipe; `gendistill evaluate PATH --real SOURCE` compares it with real data"
         )
     context = context or open_context(recipe, torch.device(device), torch.float32, progress)
+    check_held_out(context.real)
     sets = {"distilled": made, **make_baselines(recipe, protocol, context)}
     return measure(sets, protocol, context)
 
@@ -133,6 +134,10 @@ def measure(sets: Sets, protocol: Protocol, context: Context) -> Report:
 
 def check_held_out(data: RealData) -> None:
     """Refuse data without held-out pictures, before anything is made."""
+    if not len(data.train):
+        raise UserError(
+            f"{data.name} are no pictures to judge a set by: `gendistill evaluate PATH --real SOURCE` takes real ones"
+        )
     if data.test is None:
         raise UserError(
             f"{data.name} has no test pictures to judge a set by: name some with test=..., or hold out a part of the "

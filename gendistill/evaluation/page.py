@@ -120,14 +120,11 @@ def beside(row: Row, random: Row | None) -> str:
 
 
 def of_class(distilled: Distilled, index: int) -> dict[str, Any]:
-    """What the page shows of one class: its name, its first pictures as data addresses, its mean soft label."""
+    """What the page shows of one class: its name, its first pictures as data addresses, what was said for them, its mean soft label."""
     positions = distilled.images.where(index)
     shown = positions[:SHOWN_PICTURES]
-    pictures = [
-        (data_address(one), spell_id(name))
-        for one, name in zip(distilled.images.stored(shown), distilled.ids[shown].tolist(), strict=True)
-    ]
-    names = unique_names(distilled.classes)
+    names, said = unique_names(distilled.classes), distilled.prompts or [""] * len(distilled.ids)
+    prompts = [said[position] for position in shown.tolist()]
     top = []
     if distilled.soft.kind != "hard" and len(positions):
         mean = torch.stack([part.double().exp().mean(0) * len(part) for part in soft_parts(distilled, positions)])
@@ -136,7 +133,11 @@ def of_class(distilled: Distilled, index: int) -> dict[str, Any]:
     return {
         "name": names[index],
         "wnid": distilled.classes[index].wnid or "",
-        "pictures": pictures,
+        "pictures": [
+            (data_address(one), ": ".join(filter(None, (spell_id(name), prompt))))
+            for one, name, prompt in zip(distilled.images.stored(shown), distilled.ids[shown].tolist(), prompts, strict=True)
+        ],
+        "prompts": list(dict.fromkeys(filter(None, prompts))),
         "more": len(positions) - len(shown),
         "top": top,
     }

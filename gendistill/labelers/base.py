@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from gendistill.context import Context
-from gendistill.types import Images, SoftLabels
+from gendistill.types import Images, RealData, SoftLabels
 from gendistill.work import Work
 
 
@@ -16,6 +16,10 @@ class Labeler(ABC):
     @abstractmethod
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """The labels of the pictures of a set, in its order."""
+
+    def check(self, data: RealData) -> None:
+        """Raise `UserError` if it cannot label these data. Reads no picture, loads no weights."""
+        return None
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """What labelling will cost, training of teachers included; nothing for hard labels."""

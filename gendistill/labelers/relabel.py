@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from gendistill.context import Context, together
 from gendistill.labelers.base import Labeler
-from gendistill.nets import trained
-from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError
+from gendistill.nets import ensemble, trained
+from gendistill.types import Images, LogProbs, Pixels, RealData, SoftLabels, UserError
 from gendistill.work import Work
 
 
@@ -57,6 +57,10 @@ class Relabel(Labeler):
             raise UserError(f"average={self.average!r}: 'logits' or 'probs'")
         if self.temperature <= 0:
             raise UserError(f"temperature={self.temperature} must be above 0")
+
+    def check(self, data: RealData) -> None:
+        """Raise `UserError` if a teacher cannot be had."""
+        ensemble.check(self.teachers)
 
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """One label per picture."""

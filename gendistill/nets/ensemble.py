@@ -27,6 +27,12 @@ def members(part: str, given: Iterable[object]) -> tuple[Reference, ...]:
     return found
 
 
+def check(references: Iterable[Reference]) -> None:
+    """Raise `UserError` if one of the teachers is not here and cannot be fetched. Loads no weights."""
+    for reference in references:
+        trained.check(reference)
+
+
 def load(references: Iterable[Reference], context: Context) -> list[nn.Module]:
     """The teachers, frozen, loaded once while this unit lasts."""
     return [context.once(("net", one), lambda one=one: trained.load(one, context)) for one in references]

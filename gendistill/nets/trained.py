@@ -1,4 +1,6 @@
-"""The one door for weights of classifiers: trained in place, on the real pictures or on those made so far, or given as a module."""
+"""The one door for weights of classifiers: trained in place, on the real pictures or on those made so far, made of class names,
+or given as a module.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import nn
@@ -18,6 +20,7 @@ from gendistill.images import Subset
 from gendistill.nets.base import Classifier, Net, Shape, build
 from gendistill.nets.class_order import check_order
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.zero_shot import Clip
 from gendistill.store import fingerprint_state, read_tensors, write_tensors
 from gendistill.training import Training, train, training_work
 from gendistill.types import Images, UserError
@@ -36,6 +39,7 @@ class Trained:
     net: Net = ConvNet()
     training: Training = Training(epochs=30, schedule="cosine")
     seed: int = 0
+    looks_at_real: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Student:
     net: Net = ConvNet()
     training: Training = Training()
     seed: int = 0
+    looks_at_real: ClassVar[bool] = True  # it is normalised by their mean and deviation
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,7 +93,7 @@ class Loaded:
         return hash(repr(self))
 
 
-Reference: TypeAlias = "Trained | Loaded"
+Reference: TypeAlias = "Trained | Loaded | Clip"
 
 
 def as_references(given: Iterable[object]) -> tuple[Reference, ...]:
@@ -103,9 +108,9 @@ def as_references(given: Iterable[object]) -> tuple[Reference, ...]:
 def _as_reference(given: object) -> Reference:
     if isinstance(given, nn.Module):
         return Loaded(given)
-    if isinstance(given, Trained | Loaded):
+    if isinstance(given, Trained | Loaded | Clip):
         return given
-    raise UserError(f"{given!r} is no classifier: give Trained(...) or an nn.Module that takes pixels in [0, 1]")
+    raise UserError(f"{given!r} is no classifier: give Trained(...), Clip(...) or an nn.Module that takes pixels in [0, 1]")
 
 
 def shape_of(context: Context) -> Shape:
@@ -125,6 +130,8 @@ def load(reference: Reference | Student, context: Context) -> nn.Module:
         return _frozen(_trained(reference, context))
     if isinstance(reference, Student):
         return _frozen(_student(reference, context))
+    if isinstance(reference, Clip):
+        return reference.classifier(context.real.classes, context.device, weights=not context.dry)
     net = deepcopy(reference.net).to(context.device).eval().requires_grad_(False)
     probe = torch.zeros(1, *context.real.train.shape, device=context.device)
     with torch.no_grad():
@@ -135,7 +142,7 @@ def load(reference: Reference | Student, context: Context) -> nn.Module:
             f"logits over {len(context.real.classes)} classes were expected"
         )
     real = context.real.train
-    if not context.dry and real.fingerprint not in reference.checked:
+    if not context.dry and len(real) and real.fingerprint not in reference.checked:
         check_order(net, real, context.device)
         reference.checked.add(real.fingerprint)
     return net
@@ -163,13 +170,21 @@ def origin(reference: Reference, licence: str) -> dict[str, str]:
     """What a card says of this teacher; ``licence`` is that of the real pictures, which a network trained in place takes on."""
     if isinstance(reference, Loaded):
         return {"name": repr(reference), **({"saw": reference.saw} if reference.saw else {})}
+    if isinstance(reference, Clip):
+        return {"name": f"{reference.name}, zero-shot"}
     name = f"{reference.net}, {reference.training.epochs} epochs, seed {reference.seed}, trained here"
     return {"name": name, "licence": licence, "saw": "the training pictures"}
 
 
+def check(reference: Reference) -> None:
+    """Raise `UserError` if a network of others is not here and cannot be fetched. Loads no weights."""
+    if isinstance(reference, Clip):
+        reference.check()
+
+
 def work(reference: Reference | Student, context: Context) -> Iterable[Work]:
     """What `load` will cost the first time: the training of a network that is trained in place."""
-    if isinstance(reference, Loaded):
+    if isinstance(reference, Loaded | Clip):
         return
     images: Images = context.real.train
     if isinstance(reference, Student):

@@ -8,16 +8,20 @@ Names of models and weights are open_clip's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gendistill.prompts import called, check_templates, filled
 from gendistill.store import fingerprint, fingerprint_state
 from gendistill.types import Class, Pixels, UserError
 
@@ -60,27 +64,95 @@ class LoadedCLIP:
         return hash(repr(self))
 
 
-def load_clip(model: str, pretrained: str, weights: bool = True) -> LoadedCLIP:
-    """The model of this name on the CPU in float32, from open_clip's cache or the hub; without ``weights``, untrained.
+@dataclass(frozen=True)
+class Clip:
+    """A zero-shot classifier: it knows the classes of the data by their names, and was trained on none of their pictures.
+
+    model       of open_clip, by name, "hf-hub:owner/name" or a folder; or loaded (with another tokenizer than CLIP's own:
+                LoadedCLIP(model, tokenizer))
+    pretrained  open_clip's name of the weights, or the path of a file (one of OpenAI's needs the model's -quickgelu name);
+                without meaning for a repository, a folder or a loaded model
+    templates   prompts with {} where the name of the class goes, or what else `Prompts` knows; their embeddings are averaged
+    """
+
+    model: Any = "ViT-B-32"
+    pretrained: str = "openai"
+    templates: tuple[str, ...] = ("a photo of a {}.",)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, nn.Module):
+            object.__setattr__(self, "model", LoadedCLIP(self.model))
+        if not isinstance(self.model, str | LoadedCLIP):
+            raise UserError(f"model={self.model!r}: give open_clip's name of a model, or a loaded one")
+        object.__setattr__(self, "templates", check_templates(self.templates))
+
+    @property
+    def name(self) -> str:
+        """What a card calls it."""
+        if isinstance(self.model, LoadedCLIP):
+            return repr(self.model)
+        return f"{self.model}, {self.pretrained}" if schema(self.model) == self.model else self.model
+
+    def check(self) -> None:
+        """Fetch the weights if they are not here.
+
+        Raises:
+            UserError: there is no such model, or there are no such weights, or they cannot be fetched.
+        """
+        if not isinstance(self.model, LoadedCLIP):
+            fetch(self.model, self.pretrained)
+
+    def classifier(self, classes: Sequence[Class], device: torch.device, weights: bool = True) -> ZeroShotClassifier:
+        """The classifier of these classes, frozen; without ``weights`` one that costs the same."""
+        loaded = self.model
+        if not isinstance(loaded, LoadedCLIP):
+            loaded = load_clip(loaded, self.pretrained, weights)
+        return zero_shot(loaded, classes, self.templates, device)
+
+
+def schema(model: str) -> str:
+    """A model as open_clip is told of it: a folder has a prefix there."""
+    return f"local-dir:{model}" if Path(model).is_dir() else model
+
+
+def fetch(model: str, pretrained: str) -> None:
+    """Bring the weights of a model into open_clip's cache, if they are not there.
 
     Raises:
-        UserError: there is no such model, or its weights are not here and cannot be fetched.
+        UserError: it cannot be done.
     """
     import open_clip
 
-    # Without this, open_clip gives weights that were trained with QuickGELU (OpenAI's) another activation, and only warns.
-    quick = bool(open_clip.get_pretrained_cfg(model, pretrained).get("quick_gelu", False))
+    kind, _, place = schema(model).rpartition(":")
+    with advised(model, pretrained):
+        if kind == "local-dir":
+            found = {path.suffix for path in Path(place).iterdir()} & {".safetensors", ".bin", ".pt", ".pth"}
+            if not (Path(place) / "open_clip_config.json").is_file() or not found:
+                raise ValueError("a folder needs open_clip_config.json and the weights beside it")
+        elif kind == "hf-hub":
+            open_clip.download_pretrained_from_hf(place)
+        elif model not in open_clip.list_models():
+            raise ValueError(f"no model of that name{close(model, open_clip.list_models())}")
+        elif not Path(pretrained).is_file():
+            tags = open_clip.list_pretrained_tags_by_model(model)
+            if pretrained not in tags:
+                raise ValueError(f"no such weights: {model} has {', '.join(tags) or 'none'}")
+            open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, pretrained))
+
+
+def close(name: str, names: Sequence[str]) -> str:
+    """``; near: A, B`` for the names most like a wrong one."""
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"; near: {', '.join(near)}" if near else ""
+
+
+@contextmanager
+def advised(model: str, pretrained: str) -> Iterator[None]:
+    """Turn what open_clip says of a model that it cannot load into what the user can do, and keep its logging to itself."""
     root = logging.getLogger()
     before = list(root.handlers)
     try:
-        net = open_clip.create_model(
-            model,
-            pretrained=pretrained if weights else None,
-            force_quick_gelu=quick,
-            require_pretrained=weights,
-            pretrained_text=False,
-        )
-        return LoadedCLIP(net, open_clip.get_tokenizer(model))
+        yield
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"open_clip cannot load {model!r} with weights {pretrained!r}: {error}\n"
@@ -90,6 +162,31 @@ def load_clip(model: str, pretrained: str, weights: bool = True) -> LoadedCLIP:
         ) from error
     finally:
         root.handlers[:] = before  # open_clip logs by the root logger, which adds a handler that would repeat our lines
+
+
+def load_clip(model: str, pretrained: str, weights: bool = True) -> LoadedCLIP:
+    """The model of this name on the CPU in float32, from open_clip's cache or the hub; without ``weights``, untrained.
+
+    Raises:
+        UserError: there is no such model, or its weights are not here and cannot be fetched.
+    """
+    import open_clip
+
+    told = schema(model)
+    tag = pretrained if ":" not in told else None
+
+    # Without this, open_clip gives weights that were trained with QuickGELU (OpenAI's) another activation, and only warns.
+    quick = bool(tag and open_clip.get_pretrained_cfg(model, tag).get("quick_gelu", False))
+    with advised(model, pretrained):
+        net = open_clip.create_model(
+            told,
+            pretrained=tag if weights else None,
+            load_weights=weights,
+            force_quick_gelu=quick,
+            require_pretrained=weights,
+            pretrained_text=False,
+        )
+        return LoadedCLIP(net, open_clip.get_tokenizer(told))
 
 
 class ZeroShotClassifier(nn.Module):
@@ -129,15 +226,29 @@ def zero_shot(
     from open_clip import get_model_preprocess_cfg
 
     clip: Any = deepcopy(loaded.net).float().to(device).eval()
-    names = [one.name.replace("_", " ") for one in classes]
+    names = [called(one) for one in classes]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         log.warning("classes of one name cannot be told apart by prompts: %s", ", ".join(twice))
     embedded = [
-        clip.encode_text(loaded.tokens([template.format(name) for template in templates]).to(device), normalize=True)
-        for name in names
+        clip.encode_text(whole([filled(template, one) for template in templates], loaded).to(device), normalize=True)
+        for one in classes
     ]
     prompts = F.normalize(torch.stack([rows.mean(0) for rows in embedded]), dim=1)
     return (
         ZeroShotClassifier(clip, prompts, dict(get_model_preprocess_cfg(clip))).to(device).eval().requires_grad_(False)
     )
+
+
+def whole(texts: list[str], loaded: LoadedCLIP) -> Tensor:
+    """The tokens of some texts. What more words do not change was cut, or would be by one word more.
+
+    Raises:
+        UserError: a text does not fit; open_clip would cut it and go on.
+    """
+    tokens = loaded.tokens(texts)
+    longer = loaded.tokens([f"{text} word" for text in texts])
+    cut = [text for text, mine, other in zip(texts, tokens, longer, strict=True) if torch.equal(mine, other)]
+    if cut:
+        raise UserError(f"{cut[0]!r} is longer than CLIP reads, {tokens.shape[1]} tokens: shorten the templates")
+    return tokens

@@ -25,6 +25,7 @@ class Objective(ABC):
     scope   what one number of its loss judges
     curvature  largest second derivative of the unweighted loss by the clean latent, where it is known
     period  optimiser steps after which the state of its loss begins anew: an optimisation is resumed only there
+    looks_at_real  its own loss looks at real pictures; what it asks, such as a teacher, says so for itself
     """
 
     weight: float
@@ -32,6 +33,7 @@ class Objective(ABC):
     scope: Scope = "picture"
     curvature: ClassVar[float | None] = None
     period: int = 1
+    looks_at_real: ClassVar[bool] = True
 
     def origins(self, licence: str) -> list[dict[str, str]]:
         """What a card says of the teachers it asks; ``licence`` is that of the real pictures."""

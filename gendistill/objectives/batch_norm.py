@@ -47,6 +47,11 @@ class BatchNorm(Taught):
     first: float = 10.0
     weight: float = 1.0
 
+    @property
+    def looks_at_real(self) -> bool:
+        """Running statistics are the teachers' own."""
+        return self.per_class
+
     def __post_init__(self) -> None:
         """Wrap loaded modules, and refuse networks that are built without batch normalisation."""
         super().__post_init__()

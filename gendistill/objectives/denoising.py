@@ -43,6 +43,7 @@ class Denoising(Objective):
     weight: float = 1.0
     needs = (Denoises,)
     scope = "picture"
+    looks_at_real = False
 
     def __post_init__(self) -> None:
         low, high = self.times

@@ -17,7 +17,7 @@ from gendistill.context import Context
 from gendistill.objectives.base import Objective
 from gendistill.objectives.diversity import finished
 from gendistill.objectives.representativeness import directions
-from gendistill.types import Loss, Losses, Synthetic, UserError
+from gendistill.types import Encodes, Loss, Losses, Synthetic, UserError
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Determinant(Objective):
     eps: float = 1e-3
     weight: float = 1.0
     scope = "class"
+    looks_at_real = False
+    needs = (Encodes,)  # not to encode: a prior that does holds its pictures as one latent
 
     def __post_init__(self) -> None:
         if not self.eps > 0:

@@ -24,7 +24,7 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.objectives.base import MemoryLoss, Objective
 from gendistill.objectives.representativeness import Newest, directions
-from gendistill.types import LATENT, Labels, Losses, Synthetic, UserError
+from gendistill.types import LATENT, Encodes, Labels, Losses, Synthetic, UserError
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Diversity(Objective):
     over: Literal["class", "picture"] = "class"
     weight: float = 0.008
     scope = "class"
+    looks_at_real = False
+    needs = (Encodes,)  # not to encode: a prior that does holds its pictures as one latent
 
     def __post_init__(self) -> None:
         if self.memory < 1:

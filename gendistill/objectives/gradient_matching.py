@@ -157,7 +157,7 @@ class GradientMatching(Objective):
 
         def changed(given: Tensor) -> Tensor:
             if self.augment is None:
-                return given
+                return given.view_as(given)  # not the leaf: a plan counts operations by hooks, which take none
             return self.augment(given, seeds.stream(seed), net.mean, net.std, siamese=True)
 
         at = pixels.detach().requires_grad_()

@@ -40,6 +40,7 @@ class Learnability(Objective):
     omega: float = 0.5
     weight: float = 1.0
     scope = "picture"
+    looks_at_real = False
 
     def __post_init__(self) -> None:
         (reference,) = trained.as_references((self.reference,))

@@ -17,6 +17,7 @@ class Taught(Objective):
     """An objective with ``teachers``: references of classifiers, see `gendistill.nets.trained.load`."""
 
     teachers: tuple[Any, ...]
+    looks_at_real = False
 
     def __post_init__(self) -> None:
         """Wrap loaded modules.

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 import torch
+from torch import Tensor
 
-from gendistill.types import LoadedPrior, RealData
+from gendistill.types import Conditions, Denoises, Features, Labels, LoadedPrior, Prompted, RealData
 from gendistill.work import Work
 
 
@@ -19,6 +20,11 @@ class Prior(ABC):
     def prepare(self, context: object) -> Prior:
         """A prior whose weights exist. Those that train on the real data do it here; the others are ready."""
         return self
+
+    @property
+    def negative(self) -> str:
+        """What pictures should not show, where the prior is asked in words; "" for nothing."""
+        return ""
 
     def origin(self) -> dict[str, str]:
         """What a reader must know of the prior: name, licence, and the pictures it saw, each where it is known."""
@@ -41,6 +47,17 @@ class Prior(ABC):
         """Load the weights, in eval mode and without gradients of their own."""
 
 
+SAID = {Prompted: "takes prompts", Features: "shows features"}
+"""Capabilities whose names do not say in a sentence what a prior does."""
+
+
 def lacks(loads: type, needs: Sequence[type]) -> list[str]:
-    """Names of the capabilities in ``needs`` that the class ``loads`` does not have."""
-    return [need.__name__ for need in needs if not issubclass(loads, need)]
+    """What the class ``loads`` does not do of the capabilities in ``needs``, as words that follow "a prior that"."""
+    return [SAID.get(need, need.__name__) for need in needs if not issubclass(loads, need)]
+
+
+def conditions_for(prior: Denoises, labels: Labels, slots: Tensor) -> Conditions:
+    """Conditions that ask for these classes; a prior that is asked in words has several for a class, by slot."""
+    if isinstance(prior, Prompted):
+        return prior.condition_on(prior.prompts(labels, slots))
+    return prior.condition(labels)

@@ -1,18 +1,105 @@
-"""A ``DiTPipeline`` checkpoint on disk or on the hub: its configs without its weights, and the whole of it, nothing left over."""
+"""A diffusers checkpoint on disk or on the hub: its configs without its weights, and its parts, nothing left over."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
+from huggingface_hub.errors import GatedRepoError
 
 from gendistill.types import UserError
 
+Configs = Mapping[str, Mapping[str, Any]]
+"""The config of every part that was asked for, by name, and of the pipeline itself, "index"."""
 
-def configs_of(pipe: Any) -> dict[str, Mapping[str, Any]]:
-    """The configs of a loaded pipeline, as `configs` gives those of a checkpoint."""
+
+@contextmanager
+def reading(source: str, what: str, looked_for: str) -> Iterator[None]:
+    """Turn what diffusers says of a checkpoint that is not there into what the user can do.
+
+    Raises:
+        UserError: instead of the errors of diffusers, transformers and the hub.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, KeyError, ValueError, AttributeError, ImportError) as error:
+        gated = any(isinstance(cause, GatedRepoError) for cause in causes(error))
+        first = str(error).strip().partition("\n")[0]
+        offline = "Without a network, give the folder of a downloaded copy"
+        if Path(source).is_dir():
+            raise UserError(f"no {what} at {source!r} (looked for {looked_for}): {first}") from error
+        if gated:
+            raise UserError(
+                f"{source!r} is gated: accept its terms at https://huggingface.co/{source}, log in with `hf auth login`, and run "
+                f"again. {offline} (`hf download {source} --local-dir FOLDER`, where you are logged in)"
+            ) from error
+        raise UserError(
+            f"no {what} at {source!r} (looked for {looked_for}): {first}. {offline} "
+            f"(`hf download {source} --local-dir FOLDER`)"
+        ) from error
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def read_index(source: str, revision: str | None, what: str, looked_for: str) -> dict[str, Any]:
+    """``model_index.json``: which class the pipeline and each of its parts is of."""
+    with reading(source, what, looked_for):
+        kind: Any = diffusers.DiffusionPipeline
+        return dict(kind.load_config(source, revision=revision))
+
+
+def read_config(source: str, kind: Any, name: str, revision: str | None = None) -> dict[str, Any]:
+    """The config of a part of class ``kind``."""
+    return dict(kind.load_config(source, subfolder=name, revision=revision))
+
+
+def load_part(
+    source: str,
+    kind: Any,
+    name: str,
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    subfolder: str | None = None,
+    **more: Any,
+) -> Any:
+    """A network of a checkpoint, in the folder of its name if no other is given.
+
+    Raises:
+        UserError: it does not load, or its weights do not fit its config, to the last key.
+    """
+    try:
+        part, found = kind.from_pretrained(
+            source,
+            subfolder=name if subfolder is None else subfolder,
+            revision=revision,
+            output_loading_info=True,
+            dtype=dtype,
+            **more,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"the {name} of {source!r} does not load: {error}") from error
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        if found[problem]:
+            raise UserError(
+                f"the {name} of {source!r} does not fit its config: {problem.replace('_', ' ')} "
+                f"{list(found[problem])[:5]}; is the checkpoint complete and its config.json its own?"
+            )
+    return part
+
+
+def configs_of(pipe: Any) -> Configs:
+    """The configs of a loaded ``DiTPipeline``, as `configs` gives those of a checkpoint."""
     names: dict[str, str] = {}
     for label, row in pipe.labels.items():  # a loaded pipeline keeps its names here, not in its config
         names[str(row)] = f"{names[str(row)]}, {label}" if str(row) in names else label
@@ -23,51 +110,36 @@ def configs_of(pipe: Any) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def configs(source: str, revision: str | None = None) -> dict[str, Mapping[str, Any]]:
-    """The configs "index", "vae" and "transformer" of a hub id or folder.
+def configs(source: str, revision: str | None = None) -> Configs:
+    """The configs "index", "vae" and "transformer" of a class-conditional pipeline: a hub id or folder.
 
     Raises:
-        UserError: there is no class-conditional pipeline.
+        UserError: there is no such pipeline.
     """
-
-    def config(of: Any, **where: str) -> dict[str, Any]:
-        return dict(of.load_config(source, revision=revision, **where))
-
-    try:
-        index = config(diffusers.DiffusionPipeline)
-        vae = config(getattr(diffusers, index["vae"][1]), subfolder="vae")
-        transformer = config(diffusers.DiTTransformer2DModel, subfolder="transformer")
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(
-            f"no class-conditional diffusers pipeline at {source!r} (looked for model_index.json, vae/ and "
-            f"transformer/): {str(error).splitlines()[0]}. Without a network, give the folder of a downloaded copy"
-        ) from error
+    what, looked_for = "class-conditional diffusers pipeline", "model_index.json, vae/ and transformer/"
+    index = read_index(source, revision, what, looked_for)
+    with reading(source, what, looked_for):
+        vae = read_config(source, getattr(diffusers, index["vae"][1]), "vae", revision)
+        transformer = read_config(source, diffusers.DiTTransformer2DModel, "transformer", revision)
     return {"index": index, "vae": vae, "transformer": transformer}
 
 
 def load_pipeline(source: str, revision: str | None = None) -> Any:
-    """The pipeline of a hub id or folder, float32.
+    """The class-conditional pipeline of a hub id or folder, float32.
 
     Raises:
         UserError: a part does not load, or its weights do not fit its config, to the last key.
     """
     index = configs(source, revision)["index"]
-    parts = {}
-    for name in ("vae", "transformer"):
-        kind: Any = diffusers.DiTTransformer2DModel if name == "transformer" else getattr(diffusers, index[name][1])
-        try:
-            parts[name], found = kind.from_pretrained(
-                source, subfolder=name, revision=revision, output_loading_info=True, dtype=torch.float32
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(f"the {name} of {source!r} does not load: {error}") from error
-        for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
-            if found[problem]:
-                raise UserError(
-                    f"the {name} of {source!r} does not fit its config: {problem.replace('_', ' ')} "
-                    f"{list(found[problem])[:5]}; is the checkpoint complete and its config.json its own?"
-                )
+    vae = load_part(source, getattr(diffusers, index["vae"][1]), "vae", revision)
+    transformer = load_part(source, diffusers.DiTTransformer2DModel, "transformer", revision)
     scheduler = getattr(diffusers, index["scheduler"][1]).from_pretrained(
         source, subfolder="scheduler", revision=revision
     )
-    return diffusers.DiTPipeline(scheduler=scheduler, **parts)
+    return diffusers.DiTPipeline(vae=vae, transformer=transformer, scheduler=scheduler)
+
+
+def fewer_pixels(vae: Mapping[str, Any]) -> int:
+    """How many times smaller than a picture's side a latent's side is, by the config of an autoencoder."""
+    levels = len(vae.get("block_out_channels") or vae.get("encoder_block_out_channels") or ()) or 4
+    return 2 ** (levels - 1)

@@ -34,6 +34,38 @@ def class_rows(classes: Sequence[Class], names: Mapping[int, str], whose: str) -
     return tuple(rows)
 
 
+def label_rows(
+    classes: Sequence[Class],
+    rows: tuple[int, ...] | None,
+    count: int,
+    names: Mapping[int | str, str] | None,
+    whose: str,
+) -> tuple[int, ...]:
+    """The row of every class: as said, or by what a checkpoint with ``count`` rows calls them.
+
+    One with 1000 rows that says nothing of their names (None) holds ImageNet-1K in its own order.
+
+    Raises:
+        UserError: rows that do not exist, or not one for each class; classes that are not there.
+    """
+    if rows is not None:
+        if len(rows) != len(classes) or not all(0 <= row < count for row in rows):
+            raise UserError(
+                f"rows={rows} must hold one row in 0 .. {count - 1} for each of the {len(classes)} classes of the data"
+            )
+        return rows
+    if names is None:
+        names = _imagenet_names() if count == 1000 else {}
+    return class_rows(classes, {int(row): name for row, name in names.items()}, whose)
+
+
+def _imagenet_names() -> Mapping[int | str, str]:
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    return {row: info.label_name_to_description(name) for row, name in enumerate(info.label_names())}
+
+
 def _row(wanted: Class, names: Mapping[int, str], whose: str) -> int:
     by_id = _imagenet_row(wanted, names)
     if by_id is not None:

@@ -7,8 +7,8 @@ Afterwards the scales are folded into the last linear layer of each branch: g (W
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -52,16 +52,17 @@ class DiffFit(Parameters):
         if not 0 <= self.blocks <= 1:
             raise UserError(f"blocks={self.blocks} is a share of the denoiser's blocks, 0 to 1")
 
-    def attach(self, denoiser: nn.Module, seed: int) -> nn.Module:
+    def attach(self, denoiser: nn.Module, seed: int, layers: Sequence[str] = ()) -> nn.Module:
         """Put a scale of 1 behind attention and MLP.
 
         Raises:
-            UserError: the denoiser is no DiT of diffusers.
+            UserError: the blocks of the denoiser are not built as a DiT's, whose attention and MLP end in a linear layer.
         """
         blocks = getattr(denoiser, "transformer_blocks", None)
-        if blocks is None:
+        if blocks is None or not all(last_linear(getattr(block, name, None)) for block in blocks for name in BRANCHES):
             raise UserError(
-                f"DiffFit scales the transformer blocks of a DiT; {type(denoiser).__name__} has none: use Everything()"
+                f"DiffFit scales the transformer blocks of a DiT or PixArt; {type(denoiser).__name__} has none: "
+                "use Everything() or LoRA()"
             )
         denoiser.requires_grad_(False)
         for layer in denoiser.modules():
@@ -72,17 +73,17 @@ class DiffFit(Parameters):
         for block in blocks[: round(self.blocks * len(blocks))]:
             for name in BRANCHES:
                 branch = getattr(block, name)
-                setattr(block, name, Scaled(branch, last_linear(branch)))
+                setattr(block, name, Scaled(branch, cast(nn.Linear, last_linear(branch))))
         return denoiser
 
     @torch.no_grad()
-    def merge(self, denoiser: nn.Module, folder: Path) -> nn.Module:
+    def merge(self, denoiser: nn.Module) -> nn.Module:
         """Fold every scale into the layer before it."""
         for block in cast(nn.ModuleList, denoiser.transformer_blocks):
             for name in BRANCHES:
                 scaled = getattr(block, name)
                 if isinstance(scaled, Scaled):
-                    last = last_linear(scaled.branch)
+                    last = cast(nn.Linear, last_linear(scaled.branch))
                     last.weight.mul_(scaled.gamma.unsqueeze(1))
                     if last.bias is not None:
                         last.bias.mul_(scaled.gamma)
@@ -90,6 +91,8 @@ class DiffFit(Parameters):
         return denoiser
 
 
-def last_linear(branch: nn.Module) -> nn.Linear:
-    """The linear layer that the output of a branch comes from."""
-    return [layer for layer in branch.modules() if isinstance(layer, nn.Linear)][-1]
+def last_linear(branch: nn.Module | None) -> nn.Linear | None:
+    """The linear layer that the output of a branch comes from; None where it comes from another kind of layer."""
+    weighty = (nn.Linear, nn.Conv2d)
+    found = [layer for layer in branch.modules() if isinstance(layer, weighty)] if branch is not None else []
+    return found[-1] if found and isinstance(found[-1], nn.Linear) else None

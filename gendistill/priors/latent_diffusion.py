@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import ModelCard
-from huggingface_hub.errors import HfHubHTTPError
 
+from gendistill.priors import repository
 from gendistill.priors.base import Prior
-from gendistill.priors.checkpoint import configs, configs_of, load_pipeline
-from gendistill.priors.class_rows import class_rows
+from gendistill.priors.checkpoint import Configs, configs, configs_of, fewer_pixels, load_pipeline
+from gendistill.priors.class_rows import label_rows
 from gendistill.priors.loaded_dit import NULL_ROW, LoadedLatentDiffusion
 from gendistill.store import fingerprint, fingerprint_state
 from gendistill.types import RealData, UserError
@@ -53,29 +51,25 @@ class LatentDiffusion(Prior):
 
     def origin(self) -> dict[str, str]:
         """Name and licence, as the checkpoint's own card states it."""
-        if not isinstance(self.source, str):
-            return {"name": repr(self)}
-        known = {"name": self.source, "source": self.source}
-        try:
-            card = Path(self.source) / "README.md" if Path(self.source).is_dir() else self.source
-            licence = ModelCard.load(card).data.to_dict().get("license")
-        except (OSError, ValueError, HfHubHTTPError):
-            return known
-        return {**known, "licence": str(licence)} if licence else known
+        return repository.card(self.source) if isinstance(self.source, str) else {"name": repr(self)}
+
+    def shape(self) -> tuple[int, int, int]:
+        """(c, h, w) of the pictures the checkpoint makes. Reads no weights."""
+        configs = self._configs()
+        side = configs["transformer"]["sample_size"] * fewer_pixels(configs["vae"])
+        return configs["vae"].get("in_channels", 3), side, side
 
     def check(self, data: RealData) -> None:
         """Compare the configs with the data: class names, channels, size. Reads no weights."""
         configs = self._configs()
         self._rows(data, configs)
-        vae, transformer = configs["vae"], configs["transformer"]
-        channels, height, width = data.train.shape
-        if vae.get("in_channels", 3) != channels:
+        transformer = configs["transformer"]
+        (made, side, _), (channels, height, width) = self.shape(), data.train.shape
+        if made != channels:
             raise UserError(
-                f"{self} decodes {vae.get('in_channels', 3)} channels, the data has {channels}; "
-                f"set channels={vae.get('in_channels', 3)} in `real`, or train a prior on this data with train-prior"
+                f"{self} decodes {made} channels, the data has {channels}; "
+                f"set channels={made} in `real`, or train a prior on this data with train-prior"
             )
-        levels = len(vae.get("block_out_channels") or vae.get("encoder_block_out_channels") or ()) or 4
-        side = transformer["sample_size"] * 2 ** (levels - 1)
         if (height, width) != (side, side):
             raise UserError(
                 f"{self} makes {side} x {side} pictures, the data is {height} x {width}; set size={side} in `real`"
@@ -94,16 +88,10 @@ class LatentDiffusion(Prior):
         return LoadedLatentDiffusion(pipe, self._rows(data, configs), self.cfg_channels, device, dtype, names)
 
     def _rows(self, data: RealData, configs: Mapping[str, Any]) -> tuple[int, ...]:
-        if self.rows is None:
-            names = {int(row): name for row, name in (configs["index"].get("id2label") or {}).items()}
-            return class_rows(data.classes, names, str(self.source) if isinstance(self.source, str) else repr(self))
-        if len(self.rows) != len(data.classes) or not all(0 <= row < NULL_ROW for row in self.rows):
-            raise UserError(
-                f"rows={self.rows} must hold one row in 0 .. 999 for each of the {len(data.classes)} classes of the data"
-            )
-        return self.rows
+        whose = str(self.source) if isinstance(self.source, str) else repr(self)
+        return label_rows(data.classes, self.rows, NULL_ROW, configs["index"].get("id2label") or {}, whose)
 
-    def _configs(self) -> dict[str, Mapping[str, Any]]:
+    def _configs(self) -> Configs:
         return configs(self.source, self.revision) if isinstance(self.source, str) else configs_of(self.source)
 
 

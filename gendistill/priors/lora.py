@@ -6,6 +6,7 @@ W <- W + (alpha / rank) B A,   A (rank, in) drawn at random, B (out, rank) zero 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,15 +18,13 @@ from gendistill import seeds
 from gendistill.priors.parameters import Parameters
 from gendistill.types import UserError
 
-LAYERS = r"transformer_blocks\.\d+\.(attn1\.to_(q|k|v|out\.0)|ff\.net\.(0\.proj|2))"
-"""What diffusers' DiT calls the linear layers of attention and MLP."""
-ADAPTER = "adapter"
-"""The PEFT folder beside the merged weights."""
+WRAPPED = "base_model.model."
+"""What peft puts before the names of a network's own parts."""
 
 
 @dataclass(frozen=True)
 class LoRA(Parameters):
-    """Low-rank changes of the linear layers of every attention and MLP.
+    """Low-rank changes of the linear layers of every attention, and of the MLPs where diffusers' own scripts change these too.
 
     rank   of a change
     alpha  a change is scaled by alpha / rank
@@ -38,25 +37,45 @@ class LoRA(Parameters):
         if self.rank < 1 or self.alpha <= 0:
             raise UserError(f"LoRA needs rank >= 1 and alpha > 0, got rank={self.rank}, alpha={self.alpha}")
 
-    def attach(self, denoiser: nn.Module, seed: int) -> nn.Module:
+    def attach(self, denoiser: nn.Module, seed: int, layers: Sequence[str] = ()) -> nn.Module:
         """Put peft's layers in the place of the linear ones.
 
         Raises:
-            UserError: the denoiser is no DiT of diffusers.
+            UserError: the denoiser has no such layers.
         """
-        if not any(re.fullmatch(LAYERS, name) for name, _ in denoiser.named_modules()):
+        named = rf"(.*\.)?({'|'.join(map(re.escape, layers))})"
+        if not layers or not any(re.fullmatch(named, name) for name, _ in denoiser.named_modules()):
             raise UserError(
-                f"LoRA changes attention and MLP of a DiT; {type(denoiser).__name__} has none: use Everything()"
+                f"LoRA changes the linear layers of attention, called {', '.join(layers) or '...'}, and "
+                f"{type(denoiser).__name__} has none: use Everything()"
             )
         import peft  # takes seconds, which listing the parts must not
 
-        config = peft.LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=LAYERS)
+        config = peft.LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=named)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeds.number(seed, "lora"))
             return peft.get_peft_model(cast(Any, denoiser), config)
 
-    def merge(self, denoiser: nn.Module, folder: Path) -> nn.Module:
-        """Add the changes to the weights; they are kept as a PEFT folder too, with rank and alpha in its config."""
+    def merge(self, denoiser: nn.Module) -> nn.Module:
+        """Add the changes to the weights."""
+        return cast(Any, denoiser).merge_and_unload()
+
+    def keep(self, denoiser: nn.Module, folder: Path, prior: Any) -> None:
+        """Write the changes alone, rank and alpha with them: as the stock pipeline loads them, else as a folder of peft."""
         model = cast(Any, denoiser)
-        model.save_pretrained(str(folder / ADAPTER))
-        return model.merge_and_unload()
+        if not loads_lora(prior):
+            model.save_pretrained(str(folder))
+            return
+        import peft
+
+        state = {key.removeprefix(WRAPPED): value for key, value in peft.get_peft_model_state_dict(model).items()}
+        changed = sorted({key.partition(".lora_")[0] for key in state})
+        # Without its config, a reader takes alpha for rank. The layers are named one by one: every version understands that.
+        config = {**model.peft_config["default"].to_dict(), "target_modules": changed, "base_model_name_or_path": None}
+        given = {f"{prior.network}_lora_layers": state, f"{prior.network}_lora_adapter_metadata": config}
+        prior.pipeline.save_lora_weights(str(folder), **given)
+
+
+def loads_lora(prior: Any) -> bool:
+    """Whether the stock pipeline of a loaded prior has ``load_lora_weights``; those of DiT and PixArt have not."""
+    return hasattr(prior.pipeline, "load_lora_weights")

@@ -5,8 +5,8 @@ Two families of paths from clean to noise:
     variance preserving   x = sqrt(abar_t) clean + sqrt(1 - abar_t) noise      t = 0 .. T - 1, abar from the training betas
     flow                  x = (1 - s) clean + s noise                          s in [0, 1], t = s T
 
-Most schedulers take the clean estimate as it is (``prediction_type="sample"``). For the others it is written as the
-quantity they step with, which loses nothing, because level, x and clean determine noise and velocity.
+Most schedulers take the clean estimate as it is (``prediction_type="sample"``), some of them on either path. For the others
+it is written as the quantity they step with, which loses nothing, because level, x and clean determine noise and velocity.
 """
 
 from __future__ import annotations
@@ -64,11 +64,32 @@ SOLVERS: Mapping[str, Callable[[Tensor, Tensor, Level], Tensor]] = {
 """Every diffusers scheduler that can step a prior here, by its name without 'Scheduler'."""
 
 
+def steps_flows(short: str) -> bool:
+    """Whether the scheduler of this name can follow a flow."""
+    return SOLVERS[short] is as_velocity or "use_flow_sigmas" in accepted(getattr(diffusers, short + "Scheduler"))
+
+
+def accepted(function: Callable) -> Mapping[str, inspect.Parameter]:
+    """The arguments a function takes."""
+    return inspect.signature(function).parameters
+
+
+def nothing_more(steps: int) -> Mapping[str, Any]:
+    """Most pipelines tell their scheduler the number of steps and nothing else."""
+    return {}
+
+
 class Schedule:
     """The noise levels a prior was trained on, read from its scheduler's config."""
 
-    def __init__(self, name: str, config: Mapping[str, Any]) -> None:
-        """``name`` is the diffusers class that the checkpoint names, ``config`` its settings."""
+    def __init__(
+        self, name: str, config: Mapping[str, Any], timing: Callable[[int], Mapping[str, Any]] = nothing_more
+    ) -> None:
+        """``name`` is the diffusers class that the checkpoint names, ``config`` its settings.
+
+        ``timing`` gives what ``set_timesteps`` is told besides the number of steps, as far as a scheduler takes it.
+        """
+        self.timing = timing
         self.name = name.removesuffix("Scheduler")
         self.config = {k: v for k, v in config.items() if not k.startswith("_")}
         self.total = int(self.config.get("num_train_timesteps", 1000))
@@ -125,11 +146,11 @@ def check_solver(name: str | None, flow: bool | None = None) -> None:
         raise UserError(
             f"no scheduler {name!r} that can step a prior here; {hint}There are {', '.join(sorted(SOLVERS))}"
         )
-    if flow is not None and flow != (SOLVERS[short] is as_velocity):
+    if flow is not None and not (steps_flows(short) if flow else SOLVERS[short] is not as_velocity):
         kind = "flow matching" if flow else "variance preserving diffusion"
         raise UserError(
             f"{name} cannot step this prior, which was trained by {kind}; "
-            f"{'FlowMatchEulerDiscrete' if flow else 'DDIM or DPMSolverMultistep'} can"
+            f"{'FlowMatchEulerDiscrete or DPMSolverMultistep' if flow else 'DDIM or DPMSolverMultistep'} can"
         )
 
 
@@ -148,20 +169,28 @@ class Solver:
         config["prediction_type"] = PREDICTIONS[self.encode]
         # Runge-Kutta warm-up steps cannot be entered half-way; the last step of a multistep solver must not extrapolate.
         config.update(skip_prk_steps=True, lower_order_final=True)
+        if schedule.flow:  # schedulers of the two kinds call the same shift by two names
+            shift = config.get("flow_shift", config.get("shift", 1.0))
+            config.update(use_flow_sigmas=True, flow_shift=shift, shift=shift)
         learned = str(config.get("variance_type", "")).startswith("learned")
         self.learned_variance = learned and name == "DDPM"
         if learned and not self.learned_variance:
             del config["variance_type"]
-        known = inspect.signature(kind.__init__).parameters
+        known = accepted(kind)
         self.scheduler = kind(**{key: value for key, value in config.items() if key in known})
-        self.scheduler.set_timesteps(steps, device=device)
+        takes = accepted(self.scheduler.set_timesteps)
+        told = {key: value for key, value in schedule.timing(steps).items() if key in takes}
+        self.scheduler.set_timesteps(steps, device=device, **told)
         self.steps = [float(t) for t in self.scheduler.timesteps]
         self.levels = [schedule.level(t) for t in self.steps]
+        if schedule.flow:  # what a scheduler calls its steps may be rounded, what it steps by is not
+            pairs = zip(self.scheduler.sigmas.tolist(), self.levels, strict=False)
+            self.levels = [Level(1 - sigma, sigma, level.time) for sigma, level in pairs]
         # Schedulers that step in sigma space hold x / alpha; the network always sees x itself.
         self.exploding = not schedule.flow and float(self.scheduler.init_noise_sigma) != 1.0
-        accepted = inspect.signature(self.scheduler.step).parameters
-        self.takes_generator = "generator" in accepted
-        self.extra = {"eta": eta} if "eta" in accepted else {}
+        takes = accepted(self.scheduler.step)
+        self.takes_generator = "generator" in takes
+        self.extra = {"eta": eta} if "eta" in takes else {}
 
     def enter(self, x: Tensor, index: int) -> Tensor:
         """The scheduler's own variable for a latent ``x`` at the level of step ``index``; steps go on from there."""

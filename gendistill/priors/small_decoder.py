@@ -15,6 +15,7 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.priors.loaded_text_to_image import LoadedTextToImage, resized
 from gendistill.store import fingerprint_state
 from gendistill.types import LATENT, Pixels, UserError
 
@@ -75,8 +76,11 @@ def load_decoder(source: str | GivenDecoder, context: Context) -> Callable[[Mapp
         ("small decoder", repr(source)), lambda: load().to(context.device).eval().requires_grad_(False)
     )
 
+    shown = context.prior.shown if isinstance(context.prior, LoadedTextToImage) else None  # it may draw another size
+
     def decode(latents: Mapping[str, Tensor]) -> Pixels:
-        return vae.decode(latents[LATENT].float() / vae.config.scaling_factor).sample * 0.5 + 0.5
+        pixels = vae.decode(latents[LATENT].float() / vae.config.scaling_factor).sample * 0.5 + 0.5
+        return pixels if shown is None else resized(pixels, shown)
 
     assert context.prior is not None
     with torch.no_grad():

@@ -5,18 +5,15 @@ The folder is a stock diffusers ``DiTPipeline``. Under ``torchrun`` every proces
 
 from __future__ import annotations
 
-import json
-import logging
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from gendistill.context import silent
-from gendistill.priors.training import checkpoints
 from gendistill.priors.training.autoencoder import train_autoencoder
+from gendistill.priors.training.claim import begin
 from gendistill.priors.training.denoiser import train_denoiser
 from gendistill.priors.training.latents import encode_all
 from gendistill.priors.training.loop import launch
@@ -25,13 +22,9 @@ from gendistill.priors.training.reading import reader
 from gendistill.priors.training.rows import id2label, label_rows
 from gendistill.priors.training.settings import PriorTraining
 from gendistill.priors.training.sizes import complete
-from gendistill.store import clear_parts, write_json
-from gendistill.types import Images, UserError
+from gendistill.types import Images
 
 __all__ = ["PriorTraining", "train_prior"]
-log = logging.getLogger("gendistill")
-FREE = ("checkpointing_steps", "checkpoints_total_limit")
-"""Settings that do not change the weights: they may differ when a training is resumed."""
 
 
 def train_prior(
@@ -58,22 +51,19 @@ def train_prior(
     folder = Path(folder)
     full = complete(settings, images)
     assert full.resolution and full.downsample
-    if full.mixed_precision == "fp16" and torch.device(device).type == "cpu":
-        raise UserError('mixed_precision="fp16" needs a GPU; on a CPU use "bf16" or "no"')
-    identity = {
-        "data": images.fingerprint,
-        "seed": seed,
-        "settings": {k: v for k, v in asdict(full).items() if k not in FREE},
-    }
-    if not claim(folder, json.loads(json.dumps(identity)), resume_from_checkpoint):
-        return folder
-    resume = checkpoints.chosen(folder, resume_from_checkpoint)
     torch_device = torch.device(device)
-    accelerator = launch(torch_device, full.mixed_precision, 1)
-    if accelerator.is_main_process:
-        clear_parts(folder)
-        write_json(folder / "training.json", identity)
-    accelerator.wait_for_everyone()
+    begun = begin(
+        folder,
+        full,
+        images,
+        seed=seed,
+        device=torch_device,
+        resume_from_checkpoint=resume_from_checkpoint,
+        index=INDEX,
+    )
+    if begun is None:
+        return folder
+    accelerator, resume = begun
     work = folder / "autoencoder"
     read, channels = reader(images, full.resolution), images.shape[0]
     vae = train_autoencoder(full, read, (len(images), channels), work, accelerator, seed=seed, progress=progress)
@@ -99,44 +89,3 @@ def train_prior(
         shutil.rmtree(work)
     accelerator.wait_for_everyone()
     return folder
-
-
-def claim(folder: Path, identity: dict, resume_from_checkpoint: str | None) -> bool:
-    """Whether there is anything left to do in ``folder`` for this training.
-
-    Raises:
-        UserError: the folder belongs to another training, or to an interrupted one that was not asked to resume.
-    """
-    note = folder / "training.json"
-    if not note.exists():
-        if (folder / INDEX).exists():
-            raise UserError(f"{folder} holds a pipeline that was not trained here; choose another output folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        return True
-    before = json.loads(note.read_text())
-    if before != identity:
-        told = [
-            f"{key}: {old!r}, now {identity[key]!r}"
-            for key, old in before.items()
-            if key != "settings" and old != identity[key]
-        ]
-        asked = identity["settings"]
-        told += [
-            f"{key}: {old!r}, now {asked.get(key)!r}"
-            for key, old in before["settings"].items()
-            if old != asked.get(key)
-        ]
-        raise UserError(
-            f"{folder} belongs to a training with other settings ({'; '.join(told)}); choose another output folder"
-        )
-    if (folder / INDEX).exists():
-        shutil.rmtree(folder / "autoencoder", ignore_errors=True)  # left where the process ended just then
-        log.info("the prior in %s is finished", folder)
-        return False
-    if resume_from_checkpoint is None and (folder / "autoencoder").exists():
-        names = ", ".join(path.name for path in checkpoints.found(folder).values()) or "the autoencoder's stage"
-        raise UserError(
-            f'{folder} holds an interrupted training ({names}); resume it with resume_from_checkpoint="latest", '
-            "or choose another output folder"
-        )
-    return True

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, cast
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective, Scope, widest
-from gendistill.types import Draft, LoadedPrior, RealData
+from gendistill.types import Denoises, Draft, Generates, Ids, Labels, Latents, LoadedPrior, Prompted, RealData
 from gendistill.work import Work
 
 
@@ -19,12 +20,14 @@ class Steering(ABC):
     begins      works on an empty draft
     shapes      makes pictures or changes them; a step that only changes the prior does not
     keeps       leaves as many pictures as the recipe wants, however many candidates came in
+    looks_at_real  looks at real pictures itself; its objectives, anchors and teachers say so for themselves
     """
 
     objectives: tuple[Objective, ...] = ()
     begins: ClassVar[bool] = False
     shapes: ClassVar[bool] = True
     keeps: ClassVar[bool] = False
+    looks_at_real: ClassVar[bool] = False
 
     def origins(self, licence: str) -> list[dict[str, str]]:
         """What a card says of the teachers it asks; ``licence`` is that of the real pictures."""
@@ -73,3 +76,28 @@ class Steering(ABC):
     @abstractmethod
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """What `__call__` would do with such a draft, without doing it."""
+
+    def imagined(self, draft: Draft, context: Context) -> Draft:
+        """A draft such as would come out, for planning what follows: as many pictures as went in, their latents unshaped."""
+        assert context.prior is not None
+        if isinstance(context.prior, Generates) and draft.latents:
+            return draft  # in the space it is in
+        return replace(
+            draft, prior=context.prior, latents=unshaped(context.prior, context.seed, draft.ids, draft.labels)
+        )
+
+
+def asked(draft: Draft) -> Draft:
+    """The draft with conditions that ask for its classes, by words where the prior is asked in words; as it is where it has some."""
+    if draft.conditions is not None:
+        return draft
+    if isinstance(draft.prior, Prompted):
+        prompts = draft.prior.prompts(draft.labels, draft.ids[:, 1])
+        return replace(draft, conditions=draft.prior.condition_on(prompts), prompts=prompts)
+    return replace(draft, conditions=cast(Denoises, draft.prior).condition(draft.labels))
+
+
+def unshaped(prior: LoadedPrior, seed: int, ids: Ids, labels: Labels) -> Latents:
+    """Latents that nothing has shaped yet: noise, and of a generator the noise that is asked for its class."""
+    noise = prior.noise(seed, ids)
+    return prior.generate(noise, labels) if isinstance(prior, Generates) else noise

@@ -59,6 +59,7 @@ class LabelMix(Conditioning):
             pairs = zip(rows, generators, strict=True)
             return torch.stack([torch.randn(row.shape, generator=g).to(row) * row.std() for row, g in pairs])
 
+        other = {name: rows for name, rows in other.items() if rows.is_floating_point()}
         return other, {name: noise(rows) for name, rows in other.items()}
 
     def __call__(self, asked: Conditions, drawn: Sequence[Mapping[str, Tensor]], level: Level) -> Conditions:
@@ -67,7 +68,7 @@ class LabelMix(Conditioning):
             return asked
         keep, (other, noise) = float(level.sigma) ** 0.5, drawn
         mixed = {
-            name: keep * value + (1 - keep) * (self.other * other[name] + self.noise * noise[name])
-            for name, value in asked.values.items()
+            name: keep * asked.values[name] + (1 - keep) * (self.other * other[name] + self.noise * noise[name])
+            for name in other
         }
-        return Conditions(mixed, asked.null)
+        return Conditions({**asked.values, **mixed}, asked.null)

@@ -19,28 +19,13 @@ from gendistill.context import Context, encoding, together
 from gendistill.objectives.base import MemoryLoss, Objective, Scope
 from gendistill.priors.training.finetune import Task, Wish, one_step, tune_denoiser
 from gendistill.priors.training.look import RealLatents
+from gendistill.priors.training.tuned_card import card
 from gendistill.priors.training.tuning import Tuning
 from gendistill.steering.base import Steering
 from gendistill.steering.render import decode
 from gendistill.store import write_text
 from gendistill.types import Draft, Encodes, LoadedPrior, RealData, Trains, UserError
 from gendistill.work import Work
-
-CARD = """---
-library_name: diffusers
-pipeline_tag: unconditional-image-generation
-tags: [diffusers, dataset-distillation, class-conditional, latent-diffusion]
----
-
-# A class-conditional latent diffusion prior, fine-tuned on {data}
-
-A stock `DiTPipeline` whose denoiser was trained further with gendistill, on {pictures:,} pictures of {data} (licence:
-{licence}). Its licence is that of the prior it was tuned from, fingerprint `{prior}`; data fingerprint `{fingerprint}`.
-
-```python
-{step}
-```
-"""
 
 
 @dataclass(frozen=True)
@@ -56,6 +41,7 @@ class FineTune(Tuning, Steering):
     objectives: tuple[Objective, ...] = ()
     begins = True
     shapes = False
+    looks_at_real = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,21 +87,25 @@ class FineTune(Tuning, Steering):
         key = {
             "prior": prior.fingerprint,
             "data": context.real.train.fingerprint,
-            "step": repr(replace(self, checkpointing_steps=1)),  # the weights do not follow from it
+            "step": repr(
+                replace(self, checkpointing_steps=1, checkpoints_total_limit=1)
+            ),  # no weight follows from these
             "device": context.device.type,
         }
         return prior.reload(made_together(context, "finetuned", key, lambda folder: self._train(context, folder)))
 
     def _train(self, context: Context, folder: Path) -> None:
-        prior, data = context.prior, context.real
+        prior = context.prior
         assert prior is not None
-        latents = tuple(context.latents(index) for index in context.classes)
-        flipped = tuple(mirrored(context, index) for index in context.classes) if self.random_flip else ()
-        tune_denoiser(self.task(context, RealLatents(latents, flipped)), folder, context.device, context.progress)
+        tune_denoiser(self.task(context, self.latents(context)), folder, context.device, context.progress)
         if ranks.first():
-            more = {"licence": data.licence, "prior": prior.fingerprint, "fingerprint": data.train.fingerprint}
-            card = CARD.format(data=data.name, pictures=len(data.train), step=repr(self), **more)
-            write_text(folder / "README.md", card)
+            origin = {"name": f"the prior of fingerprint {prior.fingerprint}"}
+            write_text(folder / "README.md", card(prior, origin, context.real, repr(self)))
+
+    def latents(self, context: Context) -> RealLatents:
+        """Those of all real pictures, encoded now where they are not kept yet."""
+        flipped = tuple(mirrored(context, index) for index in context.classes) if self.random_flip else ()
+        return RealLatents(tuple(context.latents(index) for index in context.classes), flipped)
 
     def task(self, context: Context, real: RealLatents) -> Task:
         """What is to be trained, with the objectives bound to all real pictures; ``real`` are their latents."""
@@ -146,7 +136,8 @@ class FineTune(Tuning, Steering):
         one = torch.randn(1, *prior.latent_shape)
         real = RealLatents((one,) * classes, (one,) * classes if self.random_flip else ())
         once = one_step(self.task(context.of(tuple(range(classes))), real), context.device)
-        yield Work("fine-tune", self.steps(len(context.real.train)), once, shared=True, rows=self.batch, each="run")
+        passes = self.steps(len(context.real.train)) * self.gradient_accumulation_steps
+        yield Work("fine-tune", passes, once, shared=True, rows=self.batch, each="run")
 
 
 def mirrored(context: Context, index: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gendistill.context import Context, together
 from gendistill.objectives.base import Objective
-from gendistill.steering.base import Steering
+from gendistill.steering.base import Steering, asked, unshaped
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample, joined
 from gendistill.store import read_tensors, write_tensors
@@ -21,6 +21,8 @@ from gendistill.types import Conditions, Diverged, Draft, Embeds, Latents, Loss,
 from gendistill.work import Work
 
 SAVE_EVERY_S = 30.0
+VARIABLES = ("latent", "condition")
+"""What moves as a whole."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class Optimize(Steering):
 
     steps         of the optimiser
     optimizer     a class of torch.optim
-    lr            for latents of unit variance, or pixels in [0, 1]
+    lr            for latents of unit variance, or pixels in [0, 1]; one for all variables, or one for each in their order
     momentum      of SGD
     lr_scheduler  "constant", or "cosine": falls to zero, so that the noise of the last steps leaves no trace
-    variables     "latent", "condition" or both: what moves
-    condition_lr  for conditions; None for ``lr``
+    variables     what moves: "latent" is all the latents, "latent/NAME" the one of that name, "condition" what is asked for;
+                  beside "latent", "latent/NAME" has a rate of its own, where there is one of that name
+    limit         latents that move stay within +-limit; None for no bound
     through       a sampler the latents pass, re-noised, before they are decoded (LD3M); None for none
     chunk         pictures decoded together when a gradient is taken; None by their size
     """
@@ -41,29 +44,44 @@ class Optimize(Steering):
     objectives: tuple[Objective, ...]
     steps: int = 1000
     optimizer: Literal["SGD", "Adam", "AdamW"] = "Adam"
-    lr: float = 0.01
+    lr: float | tuple[float, ...] = 0.01
     momentum: float = 0.5
     lr_scheduler: Literal["constant", "cosine"] = "constant"
-    variables: tuple[Literal["latent", "condition"], ...] = ("latent",)
-    condition_lr: float | None = None
+    variables: tuple[str, ...] = ("latent",)
+    limit: float | None = None
     through: Sample | None = None
     chunk: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objectives", tuple(self.objectives))
         object.__setattr__(self, "variables", tuple(self.variables))
+        if not isinstance(self.lr, float | int):
+            object.__setattr__(self, "lr", tuple(self.lr))
         if not self.objectives:
             raise UserError("Optimize needs at least one objective")
-        if self.steps < 0 or self.lr <= 0 or (self.condition_lr is not None and self.condition_lr <= 0):
+        if self.steps < 0 or min(self._rates) <= 0 or (self.limit is not None and self.limit <= 0):
             raise UserError(
-                f"Optimize needs steps >= 0 and lr > 0, got steps={self.steps}, lr={self.lr}, condition_lr={self.condition_lr}"
+                f"Optimize needs steps >= 0, lr > 0 and limit > 0, got steps={self.steps}, lr={self.lr}, limit={self.limit}"
             )
-        if not self.variables or set(self.variables) - {"latent", "condition"}:
-            raise UserError(f"variables={self.variables}: 'latent', 'condition' or both")
+        kinds = [name.partition("/") for name in self.variables]
+        wrong = [
+            kind for kind, slash, part in kinds if kind not in VARIABLES or (slash and (kind != "latent" or not part))
+        ]
+        if not self.variables or wrong:
+            raise UserError(
+                f"variables={self.variables}: give one or more of 'latent' (all of them), 'latent/NAME' (one) and 'condition'"
+            )
+        if len(self._rates) != len(self.variables):
+            raise UserError(f"lr={self.lr} must be one number, or one for each of the {len(self.variables)} variables")
         if "condition" in self.variables and self.through is None:
             raise UserError("conditions reach the pictures through a sampler only: give through=Sample(...)")
         if self.through is not None and (self.through.guides or self.through.copies != 1):
             raise UserError("through=Sample(...) is differentiated as it is: without guides and oversampling")
+
+    @property
+    def _rates(self) -> tuple[float, ...]:
+        """The learning rate of each variable."""
+        return self.lr if isinstance(self.lr, tuple) else (self.lr,) * len(self.variables or ("",))
 
     @property
     def needs(self) -> tuple[type, ...]:
@@ -80,7 +98,7 @@ class Optimize(Steering):
         """
         if not draft.latents:
             raise UserError(
-                "Optimize moves latents, and the draft has none yet: put Start(...) or Sample(...) before it"
+                "Optimize moves latents, and the draft has none yet: put Start(...), Sample(...) or Generate(...) before it"
             )
         losses = [objective.bind(context) for objective in self.objectives]
         variables = self._variables(draft)
@@ -94,6 +112,7 @@ class Optimize(Steering):
             optimizer.zero_grad(set_to_none=True)
             self._total(draft, variables, losses, step, context).backward()
             optimizer.step()
+            self._bound(variables)
             at_rest = (step + 1) % period == 0
             if context.resume is not None and at_rest and monotonic() - saved > SAVE_EVERY_S:
                 _save(context, variables, optimizer, step + 1)
@@ -105,15 +124,35 @@ class Optimize(Steering):
             return self._sampled(moved, context, self.steps)
 
     def _variables(self, draft: Draft) -> dict[str, Tensor]:
-        """What moves, by name: ``latent/...`` and ``condition/...``."""
+        """What moves, by name: ``latent/...`` and ``condition/...``.
+
+        Raises:
+            UserError: there is no latent of a name.
+        """
         found: dict[str, Tensor] = {}
-        if "latent" in self.variables:
-            found.update({f"latent/{name}": value for name, value in draft.latents.items()})
-        if "condition" in self.variables:
-            prior = cast(Any, draft.prior)
-            embedded = prior.embed(draft.conditions or prior.condition(draft.labels))
-            found.update({f"condition/{name}": value for name, value in embedded.values.items()})
+        for variable in self.variables:
+            kind, _, part = variable.partition("/")
+            if kind == "condition":
+                values = cast(Any, draft.prior).embed(asked(draft).conditions).values
+                found.update({f"condition/{name}": v for name, v in values.items() if v.is_floating_point()})
+            elif part and part not in draft.latents:
+                if "latent" in self.variables:
+                    continue
+                raise UserError(
+                    f"variables={self.variables}: there is no latent {part!r} here; there are {', '.join(draft.latents)}"
+                )
+            else:
+                chosen = {part: draft.latents[part]} if part else draft.latents
+                found.update({f"latent/{name}": value for name, value in chosen.items()})
         return {name: value.detach().clone().requires_grad_() for name, value in found.items()}
+
+    @torch.no_grad()
+    def _bound(self, variables: Latents) -> None:
+        """Keep the latents that move within the limit."""
+        if self.limit is not None:
+            for name, value in variables.items():
+                if name.startswith("latent/"):
+                    value.clamp_(-self.limit, self.limit)
 
     def _moved(self, draft: Draft, variables: Latents) -> Draft:
         """The draft with the variables in their places."""
@@ -121,15 +160,19 @@ class Optimize(Steering):
         conditions = _below("condition", variables)
         if not conditions:
             return replace(draft, latents=latents)
-        prior = cast(Any, draft.prior)
-        null = prior.embed(prior.condition(draft.labels)).null
-        return replace(draft, latents=latents, conditions=Conditions(conditions, null))
+        draft = asked(draft)
+        embedded = cast(Any, draft.prior).embed(draft.conditions)
+        moved = Conditions({**embedded.values, **conditions}, embedded.null)
+        return replace(draft, latents=latents, conditions=moved)
 
     def _optimizer(self, variables: Latents) -> torch.optim.Optimizer:
         momentum = {"momentum": self.momentum} if self.optimizer == "SGD" else {}
-        rates = {"latent": self.lr, "condition": self.condition_lr or self.lr}
-        groups = [{"params": [value], "lr": rates[name.partition("/")[0]]} for name, value in variables.items()]
-        return getattr(torch.optim, self.optimizer)(groups, lr=self.lr, **momentum)
+        rates = dict(zip(self.variables, self._rates, strict=True))
+        groups = [
+            {"params": [value], "lr": rates[name if name in rates else name.partition("/")[0]]}
+            for name, value in variables.items()
+        ]
+        return getattr(torch.optim, self.optimizer)(groups, **momentum)
 
     def _factor(self, step: int) -> float:
         """The learning rate's factor at a step."""
@@ -169,7 +212,7 @@ class Optimize(Steering):
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """Optimiser steps, each with a decode, the objectives and their gradients."""
-        draft = replace(draft, latents=draft.latents or draft.prior.noise(context.seed, draft.ids))
+        draft = replace(draft, latents=draft.latents or unshaped(draft.prior, context.seed, draft.ids, draft.labels))
         variables = self._variables(draft)
         losses = [objective.bind(context) for objective in self.objectives]
         for objective in self.objectives:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from gendistill.types import Diverged, Draft, Latents, LoadedPrior, Pixels, Stored
+from gendistill.types import Diverged, Draft, Generator, Latents, LoadedPrior, Pixels, Stored
 
 CONSTANT = 1 / 255
 """Range of values in [0, 1] below which a picture shows nothing."""
@@ -34,6 +34,14 @@ def decode(prior: LoadedPrior, latents: Latents, chunk: int) -> Pixels:
     if not torch.is_grad_enabled():
         return torch.cat([prior.decode(part) for part in parts])
     return torch.cat([checkpoint(prior.decode, part, use_reentrant=False) for part in parts])
+
+
+@torch.no_grad()
+def pushed(prior: Generator, latents: Latents, space: str, chunk: int) -> Latents:
+    """The same pictures in a later space of a generator, ``chunk`` of them at a time."""
+    total = len(next(iter(latents.values())))
+    parts = [prior.push(rows(latents, slice(at, at + chunk)), space) for at in range(0, total, chunk)]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from gendistill import seeds
 from gendistill.context import Context, together
 from gendistill.objectives.base import Objective, Scope, widest
 from gendistill.priors.schedule import check_solver
-from gendistill.steering.base import Steering
+from gendistill.steering.base import Steering, asked
 from gendistill.steering.conditioning import Conditioning
 from gendistill.steering.guide import BoundGuide, Guide, Moment, bind, displaced, gradient
 from gendistill.types import (
@@ -131,20 +131,21 @@ class Sample(Steering):
         prior, unrolled = cast(Diffusion, draft.prior), torch.is_grad_enabled()
         solver = prior.schedule.solver(self.scheduler, self.steps, context.device, self.eta)
         generators = seeds.streams(draft.ids, context.seed, *key)
-        conditions = draft.conditions or prior.condition(draft.labels)
-        asking = self._asking(prior, conditions, draft, context, key)
+        draft = asked(draft)
+        assert draft.conditions is not None
+        asking = self._asking(prior, draft.conditions, draft, context, key)
         start = draft.latents.get(LATENT)
         x, first = self._begin(draft, solver, generators, context)
-        draft = replace(draft, latents={LATENT: x.detach()}, conditions=conditions)
+        draft = replace(draft, latents={LATENT: x.detach()})
         chunk, steps = together(context.real.train.shape), len(solver.levels)
         for index in range(first, steps):
             level, after = solver.levels[index], solver.levels[index + 1] if index + 1 < steps else CLEAN
             acting = [item for item in bound if item.guide.acts(level)]
             through = any(item.guide.gradient == "denoiser" for item in acting)
-            seen, asked = solver.network_input(x, index), asking(level)
+            seen, conditions = solver.network_input(x, index), asking(level)
             if through:
                 seen = seen.detach().requires_grad_()
-            now = Moment(draft, seen, asked, level, after, index, made, chunk)
+            now = Moment(draft, seen, conditions, level, after, index, made, chunk)
             early = [item for item in acting if item.guide.before_cfg]
             late = [item for item in acting if not item.guide.before_cfg]
 
@@ -198,10 +199,10 @@ class Sample(Steering):
         def embed(labels: Tensor) -> Conditions:
             return embedding.embed(prior.condition(labels))
 
-        asked = embedding.embed(conditions)
+        wanted = embedding.embed(conditions)
         generators = seeds.streams(draft.ids, context.seed, "conditioning", *key)
         drawn = conditioning.draw(embed, draft.labels, len(context.real.classes), generators)
-        return lambda level: conditioning(asked, drawn, level)
+        return lambda level: conditioning(wanted, drawn, level)
 
     def _estimate(
         self, prior: Diffusion, seen: Tensor, now: Moment, early: Sequence[BoundGuide], names: Callable[[Tensor], str]
@@ -280,6 +281,7 @@ def joined(parts: Sequence[Draft]) -> Draft:
         labels=torch.cat([part.labels for part in parts]),
         weight=torch.cat([part.weight for part in parts]),
         conditions=None if parts[0].conditions is None else Conditions(conditions("values"), conditions("null")),
+        prompts=None if parts[0].prompts is None else tuple(text for part in parts for text in part.prompts or ()),
     )
 
 

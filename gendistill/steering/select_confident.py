@@ -16,7 +16,7 @@ from gendistill.context import Context
 from gendistill.nets import ensemble
 from gendistill.nets.trained import Trained
 from gendistill.steering.selection import Selection, seen
-from gendistill.types import Draft
+from gendistill.types import Draft, RealData
 from gendistill.work import Work
 
 HIGH_IPC = 50
@@ -36,6 +36,10 @@ class SelectConfident(Selection):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "teachers", ensemble.members("SelectConfident", self.teachers))
+
+    def check(self, data: RealData, ipc: int) -> None:
+        """Raise `UserError` if a teacher cannot be had."""
+        ensemble.check(self.teachers)
 
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The teachers."""

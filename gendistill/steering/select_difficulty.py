@@ -40,6 +40,7 @@ class SelectDifficulty(Selection):
 
     teachers: tuple[Any, ...] = (Trained(),)
     bins: int = 10
+    looks_at_real = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "teachers", ensemble.members("SelectDifficulty", self.teachers))

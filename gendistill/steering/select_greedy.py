@@ -30,6 +30,7 @@ class SelectGreedy(Selection):
     """
 
     teachers: tuple[Any, ...] = (Trained(),)
+    looks_at_real = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "teachers", ensemble.members(type(self).__name__, self.teachers))

@@ -45,6 +45,7 @@ class SelectGroups(Selection):
     beta: float = 0.9
     sweeps: int = 5
     pictures: int = 200
+    looks_at_real = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "teachers", ensemble.members("SelectGroups", self.teachers))

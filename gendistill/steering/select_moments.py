@@ -37,6 +37,7 @@ class SelectMoments(Selection):
     mean: float = 1.0
     std: float = 1.0
     skewness: float = 0.5
+    looks_at_real = True
 
     def __post_init__(self) -> None:
         if self.draws < 1 or min(self.mean, self.std, self.skewness) < 0:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gendistill.context import Context, together
 from gendistill.objectives.base import Scope
-from gendistill.steering.base import Steering
+from gendistill.steering.base import Steering, unshaped
 from gendistill.steering.render import rows
 from gendistill.types import Draft, Pixels, UserError
 from gendistill.work import Work
@@ -68,7 +68,9 @@ def classes(draft: Draft) -> list[int]:
 
 def imagined(draft: Draft, context: Context) -> Draft:
     """The draft, with noise where it has no latents yet: it costs the same."""
-    return draft if draft.latents else replace(draft, latents=draft.prior.noise(context.seed, draft.ids))
+    return (
+        draft if draft.latents else replace(draft, latents=unshaped(draft.prior, context.seed, draft.ids, draft.labels))
+    )
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 
 from gendistill.anchors.base import Anchors
 from gendistill.context import Context
-from gendistill.steering.base import Steering
+from gendistill.steering.base import Steering, unshaped
 from gendistill.types import CLEAN, LATENT, Denoises, Draft, Level, RealData
 from gendistill.work import Work
 
@@ -44,7 +44,8 @@ class Start(Steering):
         """Latents of the anchors at their level, or noise: at level 1 for a prior that denoises."""
         if self.anchors is None:
             level = NOISE if isinstance(draft.prior, Denoises) else CLEAN  # where nothing denoises, noise is a picture
-            return replace(draft, latents=draft.prior.noise(context.seed, draft.ids), level=level)
+            latents = unshaped(draft.prior, context.seed, draft.ids, draft.labels)
+            return replace(draft, latents=latents, level=level)
         shape = draft.prior.latent_shape
         found = torch.empty(len(draft), *shape)
         for index in draft.labels.unique().tolist():

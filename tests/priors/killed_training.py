@@ -15,6 +15,7 @@ import torch
 
 from gendistill.images import StoredImages
 from gendistill.priors.train import train_prior
+from gendistill.priors.train_gan import GanTraining, train_gan
 from gendistill.priors.training import checkpoints
 from gendistill.priors.training.settings import PriorTraining
 from gendistill.store import fingerprint_file
@@ -38,6 +39,29 @@ SETTINGS = PriorTraining(
     checkpoints_total_limit=2,
     random_flip=True,
 )
+
+GAN = GanTraining(
+    block_out_channels=(8, 8),
+    noise_size=8,
+    style_size=8,
+    penalty_steps=2,
+    max_train_steps=16,
+    train_batch_size=8,
+    learning_rate=1e-3,
+    lr_scheduler="linear",
+    checkpointing_steps=3,
+    checkpoints_total_limit=2,
+    random_flip=True,
+)
+STEPS = {"diffusion": (8, 7, 7), "gan": (5, 5, 4)}
+LAST = {"diffusion": 8, "gan": 2}
+"""After how many steps of an attempt the process is killed: further on every time, past the newest checkpoint."""
+FAMILY = "gan" if "--gan" in sys.argv else "diffusion"
+
+
+def train(folder: Path, **options) -> None:
+    kind, settings = {"diffusion": (train_prior, SETTINGS), "gan": (train_gan, GAN)}[FAMILY]
+    kind(pictures(), folder, settings, seed=5, **options)
 
 
 def pictures(count: int = 23) -> StoredImages:
@@ -70,7 +94,7 @@ def in_child(folder: Path, **options) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            train_prior(pictures(), folder, SETTINGS, resume_from_checkpoint="latest", seed=5, **options)
+            train(folder, resume_from_checkpoint="latest", **options)
         except BaseException as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
             os._exit(1)
@@ -84,7 +108,7 @@ def in_child(folder: Path, **options) -> bool:
 def killed_while_saving(folder: Path) -> bool:
     """Kill the process when a checkpoint is written but not yet in place."""
     replace = checkpoints.os.replace
-    checkpoints.os.replace = lambda source, target: die()
+    checkpoints.os.replace = lambda source, target: die() if "checkpoint" in str(target) else replace(source, target)
     try:
         return in_child(folder)
     finally:
@@ -96,7 +120,7 @@ def killed_by_the_clock(folder: Path, seconds: float) -> bool:
     child = os.fork()
     if child == 0:
         threading.Timer(seconds, die).start()
-        train_prior(pictures(), folder, SETTINGS, resume_from_checkpoint="latest", seed=5)
+        train(folder, resume_from_checkpoint="latest")
         os._exit(0)
     return not os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
@@ -113,15 +137,9 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     whole, broken = folder / "whole", folder / "broken"
     ended = [in_child(whole)]
-    killed = [
-        not in_child(broken, progress=killed_after(2)),
-        not killed_while_saving(broken),
-        not in_child(broken, progress=killed_after(8)),
-        not in_child(broken, progress=killed_after(7)),
-        not in_child(broken, progress=killed_after(7)),
-        not killed_while_saving(broken),
-        not in_child(broken, progress=killed_after(8)),
-    ]
+    killed = [not in_child(broken, progress=killed_after(2)), not killed_while_saving(broken)]
+    killed += [not in_child(broken, progress=killed_after(items)) for items in STEPS[FAMILY]]
+    killed += [not killed_while_saving(broken), not in_child(broken, progress=killed_after(LAST[FAMILY]))]
     dice = random.Random(0)
     for _ in range(3):
         killed_by_the_clock(broken, dice.uniform(0.05, 0.4))
@@ -134,6 +152,6 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     if "--once" in sys.argv:  # as torchrun starts it
-        train_prior(pictures(), Path(sys.argv[1]), SETTINGS, seed=5)
+        train(Path(sys.argv[1]))
     else:
         main(Path(sys.argv[1]))

@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import DiTPipeline
 
+from gendistill.priors.style_generator import StyleGenerator
 from tests.priors.killed_training import pictures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,33 +28,54 @@ def run(*command: str) -> str:
     return ended.stdout
 
 
+FAMILIES = {"diffusion": ([], "model_index.json"), "gan": (["--gan"], "config.json")}
+"""What the program is told, and the file that a finished training leaves last."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("killed")
 
 
 @pytest.fixture(scope="module")
-def told(folder) -> dict:
-    return json.loads(run(sys.executable, "-m", "tests.priors.killed_training", str(folder)))
+def told(folder) -> Callable[[str], dict]:
+    @cache
+    def tell(family: str) -> dict:
+        words = [str(folder / family), *FAMILIES[family][0]]
+        return json.loads(run(sys.executable, "-m", "tests.priors.killed_training", *words))
+
+    return tell
 
 
-def test_killed_and_resumed_equals_uninterrupted(told):
-    assert all(told["killed"]), "an attempt was meant to be killed and ended by itself"
-    assert all(told["ended"])
-    assert len(told["whole"]) == 2
-    assert told["broken"] == told["whole"]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_killed_and_resumed_equals_uninterrupted(told, family):
+    found = told(family)
+    assert all(found["killed"]), "an attempt was meant to be killed and ended by itself"
+    assert all(found["ended"])
+    assert len(found["whole"]) == 2
+    assert found["broken"] == found["whole"]
 
 
-def test_nothing_half_written_is_left(told):
-    assert "model_index.json" in told["left"]
-    assert not [name for name in told["left"] if name.endswith(".part") or name == "autoencoder"]
-    assert [name for name in told["left"] if name.startswith("checkpoint-")] == ["checkpoint-12", "checkpoint-15"]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nothing_half_written_is_left(told, family):
+    left = told(family)["left"]
+    assert FAMILIES[family][1] in left
+    assert not [name for name in left if name.endswith(".part") or name == "autoencoder"]
+    assert [name for name in left if name.startswith("checkpoint-")] == ["checkpoint-12", "checkpoint-15"]
+
+
+def twice(folder: Path, words: list[str]) -> Path:
+    """The same training by two processes."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    run(*launcher, "-m", "tests.priors.killed_training", str(folder), "--once", *words)
+    return folder
 
 
 def test_two_processes_equal_one(told, folder, tmp_path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    run(*launcher, "-m", "tests.priors.killed_training", str(tmp_path / "two"), "--once")
-    one, two = DiTPipeline.from_pretrained(str(folder / "whole")), DiTPipeline.from_pretrained(str(tmp_path / "two"))
+    told("diffusion")
+    one, two = (
+        DiTPipeline.from_pretrained(str(path)) for path in (folder / "diffusion" / "whole", twice(tmp_path / "two", []))
+    )
     pixels, noise = (
         pictures().pixels(range(23)) * 2 - 1,
         torch.randn((23, 2, 4, 4), generator=torch.Generator().manual_seed(0)),
@@ -64,3 +88,16 @@ def test_two_processes_equal_one(told, folder, tmp_path):
         answers = [pipe.transformer(noise, timestep=times, class_labels=rows).sample for pipe in (one, two)]
         torch.testing.assert_close(answers[1], answers[0], atol=2e-3, rtol=0)
         assert answers[0].std() > 0.01, "the comparison would say nothing about an untrained network"
+
+
+def test_two_processes_train_the_same_generator(told, folder, tmp_path):
+    told("gan")
+    one, two = (
+        StyleGenerator.from_pretrained(str(path))
+        for path in (folder / "gan" / "whole", twice(tmp_path / "two", ["--gan"]))
+    )
+    z, rows = torch.randn((23, 8), generator=torch.Generator().manual_seed(0)), torch.arange(23) % 3
+    with torch.no_grad():
+        seen = [net(z, rows) for net in (one, two)]
+    torch.testing.assert_close(seen[1], seen[0], atol=2e-3, rtol=0)
+    assert seen[0].std() > 0.01, "the comparison would say nothing about an untrained network"

@@ -238,7 +238,7 @@ def test_folded_scales_answer_as_before(context):
             torch.nn.init.uniform_(module.gamma, 0.5, 2.0)
     asked = {"timestep": torch.tensor([3, 700]), "class_labels": torch.tensor([0, 1])}
     scaled = model(x, **asked).sample
-    folded = part.merge(model, Path())
+    folded = part.merge(model)
     torch.testing.assert_close(folded(x, **asked).sample, scaled)
     assert folded.state_dict().keys() == context.prior.denoiser.state_dict().keys()
 

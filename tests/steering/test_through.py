@@ -95,7 +95,12 @@ def test_it_resumes_only_where_the_state_of_a_loss_begins_anew(context, monkeypa
         ({"variables": ("condition",)}, "through"),
         ({"variables": ()}, "variables"),
         ({"through": Sample(oversample=2)}, "oversampling"),
-        ({"condition_lr": -1.0}, "condition_lr"),
+        ({"lr": (0.1, -1.0), "variables": ("latent", "condition")}, "lr > 0"),
+        ({"lr": (0.1, 0.2)}, "one for each of the 1 variables"),
+        ({"variables": ("latent/",)}, "latent/NAME"),
+        ({"variables": ("latents",)}, "latent/NAME"),
+        ({"variables": ("condition/class",)}, "latent/NAME"),
+        ({"limit": 0.0}, "limit > 0"),
     ],
 )
 def test_what_cannot_work_is_refused_at_construction(wrong, says):

@@ -5,6 +5,9 @@
 The head is trained on its own target, be it noise, velocity, flow or the sample, through its clean estimate c: for each
 level there is one known factor with head(x) - target = factor (c - z). A learned variance has no loss of its own: its rows
 of the last layer stay, and what they answer follows the layers before them.
+
+Min-SNR (Hang et al., ICCV 2023), https://arxiv.org/abs/2303.09556, weighs |c - z|^2 by min(alpha^2 / sigma^2, gamma): whatever
+the head predicts, so that its own factor has no part in it.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
@@ -30,9 +34,11 @@ from gendistill.priors.training.look import Look, RealLatents, acting, draw
 from gendistill.priors.training.loop import Batch, Stage, launch, optimize, trained
 from gendistill.priors.training.tuning import Tuning
 from gendistill.store import clear_parts
-from gendistill.types import LATENT, Diverged, Latents, Loss, Pixels, Synthetic
+from gendistill.types import LATENT, Diverged, Latents, Loss, Pixels, Synthetic, UserError
 
 NAME = "fine-tune"
+ADAPTER = "adapter"
+"""The folder, beside the merged weights, of what was added to them."""
 KEPT = 0.5
 """Share of the prior's own weights in the average beyond which a training is told to have changed little."""
 log = logging.getLogger("gendistill")
@@ -58,6 +64,17 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Show:
+    """Who looks at what a training has come to: every so many steps, and at the end.
+
+    look  is given the prior as it is now, and how many steps are done
+    """
+
+    look: Callable[[Any, int], None]
+    every: int
+
+
+@dataclass(frozen=True)
 class Task:
     """What is to be trained, on what, and towards what.
 
@@ -73,10 +90,15 @@ class Task:
     decode: Callable[[Latents], Pixels]
 
 
-def diffusion_loss(prior: Any, look: Look, clean: Tensor, l1: bool) -> Tensor:
+def diffusion_loss(prior: Any, look: Look, clean: Tensor, l1: bool, snr_gamma: float | None = None) -> Tensor:
     """Mean squared error of what the head predicts, or mean absolute error of the clean estimate."""
-    error = clean - look.real
-    return error.abs().mean() if l1 else (rows_like(prior.head_error(look.level), error) * error).square().mean()
+    error, level = clean - look.real, look.level
+    if l1:
+        return error.abs().mean()
+    if snr_gamma is None:
+        return (rows_like(prior.head_error(level), error) * error).square().mean()
+    ratio = torch.as_tensor(level.alpha / level.sigma).square().clamp_max(snr_gamma)
+    return (rows_like(ratio, error) * error.square()).mean()
 
 
 def build_stage(
@@ -95,7 +117,7 @@ def build_stage(
     gather  joins a tensor of every process along its rows, in their order
     """
     prior, tuning, real, wishes = task.prior, task.tuning, task.real, task.wishes
-    model = tuning.parameters.attach(prior.trainable(), tuning.seed)
+    model = ready(prior, tuning)
     live, total = prior.with_denoiser(model), sum(real.counts)
     steps, names = tuning.steps(total), ["the diffusion loss", *(wish.name for wish in wishes)]
     memories = [wish.memory for wish in wishes if wish.memory is not None]
@@ -103,7 +125,7 @@ def build_stage(
         nothing = torch.empty(0, *prior.latent_shape, device=device)
         memory.remember(nothing, torch.empty(0, dtype=torch.long), nothing)
     broken = torch.full((len(names),), -1, device=device)
-    seen: tuple[Look, Tensor] | None = None
+    seen: list[tuple[Look, Tensor]] = []
 
     def share(wish: Wish, look: Look, clean: Tensor, step: int) -> Tensor:
         count = len(look)
@@ -115,7 +137,7 @@ def build_stage(
         return value.detach() + processes * (value - value.detach()) if wish.whole and processes > 1 else value
 
     def loss(prepared: nn.Module, now: Batch) -> Tensor:
-        nonlocal broken, seen
+        nonlocal broken
         look = draw(prior, tuning, real, now, device)
         mine = look[now.mine]
         with attention(device, tuning.mixed_precision):
@@ -124,19 +146,21 @@ def build_stage(
         if processes > 1 and (memories or any(wish.whole for wish in wishes)):
             found = gather(clean.detach())
             everyone = torch.cat([found[: now.mine.start], clean, found[now.mine.stop :]])
-        terms = [diffusion_loss(prior, mine, clean, tuning.l1)]
+        terms = [diffusion_loss(prior, mine, clean, tuning.l1, tuning.snr_gamma)]
         for wish in wishes:
             terms.append(share(wish, *((look, everyone) if wish.whole else (mine, clean)), now.step))
         values = torch.stack(terms)
         broken = torch.where((broken < 0) & ~values.detach().isfinite(), now.step, broken)
-        seen = look, everyone.detach()
+        if memories:
+            seen.append((look, everyone.detach()))
         return values.sum()
 
     def remember() -> None:
-        if memories and seen is not None:
-            look, clean = acting(*seen, tuning.window)
+        for shown in seen:
+            look, clean = acting(*shown, tuning.window)
             for memory in memories:
                 memory.remember(clean, look.labels, look.real)
+        seen.clear()
 
     def watch() -> None:
         bad = [(step, place) for row in gather(broken[None]).tolist() for place, step in enumerate(row) if step >= 0]
@@ -156,7 +180,7 @@ def build_stage(
         pictures=total,
         steps=steps,
         batch=tuning.batch,
-        accumulation=1,
+        accumulation=tuning.gradient_accumulation_steps,
         learning_rate=tuning.learning_rate,
         weight_decay=tuning.weight_decay,
         lr_scheduler=tuning.lr_scheduler,
@@ -164,7 +188,7 @@ def build_stage(
         max_grad_norm=tuning.max_grad_norm,
         ema=averaged(model, tuning.ema_decay),
         checkpointing_steps=math.ceil(tuning.checkpointing_steps / period) * period,
-        checkpoints_total_limit=1,
+        checkpoints_total_limit=tuning.checkpoints_total_limit,
         betas=(0.9, 0.999),
         eval=True,
         order=balanced(real.counts, tuning.together(len(real.classes)), tuning.seed),
@@ -174,8 +198,24 @@ def build_stage(
     )
 
 
-def averaged(model: nn.Module, decay: float) -> EMAModel:
+def ready(prior: Any, tuning: Tuning) -> nn.Module:
+    """A copy of the prior's denoiser, ready to be trained.
+
+    Raises:
+        UserError: it has not what is to be trained, or cannot do what it is to do meanwhile.
+    """
+    denoiser = prior.trainable()
+    if tuning.gradient_checkpointing:
+        denoiser.enable_gradient_checkpointing()
+    if tuning.snr_gamma is not None and prior.schedule.flow:
+        raise UserError("snr_gamma is for variance preserving diffusion, and this prior was trained by flow matching")
+    return tuning.parameters.attach(denoiser, tuning.seed, prior.lora_layers)
+
+
+def averaged(model: nn.Module, decay: float) -> EMAModel | None:
     """The average of what is trained, with the same decay from the first step on: what was there before counts too."""
+    if decay == 0:
+        return None
     return EMAModel(trained(model), decay=decay, min_decay=float(decay), update_after_step=-1, foreach=True)
 
 
@@ -186,11 +226,43 @@ def tune_denoiser(task: Task, folder: Path, device: torch.device, progress: Call
         Diverged: a loss is not finite; names it and the step.
     """
     tuning = task.tuning
-    accelerator = launch(device, tuning.mixed_precision, 1)
-    gather: Any = accelerator.gather
-    stage = build_stage(task, folder, device, gather=gather, processes=accelerator.num_processes)
+    accelerator = launch(device, tuning.mixed_precision, tuning.gradient_accumulation_steps)
     if accelerator.is_main_process:
         clear_parts(folder)
+    accelerator.wait_for_everyone()
+    resume = checkpoints.chosen(folder, "latest")
+    model = train(task, folder, accelerator, resume=resume, progress=progress)
+    if accelerator.is_main_process:
+        write(task, model, folder)
+        for checkpoint in checkpoints.found(folder).values():
+            shutil.rmtree(checkpoint)
+    accelerator.wait_for_everyone()
+
+
+def write(task: Task, model: nn.Module, folder: Path) -> None:
+    """Write the whole tuned pipeline, and what was added to it apart."""
+    prior, parameters = task.prior, task.tuning.parameters
+    parameters.keep(model, folder / ADAPTER, prior)
+    prior.with_denoiser(parameters.merge(model)).save(folder)
+
+
+def train(
+    task: Task,
+    folder: Path,
+    accelerator: Accelerator,
+    *,
+    resume: Path | None,
+    progress: Callable[..., Iterable],
+    show: Show | None = None,
+) -> nn.Module:
+    """The trained denoiser, with what was added to it. Checkpoints go into ``folder``.
+
+    Raises:
+        Diverged: a loss is not finite; names it and the step.
+    """
+    tuning, gather = task.tuning, cast(Any, accelerator.gather)
+    stage = build_stage(task, folder, accelerator.device, gather=gather, processes=accelerator.num_processes)
+    if accelerator.is_main_process:
         if tuning.ema_decay**stage.steps > KEPT:
             log.warning(
                 "the tuned weights will be %.0f %% the prior's own: ema_decay=%g averages over more than these %d steps; "
@@ -199,14 +271,34 @@ def tune_denoiser(task: Task, folder: Path, device: torch.device, progress: Call
                 tuning.ema_decay,
                 stage.steps,
             )
-    accelerator.wait_for_everyone()
-    resume = checkpoints.chosen(folder, "latest")
-    model = optimize(stage, accelerator, seed=tuning.seed, resume=resume, progress=progress)
-    if accelerator.is_main_process:
-        task.prior.with_denoiser(tuning.parameters.merge(model, folder)).save(folder)
-        for checkpoint in checkpoints.found(folder).values():
-            shutil.rmtree(checkpoint)
-    accelerator.wait_for_everyone()
+        if show is not None:
+            stage = shown(stage, task.prior, 0 if resume is None else checkpoints.step_of(resume), show)
+    return optimize(stage, accelerator, seed=tuning.seed, resume=resume, progress=progress)
+
+
+def shown(stage: Stage, prior: Any, done: int, show: Show) -> Stage:
+    """The stage, that shows what it has come to while it trains: its averaged weights, where there are such."""
+    live = prior.with_denoiser(stage.model)
+
+    def look() -> None:
+        if stage.ema is None:
+            show.look(live, done)
+            return
+        stage.ema.store(trained(stage.model))
+        stage.ema.copy_to(trained(stage.model))
+        try:
+            show.look(live, done)
+        finally:
+            stage.ema.restore(trained(stage.model))
+
+    def after() -> None:
+        nonlocal done
+        stage.after()
+        done += 1
+        if done % show.every == 0 or done == stage.steps:
+            look()
+
+    return replace(stage, after=after)
 
 
 def one_step(task: Task, device: torch.device) -> Callable[[], None]:
@@ -214,8 +306,9 @@ def one_step(task: Task, device: torch.device) -> Callable[[], None]:
     stage = build_stage(task, Path(), device)
     model, parameters, ema, take = stage.model.to(device), trained(stage.model), stage.ema, stage.order
     optimizer = torch.optim.AdamW(parameters, lr=1e-9, fused=True)
-    assert ema is not None and take is not None
-    ema.to(device)
+    assert take is not None
+    if ema is not None:
+        ema.to(device)
 
     @torch.enable_grad()
     def once() -> None:
@@ -223,7 +316,8 @@ def one_step(task: Task, device: torch.device) -> Callable[[], None]:
         stage.loss(model, Batch(take(0, stage.batch), dice, slice(0, stage.batch), 0)).backward()
         optimizer.step()
         optimizer.zero_grad()
-        ema.step(parameters)
+        if ema is not None:
+            ema.step(parameters)
         stage.after()
 
     return once

@@ -12,7 +12,7 @@ from gendistill.priors.heads import rows_like
 from gendistill.priors.training.denoiser import spread_times
 from gendistill.priors.training.loop import Batch
 from gendistill.priors.training.tuning import Tuning
-from gendistill.types import Conditions, Level
+from gendistill.types import Conditions, Level, Prompted
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,15 @@ def draw(prior: Any, tuning: Tuning, real: RealLatents, now: Batch, device: torc
     x = rows_like(level.alpha, clean) * clean + rows_like(level.sigma, clean) * noise
     slots = torch.arange(count) % (count // tuning.together(len(real.classes)))
     ids = torch.stack([labels, slots, torch.zeros_like(slots)], 1)
-    return Look(clean, x, level, ask_nothing(prior.condition(labels), hidden), labels, ids)
+    return Look(clean, x, level, ask_nothing(asked(prior, labels, dice), hidden), labels, ids)
+
+
+def asked(prior: Any, labels: Tensor, dice: torch.Generator) -> Conditions:
+    """Conditions that ask for these classes: of several prompts of a class, any. To ask for nothing is the empty prompt."""
+    if not isinstance(prior, Prompted):
+        return prior.condition(labels)
+    turns = torch.randint(2**31, (len(labels),), generator=dice)
+    return prior.condition_on(prior.prompts(labels, turns), negative="")
 
 
 def ask_nothing(conditions: Conditions, hidden: Tensor) -> Conditions:

@@ -1,4 +1,4 @@
-"""The one loop that trains both networks, on accelerate: resumable to the bit, the same for any number of processes.
+"""The one loop that trains every network of a prior, on accelerate: resumable to the bit, the same for any number of processes.
 
 All randomness of a step follows from (seed, stage, step): a run that was killed and resumed ends with the weights of
 one that was not. Every process draws the whole batch and works on its slice, so batches do not depend on their number.
@@ -22,6 +22,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from gendistill import seeds
+from gendistill.environment import keep_memory
 from gendistill.priors.training import checkpoints
 from gendistill.types import UserError
 
@@ -57,6 +58,7 @@ class Stage:
     loss     gives the mean loss over this process's part of a batch
     eval     train in eval mode: what a network does in training only (label dropout) stays off
     order    which pictures come at ``count`` places from ``start`` on; None for shuffled epochs
+    averaged the part of the model whose parameters ``ema`` averages; None for all of it
     state    what changes while training beside weights, such as a memory: it is in the checkpoints
     after    called after every optimiser step
     watch    called before a loss is told or a checkpoint is written; raises where training went wrong
@@ -81,6 +83,7 @@ class Stage:
     betas: tuple[float, float] = (0.9, 0.99)
     eval: bool = False
     order: Callable[[int, int], Tensor] | None = None
+    averaged: nn.Module | None = None
     state: tuple[Any, ...] = ()
     after: Callable[[], None] = nothing
     watch: Callable[[], None] = nothing
@@ -88,6 +91,7 @@ class Stage:
 
 def launch(device: torch.device, mixed_precision: str, accumulation: int) -> Accelerator:
     """An accelerator of this stage's own; several processes are started by ``torchrun``."""
+    keep_memory()
     AcceleratorState._reset_state(True)  # settings of an earlier Accelerator of this process would be refused or kept
     return Accelerator(
         cpu=device.type == "cpu",
@@ -136,7 +140,7 @@ def optimize(
         )
     share = stage.batch // processes
     mine = slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
-    parameters = trained(stage.model)
+    parameters, averaged = trained(stage.model), trained(stage.averaged or stage.model)
     optimizer = torch.optim.AdamW(
         parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay, betas=stage.betas, fused=True
     )
@@ -147,9 +151,10 @@ def optimize(
     if stage.ema is not None:
         accelerator.register_for_checkpointing(stage.ema)
     accelerator.register_for_checkpointing(*stage.state)
+    accelerator.register_save_state_pre_hook(leave_out_frozen)
     done = 0
     if resume is not None:
-        accelerator.load_state(str(resume))
+        accelerator.load_state(str(resume), strict=not any(True for _ in frozen(model)))
         done = checkpoints.step_of(resume)
         log.info("%s: resuming after step %d", stage.name, done)
     if stage.ema is not None:
@@ -172,7 +177,7 @@ def optimize(
                 schedule.step()
                 optimizer.zero_grad()
         if stage.ema is not None:
-            stage.ema.step(parameters)
+            stage.ema.step(averaged)
         stage.after()
         last = step + 1 == stage.steps
         if last or (step + 1) % max(1, stage.steps // TELLS) == 0:
@@ -182,13 +187,25 @@ def optimize(
             stage.watch()
             checkpoints.save(accelerator, stage.folder, step + 1, stage.checkpoints_total_limit)
     if stage.ema is not None:
-        stage.ema.copy_to(parameters)
+        stage.ema.copy_to(averaged)
     return accelerator.unwrap_model(model).eval()
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:
     """The parameters that require a gradient."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def frozen(model: nn.Module) -> Iterable[str]:
+    """Names of the parameters that require no gradient."""
+    return (name for name, parameter in model.named_parameters() if not parameter.requires_grad)
+
+
+def leave_out_frozen(models: list[nn.Module], weights: list[dict[str, Tensor]], folder: str) -> None:
+    """Keep out of a checkpoint what is not trained: low-rank changes of a large network then make a small one."""
+    for model, state in zip(models, weights, strict=True):
+        for name in frozen(model):
+            state.pop(name, None)
 
 
 def tell(stage: Stage, accelerator: Accelerator, step: int, loss: Tensor) -> None:

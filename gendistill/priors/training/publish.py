@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,15 @@ def publish(
     parts: Any = {"transformer": denoiser, "vae": vae, "scheduler": noise_schedule()}
     pipe = DiTPipeline(**parts)
     pipe.register_to_config(id2label=names)
-    part = folder / ".pipeline.part"
+    put(lambda part: pipe.save_pretrained(str(part), safe_serialization=True), folder, INDEX)
+
+
+def put(write: Callable[[Path], object], folder: Path, index: str) -> None:
+    """Let ``write`` fill a temporary folder, and move what it wrote into ``folder``, the file ``index`` last."""
+    part = folder / ".prior.part"
     shutil.rmtree(part, ignore_errors=True)
-    pipe.save_pretrained(str(part), safe_serialization=True)
-    for child in sorted(part.iterdir(), key=lambda path: path.name == INDEX):
+    write(part)
+    for child in sorted(part.iterdir(), key=lambda path: path.name == index):
         target = folder / child.name
         if target.is_dir():
             shutil.rmtree(target)
@@ -74,8 +80,7 @@ def publish(
 
 def write_card(folder: Path, settings: PriorTraining, images: Images, *, seed: int, data: str, licence: str) -> None:
     """Write ``README.md``, the model card; ``data`` is what the pictures are called."""
-    names, rows = list(id2label(images.classes).items()), label_rows(images.classes)
-    more = f" and {len(names) - NAMED} more (`id2label` in `{INDEX}`)" if len(names) > NAMED else ""
+    names, rows = id2label(images.classes), label_rows(images.classes)
     write_text(
         folder / "README.md",
         CARD.format(
@@ -85,7 +90,7 @@ def write_card(folder: Path, settings: PriorTraining, images: Images, *, seed: i
             side=settings.resolution,
             row=rows[0],
             label=images.classes[0].name,
-            rows=", ".join(f"{row} {name}" for row, name in names[:NAMED]) + more,
+            rows=spelled(names, INDEX),
             seed=seed,
             fingerprint=images.fingerprint,
             settings=listed(settings),
@@ -93,6 +98,13 @@ def write_card(folder: Path, settings: PriorTraining, images: Images, *, seed: i
     )
 
 
-def listed(settings: PriorTraining) -> str:
+def spelled(names: Mapping[str, str], index: str) -> str:
+    """Label rows with their names, the first of them; all are in the file ``index``."""
+    more = f" and {len(names) - NAMED} more (`id2label` in `{index}`)" if len(names) > NAMED else ""
+    return ", ".join(f"{row} {name}" for row, name in list(names.items())[:NAMED]) + more
+
+
+def listed(settings: object) -> str:
     """The settings as Python, one to a line."""
-    return "PriorTraining(\n" + "".join(f"    {name}={value!r},\n" for name, value in vars(settings).items()) + ")"
+    rows = "".join(f"    {name}={value!r},\n" for name, value in vars(settings).items())
+    return f"{type(settings).__name__}(\n{rows})"

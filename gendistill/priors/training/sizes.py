@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from gendistill.priors.training.rows import LABEL_ROWS
 from gendistill.priors.training.settings import PriorTraining
@@ -73,7 +75,16 @@ def complete(settings: PriorTraining, images: Images) -> PriorTraining:
 
 
 def check_data(images: Images) -> None:
-    """Raise `UserError` if a prior cannot be trained on these pictures."""
+    """Raise `UserError` if a ``DiTPipeline`` cannot be trained on these pictures."""
+    check_pictures(images)
+    if len(images.classes) > LABEL_ROWS:
+        raise UserError(
+            f"a DiTPipeline has {LABEL_ROWS} label rows, the data {len(images.classes)} classes; train on some of them"
+        )
+
+
+def check_pictures(images: Images) -> None:
+    """Raise `UserError` if no prior can be trained on these pictures."""
     _, height, width = images.shape
     if height != width:
         raise UserError(
@@ -81,14 +92,20 @@ def check_data(images: Images) -> None:
         )
     if len(images) < 2:
         raise UserError(f"a prior needs at least 2 pictures to learn from, given {len(images)}")
-    if len(images.classes) > LABEL_ROWS:
-        raise UserError(
-            f"a DiTPipeline has {LABEL_ROWS} label rows, the data {len(images.classes)} classes; train on some of them"
-        )
 
 
 def check_numbers(settings: PriorTraining) -> None:
     """Raise `UserError` if one of the complete settings makes no sense by itself."""
+    check_choices(settings)
+    counts = (
+        "resolution downsample latent_channels vae_train_steps vae_train_batch_size patch_size num_layers hidden_size"
+    )
+    more = "attention_head_dim max_train_steps train_batch_size gradient_accumulation_steps checkpointing_steps"
+    check_counts(settings, f"{counts} {more}".split())
+
+
+def check_choices(settings: Any) -> None:
+    """Raise `UserError` if a name that others own, of complete settings of any family, is none of theirs."""
     for name, known in (("lr_scheduler", LR_SCHEDULERS), ("mixed_precision", ("no", "bf16", "fp16"))):
         given = getattr(settings, name)
         if given not in known:
@@ -96,11 +113,11 @@ def check_numbers(settings: PriorTraining) -> None:
             raise UserError(
                 f"{name}={given!r} is none of {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
             )
-    counts = (
-        "resolution downsample latent_channels vae_train_steps vae_train_batch_size patch_size num_layers hidden_size"
-    )
-    more = "attention_head_dim max_train_steps train_batch_size gradient_accumulation_steps checkpointing_steps"
-    for name in f"{counts} {more}".split():
+
+
+def check_counts(settings: Any, names: Sequence[str]) -> None:
+    """Raise `UserError` if one of these settings, or the number of checkpoints, is below 1."""
+    for name in names:
         if getattr(settings, name) < 1:
             raise UserError(f"{name}={getattr(settings, name)} must be at least 1")
     if settings.checkpoints_total_limit is not None and settings.checkpoints_total_limit < 1:

@@ -10,6 +10,9 @@ from gendistill.types import Class
 
 WNID = re.compile(r"n\d{8}")
 
+ALL = "all of ImageNet"
+"""The synsets of ImageNet-22K, and those of ImageNet-1K that are not among them."""
+
 NAMES = {
     "n02012849": "crane (bird)",
     "n02113186": "Cardigan Welsh corgi",  # the first word, Cardigan, is also a jacket
@@ -31,9 +34,8 @@ def as_class(name: str) -> Class:
         return Class(name)
     if name in NAMES:
         return Class(NAMES[name], name)
-    for subset in ("imagenet-1k", "imagenet-22k"):
-        if name in _words(subset):
-            return Class(_words(subset)[name].split(",")[0], name)
+    if name in _words(ALL):
+        return Class(_words(ALL)[name].split(",")[0], name)
     return Class(name, name)
 
 
@@ -54,13 +56,60 @@ def resolve(names: Iterable[str]) -> list[Class | None]:
     return list(imagenet()) if ordered and found.count(None) <= 10 else found
 
 
+def words(wnid: str) -> str | None:
+    """All words of a synset, "tench, Tinca tinca"; None where it is none of ImageNet's."""
+    return _words(ALL).get(wnid)
+
+
+def definition(wnid: str) -> str | None:
+    """What WordNet says a synset is; None where it is none of ImageNet's."""
+    return _definitions().get(wnid)
+
+
+def entry(wnid: str) -> str:
+    """A synset as a dictionary would list it: id, words, definition."""
+    return f"{wnid} ({words(wnid)}: {definition(wnid)})"
+
+
+def every_word() -> Iterable[str]:
+    """Every word of every synset of ImageNet."""
+    return _senses(ALL).keys()
+
+
+def senses(name: str, subset: str = ALL) -> tuple[str, ...]:
+    """The WordNet ids of every synset of an ImageNet subset that has this word among its words."""
+    return _senses(subset).get(_plain(name), ())
+
+
+@cache
+def _senses(subset: str) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for wnid, together in _words(subset).items():
+        for word in dict.fromkeys(_plain(word) for word in together.split(",")):
+            found.setdefault(word, []).append(wnid)
+    return {word: tuple(wnids) for word, wnids in found.items()}
+
+
 @cache
 def _words(subset: str) -> Mapping[str, str]:
     """The words of every synset of an ImageNet subset, "tench, Tinca tinca", by WordNet id."""
     from timm.data.imagenet_info import ImageNetInfo  # slow to import, and most data name their classes themselves
 
+    if subset == ALL:
+        return {**_words("imagenet-22k"), **_words("imagenet-1k")}
     info = ImageNetInfo(subset)
     return {wnid: info.label_name_to_description(wnid) for wnid in info.label_names()}
+
+
+@cache
+def _definitions() -> Mapping[str, str]:
+    from timm.data.imagenet_info import ImageNetInfo
+
+    info, known = ImageNetInfo(), _words(ALL)
+    return {
+        wnid: info.label_name_to_description(wnid, detailed=True).removeprefix(f"{words}: ")
+        for wnid, words in known.items()
+    }
 
 
 @cache

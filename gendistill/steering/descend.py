@@ -1,0 +1,142 @@
+"""Down a generator's hierarchy: optimise in one space, go on to the next, keep the best of all.
+
+H-GLaD (Zhong et al., CVPR 2025), https://arxiv.org/abs/2406.05704. For every space n in order
+
+    f_n <- optimised for some steps,   score_n = judge( decode(f_n) ),   f_(n+1) = layer_(n+1)(f_n)
+
+and the pictures with the lowest score are what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from gendistill.context import Context, together
+from gendistill.nets.sampling import Fixed
+from gendistill.objectives.base import Objective, Scope, widest
+from gendistill.objectives.mean_features import MeanFeatures
+from gendistill.steering.base import Steering
+from gendistill.steering.optimize import Optimize
+from gendistill.steering.push import Push
+from gendistill.steering.render import decode
+from gendistill.types import Draft, Generates, Generator, Latents, Loss, Synthetic, UserError
+from gendistill.work import Work
+
+PLACES = 1000
+"""More than a recipe has steps: every space draws numbers of its own, as if it were one more step."""
+
+
+@dataclass(frozen=True)
+class Descend(Steering):
+    """The same optimisation in one space after the other; of what they leave, the best by a judge is kept.
+
+    What is kept is held in the last space, whatever space it was found in: its pictures stay as they are. A judge of pictures
+    keeps the best of each, one of classes the best of each class.
+
+    optimize  what is done in every space; its steps are those of one
+    judge     lowest is best; asked once a space, always about the same real pictures
+    spaces    where, in their order; None for all from the one the pictures are in
+    """
+
+    optimize: Optimize
+    judge: Objective = MeanFeatures(Fixed(), augment=None)
+    spaces: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.spaces is not None:
+            object.__setattr__(self, "spaces", tuple(self.spaces))
+        if self.spaces == () or self.optimize.through is not None:
+            raise UserError("Descend needs at least one space, and an Optimize(...) without a sampler")
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What moves the pictures, and what judges them."""
+        return (*self.optimize.objectives, self.judge)
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """A generator, and what optimisation and judge need."""
+        return (Generates, *self.optimize.needs, *self.judge.needs)
+
+    @property
+    def scope(self) -> Scope:
+        """The widest of what moves and what judges."""
+        return widest([self.optimize.scope, self.judge.scope])
+
+    def __call__(self, draft: Draft, context: Context) -> Draft:
+        """The best pictures of the way, in the last space.
+
+        Raises:
+            UserError: there are no latents yet, or no such space, or not in this order.
+            Diverged: a loss is not finite.
+        """
+        if not draft.latents:
+            raise UserError("Descend moves latents, and the draft has none yet: put Generate() before it")
+        judge, kept = self.judge.bind(context), None
+        for number, space in enumerate(self._way(draft)):
+            inner = replace(context, place=context.place + PLACES * (number + 1), resume=_beside(context.resume, space))
+            draft = self.optimize(Push(space)(draft, context), inner)
+            found = self._rated(Push()(draft, context), judge, context)
+            kept = found if kept is None else better(kept, found)
+        assert kept is not None
+        return replace(draft, latents=kept[0])
+
+    def _way(self, draft: Draft) -> tuple[str, ...]:
+        """The spaces that are passed."""
+        if self.spaces is not None:
+            return self.spaces
+        spaces = cast(Generator, draft.prior).spaces
+        return spaces[max(index for index, name in enumerate(spaces) if name in draft.latents) :]
+
+    @torch.no_grad()
+    def _rated(self, draft: Draft, judge: Loss, context: Context) -> tuple[Latents, Tensor]:
+        """Latents, and what the judge says of each picture, of its class or of all."""
+        chunk = together(context.real.train.shape)
+        synthetic = Synthetic(
+            draft.prior,
+            draft.latents,
+            draft.ids,
+            draft.labels,
+            decode=lambda latents: decode(draft.prior, latents, chunk),
+        )
+        scores = judge(synthetic).cpu()
+        if self.judge.scope == "class":
+            scores = scores[torch.tensor([context.classes.index(label) for label in draft.labels.tolist()])]
+        return draft.latents, scores.expand(len(draft))
+
+    def work(self, draft: Draft, context: Context) -> Iterable[Work]:
+        """The optimisation in every space, and one look of the judge after each."""
+        begun = self.imagined(draft, context)
+        draft = draft if draft.latents else super().imagined(draft, context)
+        yield from self.judge.work(context)
+        way, judge = self._way(draft), self.judge.bind(context)
+        for space in way:
+            draft = Push(space)(draft, context)
+            yield from self.optimize.work(draft, context)
+        yield Work("judge", len(way), lambda: self._rated(begun, judge, context), rows=len(begun))
+
+    def imagined(self, draft: Draft, context: Context) -> Draft:
+        """Latents in the last space."""
+        return Push()(draft if draft.latents else super().imagined(draft, context), context)
+
+
+def better(one: tuple[Latents, Tensor], other: tuple[Latents, Tensor]) -> tuple[Latents, Tensor]:
+    """Picture by picture, the latents whose score is lower, and the score; the first where they are equal."""
+    wins = other[1] < one[1]
+
+    def chosen(name: str) -> Tensor:
+        shown = wins.to(one[0][name].device).view(-1, *[1] * (one[0][name].dim() - 1))
+        return torch.where(shown, other[0][name], one[0][name])
+
+    return {name: chosen(name) for name in one[0]}, torch.where(wins, other[1], one[1])
+
+
+def _beside(path: Path | None, space: str) -> Path | None:
+    """A file of the space's own."""
+    return None if path is None else path.with_name(f"{path.stem}-{space}{path.suffix}")
