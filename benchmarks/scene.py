@@ -24,6 +24,7 @@ from gendistill.evaluation.protocols import MATCHING, Protocol
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
+from gendistill.nets.sampling import Interpolated
 from gendistill.nets.trained import Student, Trained
 from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.objectives.influence import Influence
@@ -166,6 +167,7 @@ class Scene:
             Influence: lambda one: replace(one, surrogate=Trained(net=self.net, training=adamw(4)), pictures=100),
             Trained: lambda one: replace(self.teacher, seed=one.seed),
             Student: lambda one: replace(one, net=self.net, training=adamw(1, least_steps=200, batch=50)),
+            Interpolated: lambda one: self.inside(one, training=adamw(4), count=min(one.count, 2)),
             ConvNet: lambda one: self.net,
             ResNet: lambda one: self.net,
             Sample: lambda one: self.inside(one, steps=min(one.steps, self.steps)),
