@@ -27,7 +27,7 @@ class ShardImages(Images):
     """Finished pictures in their shards: one file is in memory at a time."""
 
     def __init__(self, classes: tuple[Class, ...], shards: list[Path]) -> None:
-        """``shards`` in the order of the set; each holds ``stored``, ``ids`` and ``weight``, and ``prompts`` where words were said."""
+        """``shards`` in the order of the set; each holds ``stored``, ``ids`` and ``weight``, and ``prompts`` where there are."""
         self.classes = classes
         ids, weights, prints, counts, said = [], [], [], [], []
         for shard in shards:  # one at a time: together they may not fit

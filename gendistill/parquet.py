@@ -160,8 +160,9 @@ def rows_of(distilled: Distilled, index: int, first: int, positions: Tensor, sch
         rows = zip(stored, ids, positions.tolist(), strict=True)
         files = [{"bytes": png(one, texts_of(distilled, at)), "path": f"{name}.png"} for one, name, at in rows]
         image = pa.array(files, type=kind)
-    recipe, known = distilled.recipe, distilled.origin.get("settings", {})
-    seed = known.get("Seed") if recipe is None or isinstance(recipe, str) else recipe.seed  # text: it held loaded objects
+    recipe, seed = distilled.recipe, distilled.origin.get("settings", {}).get("Seed")
+    if recipe is not None and not isinstance(recipe, str):  # text where it held loaded objects
+        seed = recipe.seed
     columns = {
         "image": image,
         "label": pa.array([index] * n, pa.int64()),

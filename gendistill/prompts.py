@@ -69,8 +69,9 @@ def synset(one: Class) -> str:
             f"WordNet has nothing of ImageNet called {one.name!r}, and its definition is asked for: give the class a WordNet "
             "id, or a prompt of its own with overrides"
         )
+    listed = "; ".join(map(wordnet.entry, found))
     raise UserError(
-        f"{one.name!r} is the name of several things: {'; '.join(map(wordnet.entry, found))}. Give the class the WordNet id that is meant, or a prompt of "
+        f"{one.name!r} is the name of several things: {listed}. Give the class the WordNet id that is meant, or a prompt of "
         "its own with overrides"
     )
 

@@ -266,7 +266,7 @@ def origin(recipe: Recipe, context: Context) -> Provenance:
         else f"Prior and teachers saw {', '.join(dict.fromkeys(str(maker.get('saw')) for maker in makers))}."
     )
     return Provenance(
-        name=f"{data.name}, distilled",
+        name=f"{data.name}, {'drawn' if bare else 'distilled'}",
         real=Origin(name=data.name, licence=data.licence),
         prior=prior,
         teachers=teachers,

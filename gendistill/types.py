@@ -328,9 +328,9 @@ class Draft:
         )
 
 
-def picked(texts: Sequence[str] | None, rows: Tensor) -> tuple[str, ...] | None:
+def picked(texts: tuple[str, ...] | None, rows: Tensor) -> tuple[str, ...] | None:
     """The texts at these positions; None where there are none."""
-    return None if texts is None else tuple(texts[row] for row in rows.tolist())
+    return None if texts is None else tuple(texts[int(row)] for row in rows)
 
 
 class Synthetic:

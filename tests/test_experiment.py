@@ -48,7 +48,7 @@ def test_everything_is_there(done):
     there = {path.name for path in done.folder.iterdir() if not path.name.startswith(".")}
     assert there == {"recipe.py", "run.json", "sets", "dataset", "report.html", "metrics.json", "run.log", "log.jsonl"}
     metrics = json.loads((done.folder / "metrics.json").read_text())
-    fields = {"set", "labels", "student", "protocol", "epochs", "ipc", "split", "mean", "std", "n", "bytes"}
+    fields = {"set", "labels", "student", "protocol", "epochs", "ipc", "split", "mean", "std", "n", "bytes", "distinct"}
     assert all(set(row) == fields for row in metrics["rows"]) and metrics["seconds"]
     assert {"distil", "evaluate", "export"} <= set(metrics["seconds"])
     assert "gendistill run toy" in (done.folder / "report.html").read_text()

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ import pytest
 import torch
 from datasets import Image, load_dataset
 from datasets.features import ClassLabel, List
+from PIL.Image import open as open_picture
 
 from gendistill.distilled import Distilled
 from gendistill.evaluation.report import Report, Row
@@ -200,6 +202,29 @@ def test_image_folder_view(tmp_path: Path) -> None:
     assert np.array_equal(np.array(picture).transpose(2, 0, 1), made.images.stored([position])[0].numpy())
     with pytest.raises(UserError, match="2 channels"):
         imagefolder(made_up((2, 4, 4)), tmp_path / "arrays")
+
+
+def test_every_picture_says_what_it_was_asked_for(tmp_path: Path) -> None:
+    """In its row, and in the PNG's text chunk, there and in plain files; a set without prompts says nothing."""
+    prompts = tuple(f"a crane, seen from {place}" for place in ("above", "東京", *range(10)))
+    settings = {"Negative prompt": "a drawing", "Steps": 50, "Seed": 7, "Steering": "(Sample(steps=50, cfg=2.0),)"}
+    made = replace(made_up(), prompts=prompts, origin={"settings": settings, "versions": {"torch": "2"}})
+    read = load(export(made, tmp_path / "set"), tmp_path / "cache")
+    order = torch.cat([made.images.where(index) for index in range(3)]).tolist()
+    assert list(read["prompt"]) == [prompts[position] for position in order]
+    assert set(read["seed"][:]) == {7}
+    files = imagefolder(made, tmp_path / "images") / "train" / "n01440764"
+    for picture in (read[4]["image"], open_picture(files / "00001-00000-00000.png")):
+        assert picture.text == {
+            "parameters": "a crane, seen from 東京\nNegative prompt: a drawing\nSteps: 50, Seed: 7, "
+            'Steering: "(Sample(steps=50, cfg=2.0),)", Size: 16x16, Id: 00001-00000-00000',
+            "Software": "torch 2",
+        }
+    again = export(made, tmp_path / "again")
+    parquet = "data/train-00000-of-00001.parquet"
+    assert (again / parquet).read_bytes() == (tmp_path / "set" / parquet).read_bytes()
+    silent = load(export(made_up(), tmp_path / "silent"), tmp_path / "cache")
+    assert "prompt" not in silent.features and silent[0]["image"].text == {}
 
 
 def test_the_card_states_what_is_known_and_invents_nothing(tmp_path: Path) -> None:

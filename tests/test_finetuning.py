@@ -28,7 +28,8 @@ from gendistill.priors.parameters import Everything
 from gendistill.priors.pixels import Pixels
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.priors.training.finetune import diffusion_loss
-from gendistill.priors.training.look import Look, asked
+from gendistill.priors.training.look import Look, asked, draw
+from gendistill.priors.training.loop import Batch
 from gendistill.priors.training.tuned_card import card
 from gendistill.prompts import Prompts
 from gendistill.seeds import stream
@@ -104,6 +105,8 @@ def test_low_rank_changes_draw_in_the_stock_pipeline_what_they_draw_here(name, t
         pipe.load_lora_weights(folder)
     same(ours, theirs(name, pipe, loaded(name)))
     assert (ours - latents(name, loaded(name), tmp_path)).abs().max() > 1e-3
+    (told,) = (context.store.root / "finetuned").glob("*/README.md")
+    assert f"`{type(pipe).__name__}`" in told.read_text() and "DiTPipeline" not in told.read_text()
 
 
 @pytest.mark.parametrize(
@@ -184,6 +187,21 @@ def test_objectives_and_settings_reach_the_weights(tune):
     assert len({plain, *changed.values()}) == 1 + len(changed)
 
 
+@pytest.mark.parametrize("name", ["stable_diffusion", "sd3"])
+def test_it_learns(name, tmp_path):
+    context, _ = placed(name, tmp_path, loaded(name))
+    step = FineTune(**tuning(replace(QUICK, max_train_steps=60)))
+    real, positions = step.latents(context), torch.tensor([0, 3, 4, 7])
+    looks = [draw(context.prior, step, real, Batch(positions, stream(n), slice(0, 4), 0), CPU) for n in range(12)]
+
+    @torch.no_grad()
+    def loss(prior):
+        answers = [prior.denoise(look.x, look.level, look.conditions).clean for look in looks]
+        return float(sum(diffusion_loss(prior, look, clean, False) for look, clean in zip(looks, answers, strict=True)))
+
+    assert loss(step.tune(context)) < 0.9 * loss(context.prior)
+
+
 def test_activations_computed_again_give_the_same_changes(tune):
     one, two = (
         load_file(tune(into=str(again), how=replace(QUICK, gradient_checkpointing=again)) / LORA_FILE)
@@ -191,6 +209,7 @@ def test_activations_computed_again_give_the_same_changes(tune):
     )
     for name, value in one.items():
         torch.testing.assert_close(value, two[name], atol=1e-4, rtol=1e-3)
+    tune(into="half", how=replace(QUICK, gradient_checkpointing=True, mixed_precision="bf16"))
 
 
 def test_min_snr_weighs_the_clean_estimate():

@@ -165,7 +165,8 @@ def row(name: str, made: Sequence[Distilled], protocol: Protocol, context: Conte
     epochs, images = training.passes(len(made[0].images)), made[0].images
     return Row(
         set=name, labels=made[0].soft.kind, student=str(protocol.student), protocol=protocol.name, epochs=epochs,
-        distinct=None if images.distinct == 1 else len(images) * min(images.distinct, epochs), ipc=None if whole else made[0].ipc, split=context.real.split,
+        distinct=None if images.distinct == 1 else len(images) * min(images.distinct, epochs),
+        ipc=None if whole else made[0].ipc, split=context.real.split,
         mean=float(found.mean()), std=float(found.std()) if total > 1 else 0.0, n=total,
         bytes=size(made[0], context),
     )  # fmt: skip

@@ -51,10 +51,11 @@ def page(
     seconds, byte_sizes = dict(seconds or report.seconds), dict(byte_sizes or {})
     images = distilled.images
     real = provenance.get("real", {}).get("name", "real pictures")
+    name = provenance.get("name", f"{real}, distilled")
     counts = torch.bincount(images.labels, minlength=len(distilled.classes))
     each = "" if counts.min() != counts.max() else f" to {plural(int(counts[0]), 'picture')} per class"
     text = template("report.html.jinja").render(
-        title=f"{real[:1].upper()}{real[1:]}, distilled{each}",
+        title=f"{name[:1].upper()}{name[1:]}{each}",
         size=describe(len(images), len(distilled.classes), images.shape),
         source="" if recipe is None or isinstance(recipe, str) else recipe.source,
         tiles=tiles(report.block(int(counts.max())), seconds, byte_sizes, len(images)),
@@ -120,7 +121,7 @@ def beside(row: Row, random: Row | None) -> str:
 
 
 def of_class(distilled: Distilled, index: int) -> dict[str, Any]:
-    """What the page shows of one class: its name, its first pictures as data addresses, what was said for them, its mean soft label."""
+    """What the page shows of one class: its name, its first pictures as data addresses, their prompts, its mean soft label."""
     positions = distilled.images.where(index)
     shown = positions[:SHOWN_PICTURES]
     names, said = unique_names(distilled.classes), distilled.prompts or [""] * len(distilled.ids)
@@ -135,7 +136,9 @@ def of_class(distilled: Distilled, index: int) -> dict[str, Any]:
         "wnid": distilled.classes[index].wnid or "",
         "pictures": [
             (data_address(one), ": ".join(filter(None, (spell_id(name), prompt))))
-            for one, name, prompt in zip(distilled.images.stored(shown), distilled.ids[shown].tolist(), prompts, strict=True)
+            for one, name, prompt in zip(
+                distilled.images.stored(shown), distilled.ids[shown].tolist(), prompts, strict=True
+            )
         ],
         "prompts": list(dict.fromkeys(filter(None, prompts))),
         "more": len(positions) - len(shown),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,7 +77,7 @@ class Captioner:
     @cached_property
     def fingerprint(self) -> str:
         """What its captions follow from; of a hub id its name and revision, of a folder its files."""
-        files = sorted(Path(self.source).glob("*")) if isinstance(self.source, str) and Path(self.source).is_dir() else []
+        files = sorted(Path(self.source).glob("*")) if isinstance(self.source, str) else []  # none of a hub id
         return fingerprint(self, [(path.name, fingerprint_file(path)) for path in files if path.is_file()])
 
     def check(self) -> None:
@@ -98,7 +97,13 @@ class Captioner:
         if isinstance(self.source, LoadedCaptioner):
             self.source.model.to(device).eval().requires_grad_(False)
             return self.source
-        from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+        from transformers import (
+            AutoConfig,
+            AutoImageProcessor,
+            AutoModelForImageTextToText,
+            AutoProcessor,
+            AutoTokenizer,
+        )
 
         where: dict[str, Any] = {"pretrained_model_name_or_path": self.source, "revision": self.revision}
         kind: Any = AutoModelForImageTextToText
@@ -134,9 +139,9 @@ class Captioner:
     def _inputs(self, loaded: LoadedCaptioner, picture: Any) -> Any:
         processor = loaded.processor
         if getattr(processor, "chat_template", None):
-            content: Sequence[Any] = [{"type": "image", "image": picture}, {"type": "text", "text": self.ask or QUESTION}]
+            shown, told = {"type": "image", "image": picture}, {"type": "text", "text": self.ask or QUESTION}
             return processor.apply_chat_template(
-                [{"role": "user", "content": content}],
+                [{"role": "user", "content": [shown, told]}],
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,

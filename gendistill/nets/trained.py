@@ -1,6 +1,4 @@
-"""The one door for weights of classifiers: trained in place, on the real pictures or on those made so far, made of class names,
-or given as a module.
-"""
+"""The one door for weights of classifiers: trained in place, on real pictures or those made so far, zero-shot, or given."""
 
 from __future__ import annotations
 
@@ -110,7 +108,9 @@ def _as_reference(given: object) -> Reference:
         return Loaded(given)
     if isinstance(given, Trained | Loaded | Clip):
         return given
-    raise UserError(f"{given!r} is no classifier: give Trained(...), Clip(...) or an nn.Module that takes pixels in [0, 1]")
+    raise UserError(
+        f"{given!r} is no classifier: give Trained(...), Clip(...) or an nn.Module that takes pixels in [0, 1]"
+    )
 
 
 def shape_of(context: Context) -> Shape:

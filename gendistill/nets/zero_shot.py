@@ -122,21 +122,24 @@ def fetch(model: str, pretrained: str) -> None:
         UserError: it cannot be done.
     """
     import open_clip
+    from open_clip.pretrained import download_pretrained_from_hf
 
     kind, _, place = schema(model).rpartition(":")
     with advised(model, pretrained):
         if kind == "local-dir":
             found = {path.suffix for path in Path(place).iterdir()} & {".safetensors", ".bin", ".pt", ".pth"}
             if not (Path(place) / "open_clip_config.json").is_file() or not found:
-                raise ValueError("a folder needs open_clip_config.json and the weights beside it")
+                raise UserError(
+                    f"{place} holds no CLIP: open_clip_config.json and the weights beside it are looked for"
+                )
         elif kind == "hf-hub":
-            open_clip.download_pretrained_from_hf(place)
+            download_pretrained_from_hf(place)
         elif model not in open_clip.list_models():
-            raise ValueError(f"no model of that name{close(model, open_clip.list_models())}")
+            raise UserError(f"open_clip has no model called {model!r}{close(model, open_clip.list_models())}")
         elif not Path(pretrained).is_file():
             tags = open_clip.list_pretrained_tags_by_model(model)
             if pretrained not in tags:
-                raise ValueError(f"no such weights: {model} has {', '.join(tags) or 'none'}")
+                raise UserError(f"open_clip has no weights {pretrained!r} of {model}, but {', '.join(tags) or 'none'}")
             open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, pretrained))
 
 
@@ -153,6 +156,8 @@ def advised(model: str, pretrained: str) -> Iterator[None]:
     before = list(root.handlers)
     try:
         yield
+    except UserError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             f"open_clip cannot load {model!r} with weights {pretrained!r}: {error}\n"

@@ -6,9 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
 
-from gendistill.types import Conditions, Denoises, Features, Labels, LoadedPrior, Prompted, RealData
+from gendistill.types import Features, LoadedPrior, Prompted, RealData
 from gendistill.work import Work
 
 
@@ -54,10 +53,3 @@ SAID = {Prompted: "takes prompts", Features: "shows features"}
 def lacks(loads: type, needs: Sequence[type]) -> list[str]:
     """What the class ``loads`` does not do of the capabilities in ``needs``, as words that follow "a prior that"."""
     return [SAID.get(need, need.__name__) for need in needs if not issubclass(loads, need)]
-
-
-def conditions_for(prior: Denoises, labels: Labels, slots: Tensor) -> Conditions:
-    """Conditions that ask for these classes; a prior that is asked in words has several for a class, by slot."""
-    if isinstance(prior, Prompted):
-        return prior.condition_on(prior.prompts(labels, slots))
-    return prior.condition(labels)

@@ -88,7 +88,7 @@ class Steering(ABC):
 
 
 def asked(draft: Draft) -> Draft:
-    """The draft with conditions that ask for its classes, by words where the prior is asked in words; as it is where it has some."""
+    """The draft with conditions that ask for its classes, where it has none; and the prompts, of a prior that takes some."""
     if draft.conditions is not None:
         return draft
     if isinstance(draft.prior, Prompted):

@@ -131,7 +131,7 @@ class Caption(Steering):
             cut += count < len(parts)
             found.append(text)
         if cut:
-            log.warning("%d of %d captions of %s were longer than the prior takes, and are cut", cut, len(captions), one)
+            log.warning("%d of %d captions of %s are longer than the prior takes, and cut", cut, len(captions), one)
         return found
 
     def _load(self, context: Context) -> LoadedCaptioner:
@@ -149,7 +149,8 @@ class Caption(Steering):
         count = sum(len(context.real.train.where(index)) for index in context.classes)
         if self.pictures is not None:
             count = min(count, self.pictures * len(draft))
-        loaded, blank = self._load(replace(context, dry=True)), torch.zeros(1, *context.real.train.shape, dtype=torch.uint8)
+        loaded = self._load(replace(context, dry=True))
+        blank = torch.zeros(1, *context.real.train.shape, dtype=torch.uint8)
         yield Work("caption", count, lambda: self.captioner.describe(loaded, blank), shared=True, each="class")
 
     def imagined(self, draft: Draft, context: Context) -> Draft:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "<image>", "USER:", "ASSISTANT:", *string.ascii_lowercase]
 WIDTH = 16
+SPECIAL = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
 TEXT = {"vocab_size": len(WORDS), "hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": WIDTH, "max_position_embeddings": 128}  # fmt: skip
 VISION = {"hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": WIDTH,
@@ -31,7 +32,7 @@ def tokenizer():
 def blip():
     """Describes unasked, by a processor of pictures and texts."""
     config = transformers.BlipConfig(
-        text_config={**TEXT, "encoder_hidden_size": WIDTH, "bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0},
+        text_config={**TEXT, **SPECIAL, "encoder_hidden_size": WIDTH, "sep_token_id": 3},
         vision_config=VISION, projection_dim=WIDTH, image_text_hidden_size=WIDTH,
     )  # fmt: skip
     pictures = transformers.BlipImageProcessor(size={"height": 16, "width": 16})
@@ -55,7 +56,7 @@ def llava():
     """Chats: it is told what to do with the picture."""
     config = transformers.LlavaConfig(
         vision_config={**VISION, "model_type": "clip_vision_model"},
-        text_config={**TEXT, "model_type": "llama", "num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0},
+        text_config={**TEXT, **SPECIAL, "model_type": "llama", "num_key_value_heads": 2},
         image_token_id=WORDS.index("<image>"), vision_feature_layer=-1,
     )  # fmt: skip
     pictures = transformers.CLIPImageProcessor(
@@ -66,8 +67,9 @@ def llava():
         "{% endfor %}ASSISTANT:"
     )
     processor = transformers.LlavaProcessor(
-        pictures, tokenizer(), patch_size=8, vision_feature_select_strategy="default", chat_template=template, num_additional_image_tokens=1
-    )
+        pictures, tokenizer(), patch_size=8, vision_feature_select_strategy="default", chat_template=template,
+        num_additional_image_tokens=1,
+    )  # fmt: skip
     return transformers.LlavaForConditionalGeneration(config), processor, None
 
 

@@ -80,6 +80,16 @@ def test_a_medoid_s_caption_is_the_prompt_of_its_slot():
     assert torch.equal(made.latents[LATENT], draft.latents[LATENT])
 
 
+def test_a_plan_counts_captions_and_makes_none():
+    for pictures, count in ((1, 4), (None, 12)):
+        step = Caption(captioner(), pictures=pictures)
+        draft, context = started(recipe(step), [3, 0])
+        dry = replace(context, dry=True)
+        assert step.imagined(draft, dry) is draft
+        (work,) = [work for work in step.work(draft, dry) if work.what == "caption"]
+        assert (work.calls, len(work.once())) == (count, 1)
+
+
 def test_captions_are_made_once(monkeypatch):
     step = Caption(captioner(max_new_tokens=4), pictures=None)
     draft, context = started(recipe(step), [3, 0])
@@ -93,7 +103,7 @@ def test_a_caption_that_is_too_long_is_cut_and_that_is_said(caplog):
     draft, context = started(recipe(step), [0])
     with caplog.at_level(logging.WARNING):
         made = step(draft, context)
-    assert "1 of 1 captions of class 0 were longer than the prior takes, and are cut" in caplog.text
+    assert "1 of 1 captions of class 0 are longer than the prior takes, and cut" in caplog.text
     whole = step.captioner.describe(step.captioner.load(torch.device("cpu")), context.real.train.stored([0]))[0]
     kept = made.prompts[0].partition("a ")[2]
     assert whole.startswith(kept) and whole != kept

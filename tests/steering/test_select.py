@@ -9,7 +9,7 @@ import torch
 
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mean_features import MeanFeatures
-from gendistill.steering.sample import candidates
+from gendistill.steering.sample import candidates, joined
 from gendistill.steering.select import Select
 from gendistill.testing import toy_context, toy_draft
 from gendistill.types import LATENT, UserError
@@ -36,6 +36,18 @@ def test_the_best_of_the_class_are_kept_best_first(tmp_path):
     kept = Select((Brightness(),))(oversampled(context, [5.0, 4, 3, 2, 1, 0]), context)
     assert kept.latents[LATENT][:, 0, 0, 0].tolist() == [0, 1]
     assert kept.ids.tolist() == [[0, 0, 5], [0, 1, 4]], "new slot, and the number of the candidate among all"
+
+
+def test_what_was_said_goes_with_the_picture(tmp_path):
+    context = toy_context(tmp_path, classes=(0,), ipc=2)
+    draft = replace(toy_draft(context), prompts=("first", "second"))
+    pool = joined([candidates(draft[torch.tensor([row])], 3) for row in (0, 1)])
+    latents = torch.tensor([5.0, 4, 0, 2, 1, 3]).view(-1, 1, 1, 1).expand(-1, *pool.prior.latent_shape).clone()
+    kept = Select((Brightness(),))(replace(pool, latents={LATENT: latents}), context)
+    assert kept.ids.tolist() == [[0, 0, 2], [0, 1, 4]] and kept.prompts == ("first", "second")
+    kept = Select((Brightness(),))(replace(pool, latents={LATENT: latents.flip(0)}), context)
+    assert kept.ids.tolist() == [[0, 0, 3], [0, 1, 1]] and kept.prompts == ("second", "first")
+    assert kept[torch.tensor([False, True])].prompts == ("first",) and kept[slice(0, 1)].prompts == ("second",)
 
 
 def test_per_slot_keeps_one_of_each(tmp_path):

@@ -16,6 +16,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -140,7 +141,8 @@ def build_stage(
         nonlocal broken
         look = draw(prior, tuning, real, now, device)
         mine = look[now.mine]
-        with attention(device, tuning.mixed_precision):
+        # What is computed again on the way back must meet the same kernel, and there the choice has ended.
+        with nullcontext() if tuning.gradient_checkpointing else attention(device, tuning.mixed_precision):
             clean = prior.with_denoiser(prepared).denoise(mine.x, mine.level, mine.conditions).clean
         everyone = clean
         if processes > 1 and (memories or any(wish.whole for wish in wishes)):

@@ -18,8 +18,8 @@ CARD = """---
 
 # {title}
 
-{what} It was trained with gendistill on {pictures:,} pictures of {data} (licence: {licence}), data fingerprint
-`{fingerprint}`. Its own licence is that of the prior it was made from, {base} (licence: {base_licence}).
+{what} Trained with gendistill on {pictures:,} pictures of {data} (licence: {licence}), fingerprint `{fingerprint}`.
+The licence is that of the prior it was made from, {base}: {base_licence}.
 
 ```python
 from diffusers import {kind}
@@ -90,7 +90,7 @@ def card(
         load='pipe.load_lora_weights("THIS_FOLDER")\n' if adapter else "",
         call=call,
         name=data.classes[0].name,
-        asked=f"\nThe pictures were told by `{prior.texts}`.\n" if words else "",
+        asked=f"\nWhat was said for each class: `{prior.texts}`.\n" if words else "",
         shown=f"\n![What it draws]({shown})\n" if shown else "",
         command=f"\n```sh\n{command}\n```\n" if command else "",
         made=made,
