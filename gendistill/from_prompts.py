@@ -77,7 +77,7 @@ class FromPrompts:
         prior, side = self._prior()
         given = {"steps": self.steps, "cfg": self.cfg, "scheduler": self.scheduler}
         sample = Sample(
-            oversample=self.oversample or (OVERSAMPLE if teachers else 1),
+            oversample=(OVERSAMPLE if teachers else 1) if self.oversample is None else self.oversample,
             **{name: value for name, value in given.items() if value is not None},
         )
         soft = self.soft if self.soft is not None else bool(teachers)

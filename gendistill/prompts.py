@@ -107,9 +107,11 @@ def placeholders(template: str, more: Container[str] = ()) -> list[str]:
         UserError: there are none, or one that means nothing.
     """
     try:
-        found = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+        parsed = [entry[1:] for entry in Formatter().parse(template) if entry[1] is not None]
     except ValueError as error:
         raise UserError(f"the template {template!r} cannot be read: {error}") from error
+    # What would format a number or convert a value has no meaning here either, and stands with its name.
+    found = [f"{field}{f'!{how}' if how else ''}{f':{spec}' if spec else ''}" for field, spec, how in parsed]
     unknown = [field for field in found if field not in MEANINGS and field not in more]
     if unknown or not any(field in ("", "name", "words", "definition") or field in more for field in found):
         wrong = f"{{{unknown[0]}}} means nothing there" if unknown else "it says the same of every class"
@@ -122,8 +124,9 @@ def placeholders(template: str, more: Container[str] = ()) -> list[str]:
 
 def filled(template: str, one: Class, **more: str) -> str:
     """A template, said of a class; what else is known of a picture goes where its name stands."""
-    known = {field: more[field] if field in more else MEANINGS[field](one) for field in placeholders(template, more)}
-    return template.format(*[known[""]] * template.count("{}") if "" in known else (), **known)
+    found = placeholders(template, more)
+    known = {field: more[field] if field in more else MEANINGS[field](one) for field in found}
+    return template.format(*(known[""] for field in found if not field), **known)
 
 
 def check_templates(templates: Sequence[str]) -> tuple[str, ...]:

@@ -73,11 +73,12 @@ def open_context(
         progress=progress,
         dry=dry,
     )
+    recipe.prior.check(data)  # before anything is trained
     if dry:
-        recipe.prior.check(data)
         return replace(context, prior=recipe.prior.sketch(data, device, dtype))
     prior = recipe.prior.prepare(context)
-    prior.check(data)
+    if prior is not recipe.prior:
+        prior.check(data)
     return replace(context, prior=prior.load(data, device, dtype))
 
 

@@ -6,6 +6,7 @@ check_objective(MyObjective(), toy_context())      and so on; each raises Assert
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -22,7 +23,7 @@ from gendistill.priors.base import Prior
 from gendistill.priors.schedule import Schedule
 from gendistill.priors.spaces import Hierarchy
 from gendistill.steering.base import Steering, unshaped
-from gendistill.store import Store
+from gendistill.store import Store, fingerprint, read_tensors, write_tensors
 from gendistill.types import (
     LATENT,
     Class,
@@ -110,6 +111,33 @@ class Toy(Prior):
         return ToyPrior(len(data.classes), data.train.shape[-1], data.train.shape[0])
 
 
+class ToyNet(torch.nn.Module):
+    """What the toy generator learns: the centres of its classes."""
+
+    def __init__(self, centres: Tensor, deviation: float) -> None:
+        """Start at these centres."""
+        super().__init__()
+        self.centres, self.deviation = torch.nn.Parameter(centres.clone()), deviation
+
+    def forward(self, z: Tensor, rows: Labels) -> Pixels:
+        """Pictures of noise, for the classes of these rows."""
+        maps = self.centres[rows] + self.deviation * z
+        return maps.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+class ToyDiscriminator(torch.nn.Module):
+    """Likes pictures by how near they are to a centre of the class, which it learns."""
+
+    def __init__(self, centres: Tensor) -> None:
+        """Start at these centres."""
+        super().__init__()
+        self.centres = torch.nn.Parameter(centres.clone())
+
+    def forward(self, pixels: Pixels, rows: Labels) -> Tensor:
+        """(n,) scores of pictures, as pictures of the classes of these rows."""
+        return -(torch.nn.functional.avg_pool2d(pixels, 2) - self.centres[rows]).square().flatten(1).sum(1)
+
+
 class ToyGenerator(Hierarchy):
     """A generator with a known answer: noise lands on the distribution that the toy diffusion prior samples from.
 
@@ -117,13 +145,19 @@ class ToyGenerator(Hierarchy):
     zero. In ``f16``, called so that recipes for large generators run on it, the style is what is still to be added.
     """
 
-    fingerprint = "toy generator"
     spaces = ("z", "w+", "f16")
 
     def __init__(self, classes: int, size: int = 8, channels: int = 1) -> None:
         """The centres are those of the toy prior."""
         self.toy = ToyPrior(classes, size, channels)
-        self.latent_shape = self.toy.latent_shape
+        self.latent_shape, self.rows = self.toy.latent_shape, torch.arange(classes)
+        self.net = ToyNet(self.toy.centres, self.toy.deviation).requires_grad_(False)
+        self._judge: torch.nn.Module = ToyDiscriminator(self.toy.centres)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its centres."""
+        return fingerprint("toy generator", self.net.centres)
 
     def noise(self, seed: int, ids: Ids) -> Latents:
         """Standard normal noise."""
@@ -131,7 +165,7 @@ class ToyGenerator(Hierarchy):
 
     def generate(self, noise: Latents, labels: Labels) -> Latents:
         """Noise beside its class's centre."""
-        return {"z": noise["z"], "class": self.toy.centres[labels]}
+        return {"z": noise["z"], "class": self.net.centres[labels]}
 
     def step(self, latents: Latents, index: int) -> Latents:
         """The sum, then the sum apart from the style."""
@@ -143,6 +177,38 @@ class ToyGenerator(Hierarchy):
     def render(self, latents: Latents) -> Pixels:
         """Every number becomes 2x2 pixels."""
         return self.toy.decode({LATENT: latents["f16"] + latents["w+"][:, 0]})
+
+    def trainable(self) -> ToyNet:
+        """A copy of the centres."""
+        return deepcopy(self.net).requires_grad_(True)
+
+    def judge(self) -> torch.nn.Module:
+        """A copy of the discriminator."""
+        return deepcopy(self._judge)
+
+    def with_networks(self, generator: torch.nn.Module, discriminator: torch.nn.Module | None) -> ToyGenerator:
+        """The generator with other centres; without a discriminator it has the first one again."""
+        other = copy(self)
+        other.net = cast(ToyNet, generator)
+        other._judge = ToyDiscriminator(self.toy.centres) if discriminator is None else discriminator
+        return other
+
+    def save(self, folder: Path) -> None:
+        """Write the centres."""
+        write_tensors(folder / "generator.safetensors", self.net.state_dict())
+
+    def keep(self, folder: Path) -> None:
+        """Write the centres of both."""
+        self.save(folder)
+        write_tensors(folder / "discriminator.safetensors", self._judge.state_dict())
+
+    def reload(self, folder: Path) -> ToyGenerator:
+        """The generator with the centres of a folder."""
+        nets = self.trainable(), self.judge()
+        for net, name in zip(nets, ("generator", "discriminator"), strict=True):
+            net.load_state_dict(read_tensors(folder / f"{name}.safetensors"))
+            net.requires_grad_(False)
+        return self.with_networks(*nets)
 
 
 @dataclass(frozen=True)

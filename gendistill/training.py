@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gendistill import seeds
-from gendistill.context import silent
+from gendistill.context import Context, silent
 from gendistill.losses import soft_cross_entropy
 from gendistill.nets.base import Classifier
 from gendistill.types import Diverged, Images, Pixels, SoftLabels, UserError
@@ -68,6 +68,11 @@ def reader(images: Images, device: torch.device) -> Callable[[Tensor], Pixels]:
         return lambda positions: images.pixels(positions).to(device)
     held = images.stored(torch.arange(len(images))).to(device)
     return lambda positions: held[positions.to(device)].float().div_(255)
+
+
+def real_reader(context: Context) -> Callable[[Tensor], Pixels]:
+    """A `reader` of the real training pictures, of all classes, made once in a unit of work."""
+    return context.once("reader", lambda: reader(context.real.train, context.device))
 
 
 @torch.enable_grad()

@@ -271,6 +271,40 @@ class Trains(Saves, Protocol):
         ...
 
 
+@runtime_checkable
+class Learns(Saves, Protocol):
+    """A generator whose network can be trained further; the prior itself stays as it is. Class i of the data is its ``rows[i]``."""
+
+    def trainable(self) -> nn.Module:
+        """A copy of the network in float32, on the CPU, to be trained: from noise (n, *latent_shape) and rows (n,) to pixels."""
+        ...
+
+    def with_networks(self, generator: nn.Module, discriminator: nn.Module | None) -> Any:
+        """This prior with another network in the place of its own, and who judges it. What it draws changes as that is trained."""
+        ...
+
+    def keep(self, folder: Path) -> None:
+        """Write what `save` writes, and beside it the discriminator if there is one, for those who train on."""
+        ...
+
+    def reload(self, folder: Path) -> Any:
+        """A prior with the networks of such a folder, all else as here."""
+        ...
+
+
+@runtime_checkable
+class Judged(Protocol):
+    """A generator that may have its discriminator beside it."""
+
+    def judge(self) -> nn.Module:
+        """A copy of the discriminator in float32, on the CPU, to be trained: scores (n,) of pixels as pictures of rows (n,).
+
+        Raises:
+            UserError: it was not kept.
+        """
+        ...
+
+
 class Diffusion(LoadedPrior, Denoises, Protocol):
     """A loaded prior that denoises, with what a sampler must know of it.
 

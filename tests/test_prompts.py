@@ -71,7 +71,9 @@ def test_an_override_goes_by_wordnet_id_or_name():
     assert (prompts.of(CRANE), prompts.of(MACHINE)) == ("a bird", "a thing")
 
 
-@pytest.mark.parametrize("wrong", [(), ("a photo",), ("{kind}",), ("{name",), ("{article}",)])
+@pytest.mark.parametrize(
+    "wrong", [(), ("a photo",), ("{kind}",), ("{name",), ("{article}",), ("{:>9}",), ("{name:d}",), ("{name!r}",)]
+)
 def test_templates_that_say_nothing_are_refused(wrong):
     with pytest.raises(UserError, match="template"):
         Prompts(wrong)

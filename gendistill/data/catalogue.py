@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gendistill.data.messages import nearest
-from gendistill.wordnet import as_class, imagenet
 from gendistill.types import Class, UserError
+from gendistill.wordnet import as_class, imagenet
 
 GITHUB = "https://github.com"
 IMAGENETTE = f"{GITHUB}/fastai/imagenette/blob/ba8db39155/noisy_imagenette.csv"

@@ -13,8 +13,8 @@ from gendistill.data.messages import existing, listed
 from gendistill.data.pictures import Frame, Picture, read_file
 from gendistill.data.reading import Index, Raw, opened
 from gendistill.data.values import keep_plain
-from gendistill.wordnet import as_class
 from gendistill.types import Class, RealData, UserError
+from gendistill.wordnet import as_class
 
 SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm .pgm .npy".split())
 

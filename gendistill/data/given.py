@@ -17,9 +17,9 @@ from gendistill.data.messages import listed
 from gendistill.data.pictures import Frame, Picture
 from gendistill.data.reading import Index, Raw, opened
 from gendistill.data.values import keep_plain
-from gendistill.wordnet import as_class
 from gendistill.store import fingerprint
 from gendistill.types import RealData, Source, UserError
+from gendistill.wordnet import as_class
 
 
 def as_source(real: object) -> Source:

@@ -12,8 +12,8 @@ from gendistill.data.messages import existing, listed
 from gendistill.data.pictures import Frame
 from gendistill.data.reading import Index, opened
 from gendistill.data.values import keep_plain
-from gendistill.wordnet import resolve
 from gendistill.types import Class, RealData, UserError
+from gendistill.wordnet import resolve
 
 HELD_OUT = ("val", "validation", "valid", "test")
 LICENCE = "ImageNet: non-commercial research and education only, https://www.image-net.org/download"

@@ -16,8 +16,8 @@ from datasets import Array2D, Array3D, ClassLabel, Dataset, Features, Image, Lar
 from gendistill.data.messages import listed, nearest
 from gendistill.data.pictures import Picture, decode
 from gendistill.data.reading import Index, Raw
-from gendistill.wordnet import as_class
 from gendistill.types import UserError
+from gendistill.wordnet import as_class
 
 BLOCK, GATHERED = 10_000, 64
 """Rows whose sizes, and whose bytes, are looked at together."""

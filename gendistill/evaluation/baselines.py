@@ -15,8 +15,8 @@ from gendistill.types import Denoises, Generates
 
 
 def random_real(recipe: Recipe) -> Recipe:
-    """Real pictures drawn at random, anew for every seed."""
-    return replace(recipe, prior=Pixels(), steering=(Start(RealPictures()),), rounds=1, source="")
+    """Real pictures drawn at random, anew for every seed. They are kept, also where a generator is what is distilled."""
+    return replace(recipe, prior=Pixels(), steering=(Start(RealPictures()),), rounds=1, draws=1, source="")
 
 
 def unsteered(recipe: Recipe) -> Recipe | None:

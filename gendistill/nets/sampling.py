@@ -1,4 +1,4 @@
-"""Where the networks of a matching objective come from: drawn anew, from the way of a training, or given."""
+"""Where the networks of a matching objective come from: drawn anew, from the way of a training, in its first steps, or given."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gendistill import seeds
@@ -16,8 +17,9 @@ from gendistill.nets import ensemble, trained
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained, shape_of
-from gendistill.training import Training
+from gendistill.training import Training, real_reader
 from gendistill.types import Pixels, UserError
+from gendistill.views import Siamese
 from gendistill.work import Work
 
 
@@ -150,6 +152,88 @@ class Fixed(Networks):
             number = int(torch.randint(len(chosen), (1,), generator=seeds.stream(*key, "net")))
             chosen = chosen[number : number + 1]
         return [net if isinstance(net, Classifier) else _Given(net, context) for net in ensemble.load(chosen, context)]
+
+
+@dataclass(frozen=True)
+class Warming(Networks):
+    """A network that goes on learning the real pictures before every look, until another takes its place (DiM).
+
+    The last part of a key is the step. One network serves all keys of a step, and follows from the step alone: where it was left
+    at another one, it is trained again from its beginning. Batch normalisation answers by the statistics counted so far, since
+    pictures of one class would otherwise be normalised among themselves.
+
+    nets    architectures, of which each network has one by chance
+    steps   of SGD that it takes before each look
+    every   steps of what looks until another network begins
+    batch   real pictures per step of SGD
+    lr, momentum, weight_decay  of SGD
+    augment what happens to every batch, None for nothing
+    """
+
+    nets: tuple[Net, ...] = (ConvNet(),)
+    steps: int = 16
+    every: int = 100
+    batch: int = 64
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augment: Siamese | None = Siamese()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nets", tuple(self.nets))
+        if not self.nets or min(self.steps, self.every, self.batch) < 1 or self.lr <= 0:
+            raise UserError(
+                f"Warming needs at least one of nets, steps, every and batch >= 1 and lr > 0, got {len(self.nets)}, {self.steps}, "
+                f"{self.every}, {self.batch} and {self.lr}"
+            )
+
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """The networks learn from the real pictures, if only a little."""
+        names = " or ".join(dict.fromkeys(str(net) for net in self.nets))
+        taught = f"{names}, {self.steps} steps before each look, trained here"
+        return [{"name": taught, "licence": licence, "saw": "the training pictures"}]
+
+    def draw(self, context: Context, *key: seeds.Part) -> Sequence[Network]:
+        """The network of the step."""
+        number, place = divmod(int(key[-1]), self.every)
+        return [context.once(("warming", self), lambda: _Learner(self, context)).at(number, place + 1)]
+
+
+class _Learner:
+    """The network of a `Warming` as it goes on: which one it is, and how many looks it was made ready for."""
+
+    def __init__(self, settings: Warming, context: Context) -> None:
+        self.settings, self.context, self.number, self.ready = settings, context, -1, 0
+        self.read, self.labels = real_reader(context), context.real.train.labels
+
+    def at(self, number: int, looks: int) -> Classifier:
+        """Network ``number``, trained for so many looks; frozen."""
+        key = (self.context.seed, "warming", self.context.place, number)
+        if number != self.number or looks < self.ready:
+            self.number, self.ready = number, 0
+            picked = int(torch.randint(len(self.settings.nets), (1,), generator=seeds.stream(*key, "net")))
+            seed = seeds.number(*key, "weights")
+            self.net = build(self.settings.nets[picked], shape_of(self.context), seed, self.context.device)
+            rates = {name: getattr(self.settings, name) for name in ("lr", "momentum", "weight_decay")}
+            self.optimizer = torch.optim.SGD(self.net.parameters(), **rates)
+        while self.ready < looks:
+            self._learn(seeds.stream(*key, self.ready))
+            self.ready += 1
+        return self.net.eval().requires_grad_(False)
+
+    @torch.enable_grad()
+    def _learn(self, stream: torch.Generator) -> None:
+        settings, net = self.settings, self.net.train().requires_grad_(True)
+        shuffled = torch.randperm(len(self.labels), generator=stream)
+        shuffled = shuffled.repeat(-(-settings.steps * settings.batch // len(shuffled)))  # where there are so few
+        for batch in shuffled[: settings.steps * settings.batch].split(settings.batch):
+            pixels = self.read(batch)
+            if settings.augment is not None:
+                pixels = settings.augment(pixels, stream, net.mean, net.std)
+            self.optimizer.zero_grad(set_to_none=True)
+            F.cross_entropy(net(pixels), self.labels[batch].to(pixels.device)).backward()
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
 
 class _Given(nn.Module):

@@ -25,7 +25,7 @@ from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
 from gendistill.objectives.base import Objective, Scope
-from gendistill.training import reader
+from gendistill.objectives.matching import some_real
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
 from gendistill.views import Siamese
 
@@ -78,16 +78,15 @@ class GradientMatching(Objective):
         Raises:
             UserError: the network has batch normalisation.
         """
-        network, read = self._networks(context), self._reader(context)
+        network = self._networks(context)
 
         def one(net: Classifier, index: int, synthetic: Synthetic) -> Tensor:
             key = (context.seed, "gradient matching", context.place, index, synthetic.step)
             pixels = synthetic.pixels[(synthetic.labels == index).to(synthetic.pixels.device)]
             if not len(pixels):
                 return pixels.sum()
-            return self._matched(
-                net, index, pixels, read(index, seeds.stream(*key, "batch")), seeds.number(*key, "augment")
-            )
+            real = some_real(context, index, self.batch, seeds.stream(*key, "batch"))
+            return self._matched(net, index, pixels, real, seeds.number(*key, "augment"))
 
         def loss(synthetic: Synthetic) -> Losses:
             net = network(synthetic)
@@ -134,22 +133,6 @@ class GradientMatching(Objective):
                 F.cross_entropy(net(seen), labels[part]).backward()
                 optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-
-    def _reader(self, context: Context) -> Callable[[int, torch.Generator], Pixels]:
-        """A function that draws a batch of real pictures of a class."""
-        train, device = context.real.train, context.device
-
-        def read(index: int, stream: torch.Generator) -> Pixels:
-            if not self.inner:
-                stored = context.stored(index)
-                picked = torch.randperm(len(stored), generator=stream)[: self.batch]
-                return stored[picked].to(device).float() / 255
-            # Every step looks at every class, and `stored` would read each of them whole again and again.
-            positions = train.where(index)
-            picked = torch.randperm(len(positions), generator=stream)[: self.batch]
-            return context.once(("gradient matching", "reader"), lambda: reader(train, device))(positions[picked])
-
-        return read
 
     @torch.enable_grad()
     def _matched(self, net: Classifier, index: int, pixels: Pixels, real: Tensor, seed: int) -> Tensor:

@@ -21,6 +21,7 @@ from gendistill.context import Context, together
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh, Network, Networks
 from gendistill.objectives.base import Objective
+from gendistill.training import real_reader
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
 from gendistill.views import Siamese
 from gendistill.work import Work
@@ -81,9 +82,7 @@ class FeatureMatching(Objective):
             if not len(pixels):
                 return pixels.sum()
             key = (context.seed, STREAM, context.place, index, synthetic.step)
-            stored = context.stored(index)
-            picked = torch.randperm(len(stored), generator=seeds.stream(*key, "batch"))[: self.batch]
-            real = stored[picked].to(context.device).float() / 255
+            real = some_real(context, index, self.batch, seeds.stream(*key, "batch"))
             found = [self._compared(net, real, pixels, key, distance) for net in self.networks.draw(context, *key)]
             return len(pixels) * torch.stack(found).mean(0)
 
@@ -109,6 +108,16 @@ class FeatureMatching(Objective):
             return self.look(net, pixels)
         parts = [checkpoint(self.look, net, part, use_reentrant=False) for part in pixels.split(block)]
         return torch.cat(cast(list[Tensor], parts))
+
+
+def some_real(context: Context, index: int, count: int, stream: torch.Generator) -> Pixels:
+    """Real pictures of a class, drawn without putting back, on the context's device; all of them where they are fewer."""
+    positions = context.real.train.where(index)
+    picked = torch.randperm(len(positions), generator=stream)[:count]
+    if len(context.classes) == 1:
+        return context.stored(index)[picked].to(context.device).float() / 255
+    # Every step looks at every class, and `stored` would read each of them whole again and again.
+    return real_reader(context)(positions[picked])
 
 
 def mean_distance(real: Tensor, synthetic: Tensor) -> Tensor:

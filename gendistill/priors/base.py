@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from gendistill.types import Features, LoadedPrior, Prompted, RealData
+from gendistill.types import Features, Judged, LoadedPrior, Prompted, RealData
 from gendistill.work import Work
 
 
@@ -46,7 +46,7 @@ class Prior(ABC):
         """Load the weights, in eval mode and without gradients of their own."""
 
 
-SAID = {Prompted: "takes prompts", Features: "shows features"}
+SAID = {Prompted: "takes prompts", Features: "shows features", Judged: "has a discriminator"}
 """Capabilities whose names do not say in a sentence what a prior does."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -17,8 +18,12 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gendistill.priors.checkpoint import load_part
 from gendistill.priors.style_generator import SLOPE, activate
-from gendistill.types import Labels, Pixels
+from gendistill.types import Labels, Pixels, UserError
+
+FOLDER = "discriminator"
+"""Where it lies, beside its generator."""
 
 
 def spread(x: Tensor, group: int) -> Tensor:
@@ -83,3 +88,19 @@ class Discriminator(ModelMixin, ConfigMixin):
         x = activate(self.last(torch.cat([x, spread(x, self.config["group"])], 1)))
         x = activate(self.features(x.flatten(1)))
         return self.head(x).squeeze(1) + (x * self.embedding(rows)).sum(1) / math.sqrt(x.shape[1])
+
+
+def load(source: str, revision: str | None = None) -> Discriminator:
+    """The discriminator of a generator's folder or hub id.
+
+    Raises:
+        UserError: there is none, or it does not load.
+    """
+    folder = Path(source) / FOLDER
+    if not Path(source).is_dir():
+        return load_part(source, Discriminator, FOLDER, revision)
+    if not folder.is_dir():
+        raise UserError(
+            f"{source!r} holds a generator without its discriminator ({FOLDER}/): give a folder as train-prior leaves it"
+        )
+    return load_part(str(folder), Discriminator, FOLDER, subfolder="")  # diffusers looks for weights above a subfolder first

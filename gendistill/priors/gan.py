@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
-from gendistill.priors import repository
+from gendistill.priors import discriminator, repository
 from gendistill.priors.base import Prior
 from gendistill.priors.checkpoint import load_part, reading
 from gendistill.priors.class_rows import label_rows
@@ -57,7 +58,10 @@ class Gan(Prior):
     def load(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedGan:
         """Load the generator; every tensor of the checkpoint must be used and every weight found."""
         rows = self._rows(data, self._config())
-        return LoadedGan(self._net(), rows, device, dtype)
+        judge = None
+        if isinstance(self.source, str):
+            judge = partial(discriminator.load, self.source, self.revision)
+        return LoadedGan(self._net(), rows, device, dtype, judge)
 
     def _whose(self) -> str:
         if isinstance(self.source, str):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor, nn
 
 from gendistill.priors.checkpoint import reading
@@ -93,6 +92,6 @@ def card(source: str) -> dict[str, str]:
     try:
         where = Path(source) / "README.md" if Path(source).is_dir() else source
         licence = ModelCard.load(where).data.to_dict().get("license")
-    except (OSError, ValueError, HfHubHTTPError):
+    except Exception:  # no card, or none that can be read: errors of hub, files and YAML have nothing in common
         return known
     return {**known, "licence": str(licence)} if licence else known

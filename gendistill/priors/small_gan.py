@@ -7,14 +7,17 @@ R3GAN (Huang et al., NeurIPS 2024), https://arxiv.org/abs/2501.05441.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from gendistill.priors.base import Prior
 from gendistill.priors.gan import Gan
 from gendistill.priors.loaded_gan import LoadedGan
+from gendistill.priors.style_generator import StyleGenerator
 from gendistill.priors.train_gan import train_gan
 from gendistill.priors.trained_here import TrainedHere
 from gendistill.priors.training.gan import build, unchanged
@@ -50,7 +53,8 @@ class SmallGan(GanTraining, TrainedHere):
     def sketch(self, data: RealData, device: torch.device, dtype: torch.dtype) -> LoadedPrior:
         """The same generator with fresh weights."""
         game = build(self.completed(data.train), data.train.shape[0], data.classes, 0)
-        return LoadedGan(game.generator, tuple(range(len(data.classes))), device, dtype)
+        generator, rows = cast(StyleGenerator, game.generator), tuple(range(len(data.classes)))
+        return LoadedGan(generator, rows, device, dtype, lambda: deepcopy(game.discriminator))
 
     def work(self, data: RealData, device: torch.device) -> Iterable[Work]:
         """The steps of both networks, and those that take the penalty as well."""

@@ -33,6 +33,7 @@ FIELDS = (
     "embedding",
     "mapping_layers",
     "mapping_rate",
+    "output_scale",
     "input",
     "layers",
 )

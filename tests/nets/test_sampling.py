@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from gendistill import seeds
 from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
-from gendistill.nets.sampling import Fixed, Fresh, Interpolated
-from gendistill.nets.trained import Loaded, Trained, initial, load
+from gendistill.nets.sampling import Fixed, Fresh, Interpolated, Warming
+from gendistill.nets.trained import Loaded, Trained, initial, load, shape_of
 from gendistill.store import Store
 from gendistill.testing import toy_context
 from gendistill.training import Training
@@ -19,17 +20,20 @@ from tests.parts_under_test import TEACHER
 
 LEARNING = Training(epochs=2, batch=8, lr=0.1, augment=None)
 LINE = Interpolated(ConvNet(depth=2, width=8), LEARNING, count=2)
+WARM = Warming((ConvNet(1, 4), ConvNet(1, 4, norm="batch")), steps=2, every=3, batch=8, lr=0.1)
 
 
 def flat(net):
     return torch.cat([weight.detach().flatten() for weight in net.parameters()])
 
 
-@pytest.mark.parametrize("networks", [Fresh(TEACHER.net), LINE, Fixed((TEACHER, Trained(TEACHER.net, LEARNING)))])
+@pytest.mark.parametrize("networks", [Fresh(TEACHER.net), LINE, Fixed((TEACHER, Trained(TEACHER.net, LEARNING))), WARM])
 def test_the_same_key_draws_the_same_frozen_network(networks, tmp_path):
     context = toy_context(tmp_path)
-    nets = [networks.draw(context, "step", step)[0] for step in (*range(8), 0)]
-    drawn = [flat(net) for net in nets]
+    nets, drawn = [], []
+    for step in (*range(8), 0):
+        nets += networks.draw(context, "step", step)[:1]
+        drawn.append(flat(nets[-1]))  # now: some go on learning
     assert torch.equal(drawn[0], drawn[-1])
     assert any(not torch.equal(drawn[0], other) for other in drawn[1:-1])
     assert not any(weight.requires_grad for net in nets for weight in net.parameters())
@@ -87,3 +91,38 @@ def test_layers_are_the_blocks_and_then_the_features(net, sizes):
     assert [block.shape[-1] for block in blocks] == sizes
     assert all(bool((block >= 0).all()) for block in blocks), "each is what a ReLU answers"
     assert torch.equal(features, made.features(pixels))
+
+
+def test_a_warming_network_learns_before_every_look_until_another_begins(tmp_path):
+    context, real = toy_context(tmp_path), toy_context(tmp_path).real.train
+    looks, wrong = {}, []
+    for step in range(6):
+        (net,) = WARM.draw(context, "a class", step)
+        assert WARM.draw(context, "another class", step)[0] is net and not net.training
+        looks[step] = flat(net)
+        wrong.append(float(torch.nn.functional.cross_entropy(net(real.pixels(range(36))), real.labels)))
+    assert len({len(look) for look in looks.values()}) == 1 and not torch.equal(looks[2], looks[3])
+    assert wrong[2] < wrong[0] and wrong[3] > wrong[2], "the fourth look is at a network that begins"
+    for step in (5, 1, 4):  # however it was come to
+        assert torch.equal(flat(WARM.draw(toy_context(tmp_path), "alone", step)[0]), looks[step])
+
+
+def test_the_first_look_of_a_warming_network_is_after_so_many_steps_of_sgd(tmp_path):
+    context = toy_context(tmp_path)
+    once = Warming((ConvNet(1, 4),), steps=1, batch=100, lr=0.1, momentum=0.0, weight_decay=0.0, augment=None)
+    (net,) = once.draw(context, 0)
+    key = (context.seed, "warming", context.place, 0)
+    fresh = build(ConvNet(1, 4), shape_of(context), seeds.number(*key, "weights"), torch.device("cpu"))
+    train = context.real.train
+    pictures = train.pixels(range(36)), train.labels
+    rest = torch.randperm(36, generator=seeds.stream(*key, 0))  # 100 of 36: each twice, and the rest again
+    counts = torch.bincount(torch.cat([rest, rest, rest[:28]]), minlength=36).float()
+    loss = torch.nn.functional.cross_entropy(fresh(pictures[0]), pictures[1], reduction="none")
+    (loss * counts).sum().div(100).backward()
+    wanted = torch.cat([(weight - 0.1 * weight.grad).detach().flatten() for weight in fresh.parameters()])
+    torch.testing.assert_close(flat(net), wanted)
+
+
+def test_what_warms_nothing_is_refused():
+    with pytest.raises(UserError, match="Warming needs at least one of nets"):
+        Warming(())

@@ -22,6 +22,14 @@ def test_a_map_is_the_sum_of_powers_over_channels_of_length_one():
     )
 
 
+def test_a_channel_answers_by_the_sum_of_powers_over_its_places():
+    block = torch.tensor([[[[3.0, 1.0]], [[0.0, -2.0]]]])
+    assert attention(block, 2.0, channels=True)[0].tolist() == pytest.approx([10 / 116**0.5, 4 / 116**0.5])
+    moved = block.flip(-1)  # where something is does not count, what it is does
+    assert torch.equal(attention(moved, 4.0, channels=True), attention(block, 4.0, channels=True))
+    assert not torch.equal(attention(moved, 4.0), attention(block, 4.0))
+
+
 def test_a_map_knows_neither_sign_nor_scale():
     block = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(attention(-7 * block, 4.0), attention(block, 4.0))

@@ -7,8 +7,11 @@ import math
 import pytest
 import torch
 
+from gendistill.nets.sampling import Fixed
 from gendistill.objectives.logit_matching import LogitMatching
 from gendistill.objectives.mean_features import MeanFeatures
+from gendistill.testing import toy_context
+from tests.parts_under_test import TEACHER
 
 
 def test_it_is_the_mean_squared_difference_of_pairs():
@@ -31,7 +34,8 @@ def test_it_holds_every_picture_to_the_class_not_their_mean():
     assert found.item() == 1 and synthetic.grad is not None and synthetic.grad[0] < 0 < synthetic.grad[1]
 
 
-def test_the_look_is_log_probabilities():
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
-    found = LogitMatching().look(net, torch.rand(2, 1, 2, 2))  # pyright: ignore[reportArgumentType]
+def test_the_look_is_log_probabilities(tmp_path):
+    (net,) = Fixed((TEACHER,)).draw(toy_context(tmp_path))
+    found = LogitMatching().look(net, torch.rand(2, 1, 8, 8))
+    assert found.shape == (2, 3)
     torch.testing.assert_close(found.exp().sum(1), torch.ones(2))

@@ -83,7 +83,7 @@ def test_every_weight_fits_its_config(trained):
 
 def test_the_card_says_how_to_use_it(trained):
     card = (trained / "README.md").read_text()
-    assert card.startswith("---\nlicense: mit\n")
+    assert card.startswith('---\nlicense: "mit"\n')
     assert "12 pictures of two things at 8 x 8" in card and "0 tench, 491 chain saw" in card
     assert "max_train_steps=4," in card
 

@@ -50,14 +50,19 @@ def unchanged(pixels: Pixels) -> Pixels:
 class Game(nn.Module):
     """The sum of both losses as a module, so that several processes share one backward pass."""
 
-    def __init__(self, generator: StyleGenerator, discriminator: Discriminator) -> None:
+    def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
         """Both are trained."""
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
 
     def forward(self, real: Pixels, rows: Labels, z: Tensor, change: Change, penalty: float) -> Tensor:
         """The loss of real pictures and of as many made ones of their classes. ``penalty`` is 0 where none is due."""
-        made, real = change(self.generator(z, rows)), change(real)
+        learned, fooling = self.losses(real, self.generator(z, rows), rows, change, penalty)
+        return learned + fooling
+
+    def losses(self, real: Pixels, made: Pixels, rows: Labels, change: Change, penalty: float) -> tuple[Tensor, Tensor]:
+        """The loss of the discriminator, and that of who made the pictures."""
+        made, real = change(made), change(real)
         judged = torch.cat([real.detach().requires_grad_(penalty > 0), made.detach()])
         scores = self.discriminator(judged, torch.cat([rows, rows]))
         of_real, of_made = scores.float().chunk(2)
@@ -67,7 +72,12 @@ class Game(nn.Module):
             loss = loss + penalty * slopes.float().square().flatten(1).sum(1).mean()  # half of the two sides' means
         frozen = {name: value.detach() for name, value in self.discriminator.named_parameters()}
         fooled: Tensor = functional_call(self.discriminator, frozen, (made, rows))
-        return loss + F.softplus(of_real.detach() - fooled.float()).mean()
+        return loss, F.softplus(of_real.detach() - fooled.float()).mean()
+
+
+def different(batch: int, classes: int) -> int:
+    """How many of the classes a batch holds, each with as many pictures, in whole groups where it can."""
+    return max((count for count in range(1, classes + 1) if batch % (count * GROUP) == 0), default=1)
 
 
 def build(settings: GanTraining, channels: int, classes: Sequence[Class], seed: int) -> Game:
@@ -143,8 +153,7 @@ def train_nets(
     game = build(settings, len(mean.flatten()), classes, seed)
     counts = torch.bincount(labels, minlength=len(classes)).tolist()
     by_class = labels.argsort(stable=True)
-    different = [count for count in range(1, len(classes) + 1) if batch % (count * GROUP) == 0]
-    take = balanced(counts, max(different, default=1), seeds.number(seed, NAME, "order"))
+    take = balanced(counts, different(batch, len(classes)), seeds.number(seed, NAME, "order"))
     stage = Stage(
         name=NAME,
         folder=folder,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from gendistill.priors.discriminator import FOLDER
 from gendistill.priors.training.gan import Game
 from gendistill.priors.training.gan_settings import GanTraining
 from gendistill.priors.training.publish import listed, put, spelled
@@ -12,8 +14,6 @@ from gendistill.types import Images
 
 INDEX = "config.json"
 """Written last: a folder that has it is finished."""
-DISCRIMINATOR = "discriminator"
-"""The folder of the discriminator, whose weights are the last ones, not averaged."""
 
 CARD = """---
 license: {licence}
@@ -48,10 +48,10 @@ Seed {seed}, data fingerprint `{fingerprint}`. The settings, with what the rule 
 
 
 def publish(game: Game, folder: Path) -> None:
-    """Write both networks: whole, or without the `INDEX`."""
+    """Write both networks, of the discriminator the last weights, not averaged: whole, or without the `INDEX`."""
 
     def write(part: Path) -> None:
-        game.discriminator.save_pretrained(str(part / DISCRIMINATOR), safe_serialization=True)
+        game.discriminator.save_pretrained(str(part / FOLDER), safe_serialization=True)
         game.generator.save_pretrained(str(part), safe_serialization=True)
 
     put(write, folder, INDEX)
@@ -62,7 +62,7 @@ def write_card(folder: Path, settings: GanTraining, images: Images, *, seed: int
     write_text(
         folder / "README.md",
         CARD.format(
-            licence=licence,
+            licence=json.dumps(licence, ensure_ascii=False),
             data=data,
             pictures=len(images),
             side=settings.resolution,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -84,7 +85,7 @@ def write_card(folder: Path, settings: PriorTraining, images: Images, *, seed: i
     write_text(
         folder / "README.md",
         CARD.format(
-            licence=licence,
+            licence=json.dumps(licence, ensure_ascii=False),
             data=data,
             pictures=len(images),
             side=settings.resolution,
