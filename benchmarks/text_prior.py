@@ -61,8 +61,8 @@ SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 WIDTH, TOKENS = 128, 32
 SAMPLER = Sample(scheduler="DDIM", steps=25, cfg=4.0)
 PRIOR = FineTuning(
-    parameters=Everything(), max_train_steps=3000, train_batch_size=128, learning_rate=5e-4, lr_scheduler="cosine",
-    lr_warmup_steps=100, ema_decay=0.998, random_flip=True, validation_steps=1000, checkpointing_steps=250, mixed_precision="bf16",
+    parameters=Everything(), max_train_steps=2400, train_batch_size=64, learning_rate=5e-4, lr_scheduler="cosine",
+    lr_warmup_steps=100, ema_decay=0.998, random_flip=True, validation_steps=1000, checkpointing_steps=200,
 )  # fmt: skip
 ADDED = FineTuning(
     parameters=LoRA(rank=8, alpha=16), max_train_steps=500, train_batch_size=64, learning_rate=1e-3, lr_scheduler="cosine",
@@ -98,8 +98,8 @@ def blank(folder: Path, vae: str) -> None:
     channels = decoder.config["latent_channels"]
     unet = diffusers.UNet2DConditionModel(
         sample_size=side, in_channels=channels, out_channels=channels, block_out_channels=(64, 128), layers_per_block=2,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"), attention_head_dim=4,
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"), cross_attention_dim=WIDTH, norm_num_groups=16,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), attention_head_dim=4,
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=WIDTH, norm_num_groups=16,
     )  # fmt: skip
     scheduler = diffusers.DDIMScheduler(
         beta_schedule="squaredcos_cap_v2",
@@ -148,7 +148,8 @@ def main() -> None:
     parser.add_argument("--left-out", default="horse")
     parser.add_argument("--ipc", type=int, default=100)
     given = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("gendistill").setLevel(logging.INFO)
     source = Parquet(train=given.train, size=given.size)
     real = source.open()
     names = [one.name for one in real.classes]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gendistill import ranks
 from gendistill.context import Context, together
@@ -16,10 +17,11 @@ from gendistill.environment import release_memory
 from gendistill.images import StoredImages
 from gendistill.recipe import Recipe
 from gendistill.stages import Stage, Unit, stages
-from gendistill.steering.base import Steering
+from gendistill.steering.base import Steering, asked, plainly_asked
 from gendistill.steering.render import render
+from gendistill.steering.sample import joined
 from gendistill.store import as_tensor, as_texts, fingerprint, read_tensors, write_tensors
-from gendistill.types import CLEAN, Conditions, Draft, Level, UserError
+from gendistill.types import CLEAN, Conditions, Draft, Level, UserError, picked
 
 log = logging.getLogger("gendistill")
 
@@ -78,7 +80,9 @@ def work_on(unit: Unit, stage: Stage, recipe: Recipe, working: list[Context], fo
     else:
         kept["level"] = torch.tensor([float(draft.level.alpha), float(draft.level.sigma), float(draft.level.time)])
         kept.update({f"latent/{name}": value for name, value in draft.latents.items()})
-        if draft.conditions is not None:
+        if plainly_asked(replace(draft, prior=working[-1].prior or draft.prior)):
+            kept["asked"] = torch.tensor(True)  # whoever reads it asks again: prompts and labels say it in a few bytes
+        elif draft.conditions is not None:
             kept.update({f"condition/{name}": value for name, value in draft.conditions.values.items()})
             kept.update({f"null/{name}": value for name, value in draft.conditions.null.items()})
     write_tensors(folder / "shards" / stage.folder / f"{unit.name}.safetensors", kept)
@@ -118,38 +122,40 @@ def drawn(recipe: Recipe, context: Context, number: int) -> StoredImages:
 
 def read_draft(unit: Unit, stage: Stage, recipe: Recipe, context: Context, folder: Path) -> Draft:
     """What the stage before left for the classes and slots of a unit, in order of class, slot and candidate."""
-    assert context.prior is not None
     stage = stages(recipe)[stage.number - 1]
     units = [u for u in stage.units(recipe, len(context.real.classes)) if set(u.classes) & set(unit.classes)]
-    found = [read_tensors(folder / "shards" / stage.folder / f"{u.name}.safetensors") for u in units]
-    said = [as_texts(part.pop("prompts")) for part in found if "prompts" in part]
-    joined = {
-        name: found[0][name] if name == "level" else torch.cat([part[name] for part in found]) for name in found[0]
-    }
-    alpha, sigma, time = joined.pop("level").tolist()
-    ids = joined["ids"]
-    part = {
-        kind: {
-            name.partition("/")[2]: v.to(context.device) for name, v in joined.items() if name.startswith(kind + "/")
-        }
-        for kind in ("latent", "condition", "null")
-    }
-    draft = Draft(
-        context.prior,
-        part["latent"],
-        ids,
-        ids[:, 0].clone(),
-        joined["weight"],
-        CLEAN if time == 0 else Level(alpha, sigma, time),
-        Conditions(part["condition"], part["null"]) if part["condition"] else None,
-        tuple(text for texts in said for text in texts) if said else None,
-    )
+    parts = [_part(folder / "shards" / stage.folder / f"{u.name}.safetensors", unit, context) for u in units]
+    return joined([part for part in parts if len(part)])
+
+
+def _part(shard: Path, unit: Unit, context: Context) -> Draft:
+    """What of a shard belongs to a unit."""
+    assert context.prior is not None
+    held = read_tensors(shard)
+    ids, prompts = held["ids"], as_texts(held["prompts"]) if "prompts" in held else None
+    alpha, sigma, time = held["level"].tolist()
     mine = (
         torch.isin(ids[:, 0], torch.tensor(unit.classes))
         & (ids[:, 1] >= unit.first)
         & (ids[:, 1] < unit.first + unit.slots)
     )
-    return draft if bool(mine.all()) else draft[mine]
+
+    def named(kind: str) -> dict[str, Tensor]:
+        found = {name.partition("/")[2]: value for name, value in held.items() if name.startswith(kind + "/")}
+        return {name: value[mine].to(context.device) for name, value in found.items()}
+
+    values = named("condition")
+    draft = Draft(
+        context.prior,
+        named("latent"),
+        ids[mine],
+        ids[mine, 0],
+        held["weight"][mine],
+        CLEAN if time == 0 else Level(alpha, sigma, time),
+        Conditions(values, named("null")) if values else None,
+        picked(prompts, torch.nonzero(mine).flatten()),
+    )
+    return asked(draft) if "asked" in held and len(draft) else draft
 
 
 def finished(recipe: Recipe, context: Context, folder: Path, before: int | None = None) -> ShardImages | None:

@@ -33,7 +33,7 @@ from gendistill.stages import stages
 from gendistill.steering.base import Steering
 from gendistill.steering.sample import candidates
 from gendistill.training import training_work
-from gendistill.types import Draft, Images
+from gendistill.types import Draft, Images, Learns
 from gendistill.work import Work
 
 TRIAL_S = 0.6
@@ -266,7 +266,7 @@ def merged(lines: list[Line]) -> list[Line]:
 
 
 def disk(recipe: Recipe, protocol: Protocol, context: Context) -> int:
-    """Bytes of the run directory: raw shards of every set, and the first set once more as PNG in Parquet."""
+    """Bytes of the run directory: raw shards of every set, and the first set once more as PNG in Parquet; and its generator."""
     total, raw = recipe.ipc * len(context.real.classes), math.prod(context.real.train.shape)
     assert context.prior is not None
     between = sum(not stage.last for stage in stages(recipe)) // recipe.rounds  # every picture is of one round
@@ -274,7 +274,15 @@ def disk(recipe: Recipe, protocol: Protocol, context: Context) -> int:
     soft = 0 if isinstance(recipe.labeler, Hard) else 4 * len(context.real.classes)
     probe = context.real.train.stored(range(min(16, len(context.real.train))))
     packed = sum(len(png(one)) for one in probe) / len(probe) if len(probe) and probe.shape[1] in MODES else raw
-    return round(protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed + soft) + FIXED_BYTES)
+    pictures = protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed + soft)
+    return round(pictures + (protocol.sets + 1) * stored(recipe, context) + FIXED_BYTES)
+
+
+def stored(recipe: Recipe, context: Context) -> int:
+    """Bytes of the generator, where one is what is distilled and it is one that learns: 4 for every weight."""
+    if recipe.draws == 1 or not isinstance(context.prior, Learns):
+        return 0
+    return 4 * sum(weight.numel() for weight in context.prior.trainable().parameters())
 
 
 @contextmanager

@@ -6,7 +6,7 @@ which classes. The generator is what is distilled, and no discriminator has a sa
     gendistill run d2m real='Hub("uoft-cs/cifar10")' ipc=10 --out runs/d2m
 
 Paper     numbers not confirmed; as with DiM, a student sees other pictures every epoch
-Measured  not yet on CIFAR-10; see benchmarks/ for digits
+Measured  not yet on CIFAR-10; on digits no better than the GAN as it is, drawn anew as well (benchmarks/gan.md)
 Differs   from notes, unverified: the authors' code was not found. Theirs are the two losses, of channel attention with the last
           features and of predictions softened by a temperature, on a pretrained generator; 10 times the predictions and T = 4 are
           what a third party's version takes to be the paper's. Power, batch, learning rate (Adam; theirs may be SGD) and epochs

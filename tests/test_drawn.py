@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gendistill.distilled import load
+from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.evaluate import measure
 from gendistill.evaluation.protocols import Protocol
 from gendistill.execute import drawn
@@ -20,6 +21,7 @@ from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.priors.base import Prior
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
+from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.testing import Toy, ToyData, ToyPrior
@@ -78,6 +80,12 @@ def test_a_student_sees_a_new_set_each_epoch(tmp_path, monkeypatch):
     net = build(PROTOCOL.student, shape_of(context), 0, torch.device("cpu"))
     train(net, made.images, PROTOCOL.training, 0, torch.device("cpu"))
     assert asked == list(range(5))
+
+
+def test_it_is_compared_with_real_pictures_that_are_kept_and_with_the_prior_drawn_anew():
+    guided = replace(RECIPE, steering=(Sample(steps=4, cfg=2.0, guides=(Guide(CrossEntropy((TEACHER,))),)),))
+    found = baselines(guided)
+    assert found["random_real"].draws == 1 and found["unsteered"].draws == RECIPE.draws
 
 
 def test_bytes_are_the_generators_and_distinct_pictures_are_counted(tmp_path):

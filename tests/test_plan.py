@@ -13,11 +13,13 @@ from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.plan import plan
 from gendistill.recipe import Recipe
+from gendistill.steering.generate import Generate
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
+from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.store import cache_root
-from gendistill.testing import Toy, ToyData
+from gendistill.testing import Toy, ToyData, ToyGan
 from gendistill.training import Training
 from tests.parts_under_test import TEACHER
 
@@ -68,6 +70,17 @@ def test_optimisation_steps_are_counted_and_timed():
     line = found(told, "distil", "optimize")
     assert line.calls == 9 * 3 * 2 * 2 and line.seconds > 0
     assert told.memory_bytes > 0 and told.disk_bytes > 15 * 64
+
+
+def test_a_generator_that_is_tuned_and_stored_is_counted():
+    recipe = Recipe(
+        real=ToyData(), prior=ToyGan(), steering=(TuneGenerator(max_train_steps=9, batch=12), Generate()), ipc=2
+    )
+    kept, drawn = (plan(replace(recipe, draws=draws), PROTOCOL) for draws in (1, 5))
+    calls = {line.what: line.calls for line in drawn.lines if line.part == "distil"}
+    assert (calls["tune generator"], calls["tune with penalty"]) == (6, 3)
+    assert drawn.disk_bytes - kept.disk_bytes == (PROTOCOL.sets + 1) * 4 * 3 * 16, "three centres of 4 x 4"
+    assert "random_real" in {line.part for line in drawn.lines}
 
 
 def test_a_plan_writes_nothing(tmp_path, monkeypatch):

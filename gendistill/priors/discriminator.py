@@ -103,4 +103,5 @@ def load(source: str, revision: str | None = None) -> Discriminator:
         raise UserError(
             f"{source!r} holds a generator without its discriminator ({FOLDER}/): give a folder as train-prior leaves it"
         )
-    return load_part(str(folder), Discriminator, FOLDER, subfolder="")  # diffusers looks for weights above a subfolder first
+    # By its own folder: diffusers would find the generator's weights first, above a subfolder.
+    return load_part(str(folder), Discriminator, FOLDER, subfolder="")

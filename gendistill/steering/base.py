@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import ClassVar, cast
 
+import torch
+from torch import Tensor
+
 from gendistill.context import Context
 from gendistill.objectives.base import Objective, Scope, widest
-from gendistill.types import Denoises, Draft, Generates, Ids, Labels, Latents, LoadedPrior, Prompted, RealData
+from gendistill.types import Conditions, Denoises, Draft, Generates, Ids, Labels, Latents, LoadedPrior, Prompted, RealData
 from gendistill.work import Work
+
+ASKED_TOGETHER = 64
+"""Pictures whose conditions are made once more at a time, to be compared: those of a text take megabytes."""
 
 
 class Steering(ABC):
@@ -88,13 +94,40 @@ class Steering(ABC):
 
 
 def asked(draft: Draft) -> Draft:
-    """The draft with conditions that ask for its classes, where it has none; and the prompts, of a prior that takes some."""
+    """The draft with conditions, where it has none: they ask for what was said, else for its classes.
+
+    Of a prior that takes prompts, they too are there then.
+    """
     if draft.conditions is not None:
         return draft
     if isinstance(draft.prior, Prompted):
-        prompts = draft.prior.prompts(draft.labels, draft.ids[:, 1])
+        prompts = draft.prompts or draft.prior.prompts(draft.labels, draft.ids[:, 1])
         return replace(draft, conditions=draft.prior.condition_on(prompts), prompts=prompts)
     return replace(draft, conditions=cast(Denoises, draft.prior).condition(draft.labels))
+
+
+def plainly_asked(draft: Draft) -> bool:
+    """Whether the conditions of a draft are those that `asked` would give it: nothing is lost where it is asked again."""
+    if draft.conditions is None or not isinstance(draft.prior, Denoises):
+        return False
+    for rows in torch.arange(len(draft)).split(ASKED_TOGETHER):
+        part = draft[rows]
+        again = asked(replace(part, conditions=None))
+        if again.prompts != part.prompts or not _same(cast(Conditions, again.conditions), cast(Conditions, part.conditions)):
+            return False
+    return True
+
+
+def _same(one: Conditions, other: Conditions) -> bool:
+    """Whether all bits are equal."""
+
+    def equal(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
+        return mine.keys() == theirs.keys() and all(
+            value.dtype == theirs[name].dtype and torch.equal(value, theirs[name].to(value.device))
+            for name, value in mine.items()
+        )
+
+    return equal(one.values, other.values) and equal(one.null, other.null)
 
 
 def unshaped(prior: LoadedPrior, seed: int, ids: Ids, labels: Labels) -> Latents:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from gendistill.priors.discriminator import FOLDER
 from gendistill.priors.training.gan import Game
@@ -49,10 +50,11 @@ Seed {seed}, data fingerprint `{fingerprint}`. The settings, with what the rule 
 
 def publish(game: Game, folder: Path) -> None:
     """Write both networks, of the discriminator the last weights, not averaged: whole, or without the `INDEX`."""
+    nets: Any = game
 
     def write(part: Path) -> None:
-        game.discriminator.save_pretrained(str(part / FOLDER), safe_serialization=True)
-        game.generator.save_pretrained(str(part), safe_serialization=True)
+        nets.discriminator.save_pretrained(str(part / FOLDER), safe_serialization=True)
+        nets.generator.save_pretrained(str(part), safe_serialization=True)
 
     put(write, folder, INDEX)
 
