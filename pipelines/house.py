@@ -6,8 +6,8 @@ networks recognise: what is shaped in pixels loses with soft labels what it gain
 
     gendistill run house real.root=DIR ipc=10 --out runs/house
 
-Paper     none: the pull is MGD3's (https://arxiv.org/abs/2505.18963), the matching DM's (https://arxiv.org/abs/2110.04181), through a
-          generator as in GLaD (https://arxiv.org/abs/2305.01649), the teacher SRe2L's (https://arxiv.org/abs/2306.13092)
+Paper     none: the pull is MGD3's (https://arxiv.org/abs/2505.18963), the matching DM's (https://arxiv.org/abs/2110.04181),
+          through a generator as in GLaD (https://arxiv.org/abs/2305.01649), the teacher SRe2L's (https://arxiv.org/abs/2306.13092)
 Measured  CIFAR-10 ipc 10, ConvNet-3 of width 32, 200 steps, on a held-out tenth of the training pictures, hard / soft labels:
           47.5 ± 0.8 / 48.3 ± 0.8 (one set, n=3 students, last epoch, 2 CPU cores, v0.1.0, 2026-11-25); unsteered 36.0 / 37.7
 Differs   from MGD3 in that the pull is of the clean estimate, the same at every level, and lets go at time 0.3; from DM in that
