@@ -48,9 +48,10 @@ def main() -> None:
     if hasattr(pipe, "_pack_latents"):
         latents = pipe._pack_latents(latents, *latents.shape)
     guides = [Guide(ModePull(Modes(count=1), weight=args.weight), window=(0.3, 1.0))]
-    steered = as_callback(guides, pipe, photos, labels=range(count), latents=latents, size=args.size)
+    prompts = [f"a photo of a {name}" for name in names]
+    steered = as_callback(guides, pipe, photos, labels=range(count), prompts=prompts, latents=latents, size=args.size)
     images = pipe(
-        [f"a photo of a {name}" for name in names],
+        prompts,
         latents=latents,
         height=args.size,
         width=args.size,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -55,16 +55,30 @@ class Context:
     dry: bool = False
     progress: Callable[..., Iterable] = silent
     _memory: dict = field(default_factory=dict, repr=False, compare=False)
+    _lasting: dict = field(default_factory=dict, repr=False, compare=False)
 
     def of(self, classes: tuple[int, ...], resume: Path | None = None) -> Context:
         """The same run, looking at other classes."""
         return replace(self, classes=classes, resume=resume, _memory={})
+
+    def anew(self, **changes: Any) -> Context:
+        """The same run with these fields changed and nothing remembered: where a stage begins."""
+        return replace(self, **changes, _memory={}, _lasting={})
 
     def once(self, key: object, make: Callable[[], T]) -> T:
         """``make()``, remembered while this unit lasts."""
         if key not in self._memory:
             self._memory[key] = make()
         return self._memory[key]
+
+    def lasting(self, key: object, make: Callable[[], T]) -> T:
+        """``make()``, remembered from unit to unit while their stage lasts: for what no class changes, such as frozen networks.
+
+        Units of a stage take the same steps, so this holds no more than one of them needs.
+        """
+        if key not in self._lasting:
+            self._lasting[key] = make()
+        return self._lasting[key]
 
     def name_classes(self, labels: Tensor) -> str:
         """The names of the classes among these labels, for an error."""

@@ -13,15 +13,15 @@ from torch import Tensor
 from gendistill import ranks
 from gendistill.context import Context, together
 from gendistill.distilled import ShardImages
+from gendistill.drawn import OnDemand
 from gendistill.environment import release_memory
-from gendistill.images import StoredImages
 from gendistill.recipe import Recipe
 from gendistill.stages import Stage, Unit, stages
 from gendistill.steering.base import Steering, asked, plainly_asked
 from gendistill.steering.render import render
 from gendistill.steering.sample import joined
 from gendistill.store import as_tensor, as_texts, fingerprint, read_tensors, write_tensors
-from gendistill.types import CLEAN, Conditions, Draft, Level, UserError, picked
+from gendistill.types import CLEAN, Conditions, Draft, Level, Stored, UserError, picked
 
 log = logging.getLogger("gendistill")
 
@@ -34,7 +34,7 @@ def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> N
     ranks.wait()  # all look before anyone writes
     if not missing:
         return
-    context = replace(context, made=finished(recipe, context, folder, before=stage.round))
+    context = context.anew(made=finished(recipe, context, folder, before=stage.round))
     first = tuned(recipe.steering[: stage.first], context)
     working = [first]
     for step in stage.steps:
@@ -52,7 +52,7 @@ def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> N
 def tuned(steps: Iterable[Steering], context: Context) -> Context:
     """The context with the prior as these steps leave it; each makes what it needs once, or finds it in the store."""
     for step in steps:
-        whole = context.of(tuple(range(len(context.real.classes))))
+        whole = context.anew(classes=tuple(range(len(context.real.classes))), resume=None)
         context = replace(context, prior=step.tune(whole))
     return context
 
@@ -100,24 +100,29 @@ def first_draft(unit: Unit, context: Context) -> Draft:
     return Draft(context.prior, {}, ids, ids[:, 0].clone(), torch.ones(len(ids)))
 
 
-def drawn(recipe: Recipe, context: Context, number: int) -> StoredImages:
-    """The pictures of draw ``number`` of a recipe whose steps see single pictures, in memory. Draw 0 is what shards hold.
+def drawn(recipe: Recipe, context: Context, number: int) -> OnDemand:
+    """The pictures of draw ``number`` of a recipe whose steps see single pictures, drawn when they are asked for.
 
-    ``context`` has the prior as the recipe's tuning steps leave it.
+    ``context`` has the prior as the recipe's tuning steps leave it. Draw 0 is what the shards hold.
     """
     steps = [(place, step) for place, step in enumerate(recipe.steering) if step.shapes]
-    stored, labels, stage = [], [], stages(recipe)[-1]
-    for unit in stage.units(recipe, len(context.real.classes)):
+    classes, shape = context.real.classes, context.real.train.shape
+    units = list(stages(recipe)[-1].units(recipe, len(classes)))
+
+    def draw(unit: Unit) -> Stored:
         inner = context.of(unit.classes)
         draft = first_draft(unit, inner)
         draft = replace(draft, ids=draft.ids + torch.tensor([0, 0, number]))
         for place, step in steps:
             draft = step(draft, replace(inner, place=place))
-        draft = draft[draft.ids[:, 1] < unit.first + unit.kept]
-        stored.append(render(draft, together(context.real.train.shape), context.name_classes))
-        labels.append(draft.labels)
+        return render(draft[draft.ids[:, 1] < unit.first + unit.kept], together(shape), context.name_classes)
+
+    def make(index: int) -> Stored:
+        return torch.cat([draw(unit) for unit in units if unit.classes == (index,)])
+
+    labels = torch.arange(len(classes)).repeat_interleave(recipe.ipc)
     print_ = fingerprint("drawn", recipe, context.prior and context.prior.fingerprint, number)
-    return StoredImages(context.real.classes, torch.cat(labels), torch.cat(stored), print_)
+    return OnDemand(classes, labels, shape, print_, make, context.store.root)
 
 
 def read_draft(unit: Unit, stage: Stage, recipe: Recipe, context: Context, folder: Path) -> Draft:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gendistill.data.class_names import ClassNames
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.zero_shot import Clip
 from gendistill.priors.base import Prior
+from gendistill.priors.latent_diffusion import LatentDiffusion
+from gendistill.priors.named import prior_of
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.prompts import Prompts
-from gendistill.recipe import Recipe, as_prior
+from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_confident import SelectConfident
 from gendistill.types import UserError
@@ -26,7 +27,8 @@ OVERSAMPLE = 4
 class FromPrompts:
     """What `gendistill generate` is told.
 
-    prior       hub id or folder of a text-to-image pipeline of diffusers, or a prior written as in a recipe
+    prior       hub id or folder of a text-to-image pipeline of diffusers, or of a DiTPipeline, which is asked for its rows of the
+                names of the classes; or a prior written as in a recipe
     subset      of ImageNet by name: imagenette, imagewoof, imagenet-1k ...
     classes     WordNet ids or words of ImageNet, separated by commas; "=any words" are taken as they stand. Of a subset, only these
     ipc         pictures per class
@@ -34,7 +36,8 @@ class FromPrompts:
                 pictures of a class take turns
     negative    what pictures should not show
     steps       of the scheduler; of Sample where not given
-    cfg         classifier-free guidance; 1 for networks that guidance was distilled into; of Sample where not given
+    cfg         classifier-free guidance; where not given, 1 for networks that guidance was distilled into (Flux dev, latent
+                consistency models), of Sample for others
     scheduler   a diffusers scheduler by name; the checkpoint's own where not given
     size        side of the pictures that come out, in pixels; the checkpoint's own where not given, at which they are drawn anyway
     clip        zero-shot classifiers that filter, rank and label, separated by commas: open_clip's MODEL/WEIGHTS, such as
@@ -74,15 +77,17 @@ class FromPrompts:
                 "--clip ViT-B-32/openai"
             )
         names = ClassNames(listed(self.classes) or None, subset=self.subset)
-        prior, side = self._prior()
-        given = {"steps": self.steps, "cfg": self.cfg, "scheduler": self.scheduler}
+        prior, channels, side = self._prior()
+        distilled = isinstance(prior, TextToImage) and prior.takes_guidance()
+        cfg = 1.0 if self.cfg is None and distilled else self.cfg
+        given = {"steps": self.steps, "cfg": cfg, "scheduler": self.scheduler}
         sample = Sample(
             oversample=(OVERSAMPLE if teachers else 1) if self.oversample is None else self.oversample,
             **{name: value for name, value in given.items() if value is not None},
         )
         soft = self.soft if self.soft is not None else bool(teachers)
         return Recipe(
-            real=ClassNames(names.classes, subset=names.subset, size=side),
+            real=ClassNames(names.classes, subset=names.subset, size=side, channels=channels),
             prior=prior,
             steering=(sample, SelectConfident(teachers, easiest=True)) if teachers else (sample,),
             labeler=Relabel(teachers, average="probs") if soft else Hard(),
@@ -90,22 +95,22 @@ class FromPrompts:
             seed=self.seed,
         )
 
-    def _prior(self) -> tuple[Prior, int]:
-        """The prior, and the side of the pictures that come out."""
-        from gendistill.overrides import read_value
-
-        value: Any = read_value(self.prior)
-        if not isinstance(value, str):
-            if self.negative or self.template != FromPrompts.template:
-                raise UserError(f"--template and --negative go into --prior {self.prior}, as prompts=Prompts(...)")
+    def _prior(self) -> tuple[Prior, int, int]:
+        """The prior, and channels and side of the pictures that come out."""
+        plain = (self.template, self.negative) == (FromPrompts.template, FromPrompts.negative)
+        prior = prior_of(self.prior, prompts=None if plain else Prompts(self.template, negative=self.negative))
+        if not isinstance(prior, TextToImage | LatentDiffusion):
             if self.size is None:
                 raise UserError(f"--size is needed with --prior {self.prior}: the side of the pictures in pixels")
-            return as_prior(value), self.size
-        prior = TextToImage(self.prior, prompts=Prompts(self.template, negative=self.negative))
-        own = prior.own_size()
-        if self.size in (None, own):
-            return prior, own
-        return TextToImage(self.prior, prompts=prior.prompts, size=own), self.size
+            return prior, ClassNames.channels, self.size
+        channels, own, _ = prior.shape()
+        if isinstance(prior, LatentDiffusion):
+            if self.size not in (None, own):
+                raise UserError(f"--size {self.size}: {prior!r} draws {own} px and nothing else")
+            return prior, channels, own
+        drawn = prior.size or own
+        side = self.size or drawn
+        return (prior if side == own else replace(prior, size=drawn)), channels, side
 
 
 def listed(words: str | None) -> tuple[str, ...]:

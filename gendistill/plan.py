@@ -159,7 +159,7 @@ def distilling(part: str, recipe: Recipe, context: Context, sets: int) -> Iterat
     """The work of making some sets, from one unit of every stage."""
     for stage in stages(recipe):
         units = list(stage.units(recipe, len(context.real.classes)))
-        before = recipe.steering[: stage.first]
+        before, context = recipe.steering[: stage.first], context.anew()
         past = [(step, tuned(before[: place + 1], context)) for place, step in enumerate(before)]
         inner = tuned(before, context).of(units[0].classes)
         draft = imagined(first_draft(units[0], inner), past)

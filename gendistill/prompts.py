@@ -7,13 +7,13 @@ Names that several synsets of ImageNet-1K share are told apart: a crane is "cran
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
 
 from gendistill import wordnet
+from gendistill.fields import nearest
 from gendistill.types import Class, UserError
 
 VOWEL = re.compile(r"[ai]|o(?!ne\b)|e(?!u)|u(?!ni(?!n)|k|s[ae]|ti)|hour|honest|heir", re.IGNORECASE)
@@ -179,9 +179,8 @@ class Prompts:
         names = {name for one in classes for name in (one.name, one.wnid) if name is not None}
         for name, _ in tuple(self.overrides):
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
                 raise UserError(
-                    f"overrides has a prompt for {name!r}, which is none of the classes; near: {', '.join(near)}"
+                    f"overrides has a prompt for {name!r}, which is none of the classes{nearest(name, sorted(names))}"
                 )
         said: dict[str, Class] = {}
         for one in classes:

@@ -147,7 +147,7 @@ def distill(
     """
     kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
     context = context or open_context(recipe, torch.device(device), kind, progress)
-    context = replace(context, seed=recipe.seed, ipc=recipe.ipc, block=recipe.block, _memory={})
+    context = context.anew(seed=recipe.seed, ipc=recipe.ipc, block=recipe.block)
     identity = identify(recipe, context)
     folder = Path(out) if out is not None else context.store.root / "sets" / identity
     # Runs side by side may need the same set of the cache; of several processes of one run, all work on it together.
@@ -179,7 +179,7 @@ def drawer(recipe: Recipe, context: Context) -> Callable[[int], Images]:
 
     @cache
     def generator() -> Context:
-        inner = replace(context, seed=recipe.seed, ipc=recipe.ipc, block=recipe.block, progress=silent, _memory={})
+        inner = context.anew(seed=recipe.seed, ipc=recipe.ipc, block=recipe.block, progress=silent)
         return tuned(recipe.steering, inner)
 
     return lambda number: drawn(recipe, generator(), number)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 from gendistill import parts
 from gendistill.nets.convnet import ConvNet
@@ -77,3 +80,13 @@ def tiny_clip() -> torch.nn.Module:
         torch.manual_seed(0)
         vision = CLIPVisionCfg(layers=1, width=32, head_width=16, patch_size=8, image_size=16)
         return CLIP(16, vision, CLIPTextCfg(context_length=16, width=32, heads=2, layers=1))
+
+
+def save_clip(folder: Path) -> str:
+    """Write the tiny CLIP as a folder that open_clip opens, and return its path."""
+    vision = {"layers": 1, "width": 32, "head_width": 16, "patch_size": 8, "image_size": 16}
+    text = {"context_length": 16, "width": 32, "heads": 2, "layers": 1}
+    config = {"model_cfg": {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}, "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    save_file(tiny_clip().state_dict(), folder / "open_clip_model.safetensors")
+    return str(folder)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gendistill.distilled import load
+from gendistill.drawn import OnDemand
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.evaluate import measure
 from gendistill.evaluation.protocols import Protocol
@@ -26,7 +27,7 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.testing import Toy, ToyData, ToyPrior
 from gendistill.training import Training, train
-from gendistill.types import UserError
+from gendistill.types import Class, UserError
 
 SIZE = 123
 TEACHER = Trained(net=ConvNet(depth=1, width=4))
@@ -70,6 +71,35 @@ def test_the_shards_are_what_draw_zero_would_make(tmp_path):
     context = open_context(RECIPE, torch.device("cpu"), torch.float32)
     made = distill(RECIPE, tmp_path / "run", context=context)
     assert torch.equal(stored(drawn(RECIPE, context, 0)), stored(made.images))
+
+
+def test_only_classes_that_are_asked_for_are_drawn_and_once(monkeypatch):
+    context, drafts = open_context(RECIPE, torch.device("cpu"), torch.float32), []
+    sample = Sample.__call__
+    monkeypatch.setattr(
+        Sample, "__call__", lambda self, draft, inner: drafts.append(draft) or sample(self, draft, inner)
+    )
+    images = drawn(RECIPE, context, 1)
+    assert len(images) == 9 and images.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2] and not drafts
+    some = images.stored([8, 6, 1])
+    assert [draft.labels.unique().tolist() for draft in drafts] == [[0], [0], [2], [2]], "two blocks of two classes"
+    assert torch.equal(stored(drawn(RECIPE, context, 1))[[8, 6, 1]], some)
+    drafts.clear()
+    assert torch.equal(stored(images)[[8, 6, 1]], some)
+    assert [draft.labels.unique().tolist() for draft in drafts] == [[1], [1]]
+
+
+def test_pictures_that_wait_leave_nothing_behind(tmp_path):
+    made = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
+    images = OnDemand(
+        (Class("a"), Class("b")), torch.tensor([0, 1, 0, 1]), (3, 4, 4), "", lambda k: made + k, tmp_path / "x"
+    )
+    assert torch.equal(stored(images), torch.stack([made[0], made[0] + 1, made[1], made[1] + 1]))
+    assert not list((tmp_path / "x").iterdir())
+    images.labels = torch.tensor([0, 1, 1, 1])
+    images._made.clear()
+    with pytest.raises(UserError, match=r"b was drawn as \(2, 3, 4, 4\), not \(3, "):
+        images.stored([1])
 
 
 def test_a_student_sees_a_new_set_each_epoch(tmp_path, monkeypatch):

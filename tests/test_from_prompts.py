@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from gendistill.cli import cli
 from gendistill.console import execute
@@ -22,9 +22,10 @@ from gendistill.nets.zero_shot import Clip
 from gendistill.pipeline import find_pipeline
 from gendistill.plan import plan
 from gendistill.runs import distill
+from gendistill.steering.sample import Sample
 from gendistill.steering.select_confident import SelectConfident
 from gendistill.types import UserError
-from tests.parts_under_test import tiny_clip
+from tests.parts_under_test import save_clip
 from tests.priors.tiny_pipelines import tiny
 
 
@@ -37,14 +38,7 @@ def prior(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory):
-    """A folder that open_clip opens."""
-    folder = tmp_path_factory.mktemp("clip")
-    vision = {"layers": 1, "width": 32, "head_width": 16, "patch_size": 8, "image_size": 16}
-    text = {"context_length": 16, "width": 32, "heads": 2, "layers": 1}
-    config = {"model_cfg": {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}, "preprocess_cfg": {}}
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    save_file(tiny_clip().state_dict(), folder / "open_clip_model.safetensors")
-    return str(folder)
+    return save_clip(tmp_path_factory.mktemp("clip"))
 
 
 def words(prior, out, *more):
@@ -137,7 +131,8 @@ def test_labels_and_sizes_as_asked(prior, clip, tmp_path):
         (["--subset", "imagewof"], "did you mean 'imagewoof'"),
         (["--subset", "imagewoof", "--classes", "tench"], "imagewoof has no class 'tench'"),
         (["--prior", "nobody/nothing"], "hf download nobody/nothing"),
-        (["--prior", "Pixels()"], "--template and --negative go into --prior Pixels()"),
+        (["--prior", "Pixels()"], "prompts are for priors that are asked in words; Pixels() is asked for classes"),
+        (["--prior", "Sample()"], "Sample() is no prior"),
         (["--template", "a photo"], "it says the same of every class"),
         (["--template", "{name}" + " and more" * 12], "which takes 77"),
         (["--clip", "ViT-B-32"], "names no weights"),
@@ -158,12 +153,32 @@ def test_a_mistake_is_told_before_any_work(prior, tmp_path, capsys, more, says):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_pipeline_that_is_asked_in_no_words_is_refused(tmp_path, capsys):
+def test_a_pipeline_that_is_asked_for_rows_draws_those_of_the_names(tmp_path, capsys):
     from tests.priors.test_latent_diffusion import pipeline as dit
 
-    dit().save_pretrained(tmp_path / "dit")
-    assert execute(cli, words(str(tmp_path / "dit"), tmp_path / "run")) == 2
-    assert "LatentDiffusion" in capsys.readouterr().err
+    dit(names=("tench, Tinca tinca", "golf ball")).save_pretrained(tmp_path / "dit")
+    told = FromPrompts(prior=str(tmp_path / "dit"), classes="golf ball,tench", ipc=1, steps=2)
+    recipe = told.recipe()
+    assert (recipe.real.size, recipe.real.channels, recipe.steering[0].cfg) == (8, 1, Sample().cfg)
+    made = distill(recipe, tmp_path / "set")
+    assert recipe.prior.load(recipe.real.open(), torch.device("cpu"), torch.float32).rows.tolist() == [1, 0]
+    assert made.images.shape == (1, 8, 8) and made.prompts is None
+    for wrong, says in (({"size": 16}, "draws 8 px and nothing else"), ({"template": "{name}"}, "asked for classes")):
+        with pytest.raises(UserError, match=says):
+            replace(told, **wrong).recipe()
+    unknown = ["--classes", "goldfish", "--out", str(tmp_path / "run")]
+    assert execute(cli, ["generate", "--prior", told.prior, *unknown]) == 2
+    assert "goldfish" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "cfg"), [("consistency", 1.0), ("flux", 1.0), ("stable_diffusion", Sample().cfg)])
+def test_guidance_that_was_distilled_in_is_not_done_twice(name, cfg, tmp_path, capsys):
+    tiny(name).save_pretrained(tmp_path)
+    told = FromPrompts(prior=str(tmp_path), classes="tench,golf ball")
+    assert told.recipe().steering[0].cfg == cfg
+    assert replace(told, cfg=2.5).recipe().steering[0].cfg == 2.5
+    assert execute(cli, ["generate", "--help"]) == 0
+    assert "1 for networks that guidance was distilled into" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_clip_folder_without_weights_is_refused(tmp_path):

@@ -71,6 +71,12 @@ def test_an_override_goes_by_wordnet_id_or_name():
     assert (prompts.of(CRANE), prompts.of(MACHINE)) == ("a bird", "a thing")
 
 
+@pytest.mark.parametrize(("name", "says"), [("crine", "classes; did you mean 'crane'\\?$"), ("zzz", "classes$")])
+def test_an_override_of_no_class_is_refused(name, says):
+    with pytest.raises(UserError, match=says):
+        Prompts(overrides={name: "a bird"}).check([CRANE])
+
+
 @pytest.mark.parametrize(
     "wrong", [(), ("a photo",), ("{kind}",), ("{name",), ("{article}",), ("{:>9}",), ("{name:d}",), ("{name!r}",)]
 )

@@ -71,7 +71,10 @@ def meant(name: str) -> Class:
         UserError: nothing, or several things.
     """
     if name.startswith(AS_IT_STANDS):
-        return Class(name.removeprefix(AS_IT_STANDS).strip())
+        bare = name.removeprefix(AS_IT_STANDS).strip()
+        if not bare:
+            raise UserError(f"{name!r} names no class: write what is to be drawn after the {AS_IT_STANDS}")
+        return Class(bare)
     if wordnet.WNID.fullmatch(name):
         if wordnet.words(name) is None:
             raise UserError(f"{name} is the WordNet id of nothing in ImageNet")

@@ -20,7 +20,7 @@ QUESTION = "Describe this picture in one sentence."
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LoadedCaptioner:
-    """An image-to-text model that was loaded elsewhere. Two are equal where their weights are.
+    """An image-to-text model that was loaded elsewhere. Two are equal where their weights are, and what they are shown and say.
 
     model      it is frozen and moved to the device
     processor  of pictures and texts; or of pictures alone, and then ``tokenizer`` says what the model's words are
@@ -32,8 +32,18 @@ class LoadedCaptioner:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the weights."""
-        return fingerprint_state(self.model)
+        """Of the weights, of what the processor makes of a picture and a question, and of the words."""
+        probe = inputs(self, to_pil(torch.arange(3 * 40 * 40).remainder(251).to(torch.uint8).view(3, 40, 40)), QUESTION)
+        return fingerprint(
+            fingerprint_state(self.model),
+            *(item for name, value in sorted(probe.items()) for item in (name, value)),
+            sorted(self.words.get_vocab().items()),
+        )
+
+    @property
+    def words(self) -> Any:
+        """The tokenizer."""
+        return self.tokenizer or self.processor.tokenizer
 
     def __repr__(self) -> str:
         return f"LoadedCaptioner(<{type(self.model).__name__} {self.fingerprint}>)"
@@ -128,25 +138,28 @@ class Captioner:
     @torch.no_grad()
     def _caption(self, loaded: LoadedCaptioner, one: Tensor) -> str:
         model: Any = loaded.model
-        inputs = self._inputs(loaded, to_pil(viewable(one)).convert("RGB")).to(model.device, dtype=model.dtype)
-        said = model.generate(**inputs, max_new_tokens=self.max_new_tokens, do_sample=False, num_beams=1)[0]
-        asked = inputs.get("input_ids")
-        if asked is not None and torch.equal(said[: asked.shape[1]], asked[0]):
-            said = said[asked.shape[1] :]
-        tokenizer = loaded.tokenizer or loaded.processor.tokenizer
-        return " ".join(tokenizer.decode(said, skip_special_tokens=True).split())
+        given = inputs(loaded, to_pil(viewable(one)).convert("RGB"), self.ask).to(model.device, dtype=model.dtype)
+        said = model.generate(**given, max_new_tokens=self.max_new_tokens, do_sample=False, num_beams=1)[0].tolist()
+        # Some models repeat what they were asked, between marks of their own.
+        marks = set(loaded.words.all_special_ids)
+        asked = [token for token in given.get("input_ids", torch.empty(1, 0))[0].tolist() if token not in marks]
+        said = [token for token in said if token not in marks]
+        answer = said[len(asked) :] if said[: len(asked)] == asked else said
+        return " ".join(loaded.words.decode(answer).split())
 
-    def _inputs(self, loaded: LoadedCaptioner, picture: Any) -> Any:
-        processor = loaded.processor
-        if getattr(processor, "chat_template", None):
-            shown, told = {"type": "image", "image": picture}, {"type": "text", "text": self.ask or QUESTION}
-            return processor.apply_chat_template(
-                [{"role": "user", "content": [shown, told]}],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                return_tensors="pt",
-            )
-        if not hasattr(processor, "tokenizer"):
-            return processor(images=picture, return_tensors="pt")
-        return processor(images=picture, **({"text": self.ask} if self.ask else {}), return_tensors="pt")
+
+def inputs(loaded: LoadedCaptioner, picture: Any, ask: str) -> Any:
+    """A picture and what the model is told beside it, as its processor puts them."""
+    processor = loaded.processor
+    if getattr(processor, "chat_template", None):
+        shown, told = {"type": "image", "image": picture}, {"type": "text", "text": ask or QUESTION}
+        return processor.apply_chat_template(
+            [{"role": "user", "content": [shown, told]}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+    if not hasattr(processor, "tokenizer"):
+        return processor(images=picture, return_tensors="pt")
+    return processor(images=picture, **({"text": ask} if ask else {}), return_tensors="pt")

@@ -34,8 +34,8 @@ def check(references: Iterable[Reference]) -> None:
 
 
 def load(references: Iterable[Reference], context: Context) -> list[nn.Module]:
-    """The teachers, frozen, loaded once while this unit lasts."""
-    return [context.once(("net", one), lambda one=one: trained.load(one, context)) for one in references]
+    """The teachers, frozen, loaded once while this stage lasts."""
+    return [context.lasting(("net", one), lambda one=one: trained.load(one, context)) for one in references]
 
 
 def origins(references: Iterable[Reference], licence: str) -> list[dict[str, str]]:

@@ -30,7 +30,7 @@ class ZeroShot(Clip, Objective):
 
     def bind(self, context: Context) -> Loss:
         """One number per picture, in nats."""
-        net = context.once(("net", self), lambda: trained.load(self, context))
+        net = context.lasting(("net", self), lambda: trained.load(self, context))
 
         def loss(synthetic: Synthetic) -> Losses:
             labels = synthetic.labels.to(synthetic.pixels.device)

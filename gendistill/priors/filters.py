@@ -37,11 +37,12 @@ def filtered_rectifier(
 
 
 def upsample(x: Tensor, taps: Tensor | None, factor: int, padding: tuple[int, int, int, int]) -> Tensor:
-    """Spread the pixels ``factor`` apart, pad with zeros, and filter; only where the filter sees nothing beyond the padding."""
+    """Spread the pixels ``factor`` apart, pad with zeros, and filter; only where the filter sees nothing beyond the padding.
+
+    ``taps`` are one row of numbers: no generator is published with another filter for this.
+    """
     left, right, top, bottom = padding
     taps = torch.ones(1, device=x.device) if taps is None else taps
-    if taps.dim() == 2:  # none is published with such an upsampling filter
-        raise NotImplementedError("a filter for upsampling is one row of numbers")
     kernel = (taps * factor).to(x.dtype)
     length = len(kernel)
     flat = x.reshape(-1, 1, *x.shape[2:])

@@ -15,16 +15,20 @@ from gendistill.types import UserError
 
 
 def prior_of(
-    text: str, *, revision: str | None = None, variant: str | None = None, prompts: str | None = None
+    text: str, *, revision: str | None = None, variant: str | None = None, prompts: str | Prompts | None = None
 ) -> Prior:
     """The prior of a hub id or folder, by what its ``model_index.json`` says; or a part, written as in a recipe.
 
-    prompts  a template, several, or ``Prompts(...)``; for priors that are asked in words
+    prompts  a template, several, or ``Prompts(...)``, also as text; for priors that are asked in words
 
     Raises:
         UserError: there is no such pipeline, or it takes none of these.
     """
     value = read_value(text)
+    if not isinstance(value, str | Prior):
+        raise UserError(
+            f"{text} is no prior: give a hub id, a folder, or a prior written as in a recipe, such as Pixels()"
+        )
     if isinstance(value, Prior) and (revision or variant):
         raise UserError(f"revision and variant are for a hub id or folder; write them into {text}")
     prior = value if isinstance(value, Prior) else _opened(text, revision, variant)
@@ -32,7 +36,7 @@ def prior_of(
         return prior
     if not isinstance(prior, TextToImage):
         raise UserError(f"prompts are for priors that are asked in words; {prior!r} is asked for classes")
-    said = read_value(prompts)
+    said = read_value(prompts) if isinstance(prompts, str) else prompts
     return replace(prior, prompts=said if isinstance(said, Prompts) else Prompts(said))
 
 

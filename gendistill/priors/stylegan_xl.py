@@ -151,6 +151,12 @@ class StyleganXL(Prior):
         missing = [name for name in FIELDS if name not in config]
         if missing:
             raise UserError(f"the config of {self.source!r} does not describe a StyleGAN-XL: no {', '.join(missing)}")
+        for layer in config["layers"]:
+            if len(layer["up_filter"] or [0]) != 1:
+                raise UserError(
+                    f"layer {layer['name']} of {self.source!r} has a filter for upsampling of {layer['up_filter']} numbers; those "
+                    "that are read here are one row, applied along both axes"
+                )
         return config
 
     def _rows(self, data: RealData, config: Mapping[str, Any]) -> tuple[int, ...]:

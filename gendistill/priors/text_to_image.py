@@ -91,6 +91,11 @@ class TextToImage(Prior):
         """Side of the pictures the checkpoint was made for, in pixels. Reads no weights."""
         return self.shape()[-1]
 
+    def takes_guidance(self) -> bool:
+        """Whether guidance was distilled into its network, so that ``cfg`` is 1. Reads no weights."""
+        configs, family = self._configs()
+        return family.takes_guidance(configs[family.network])
+
     def shape(self) -> tuple[int, int, int]:
         """(c, h, w) of the pictures the checkpoint was made for. Reads no weights."""
         configs, family = self._configs()

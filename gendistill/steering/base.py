@@ -12,7 +12,18 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective, Scope, widest
-from gendistill.types import Conditions, Denoises, Draft, Generates, Ids, Labels, Latents, LoadedPrior, Prompted, RealData
+from gendistill.types import (
+    Conditions,
+    Denoises,
+    Draft,
+    Generates,
+    Ids,
+    Labels,
+    Latents,
+    LoadedPrior,
+    Prompted,
+    RealData,
+)
 from gendistill.work import Work
 
 ASKED_TOGETHER = 64
@@ -113,13 +124,15 @@ def plainly_asked(draft: Draft) -> bool:
     for rows in torch.arange(len(draft)).split(ASKED_TOGETHER):
         part = draft[rows]
         again = asked(replace(part, conditions=None))
-        if again.prompts != part.prompts or not _same(cast(Conditions, again.conditions), cast(Conditions, part.conditions)):
+        if again.prompts != part.prompts or not _same(again.conditions, part.conditions):
             return False
     return True
 
 
-def _same(one: Conditions, other: Conditions) -> bool:
+def _same(one: Conditions | None, other: Conditions | None) -> bool:
     """Whether all bits are equal."""
+    if one is None or other is None:
+        return one is other
 
     def equal(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
         return mine.keys() == theirs.keys() and all(

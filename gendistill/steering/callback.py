@@ -1,6 +1,6 @@
 """Our guides for a stock diffusers pipeline: as its ``callback_on_step_end``.
 
-    steered = as_callback([Guide(ModePull(weight=0.3))], pipe, real, labels=[0, 1], latents=latents)
+    steered = as_callback([Guide(ModePull(weight=0.3))], pipe, real, labels=[0, 1], prompts=prompts, latents=latents)
     images = pipe(prompts, latents=latents, callback_on_step_end=steered).images
 
 A callback sees the latents x' after a step, not the clean estimate c the step was made with. A solver of one step without
@@ -45,6 +45,7 @@ def as_callback(
     real: RealData | Source | Any,
     labels: Sequence[int],
     *,
+    prompts: Sequence[str] | None = None,
     latents: Tensor | None = None,
     size: int | None = None,
     store: Store | None = None,
@@ -57,6 +58,7 @@ def as_callback(
         pipe: the pipeline that will be called.
         real: the pictures that the guides' objectives look at: data, a source of them, or a loaded ``datasets.Dataset``.
         labels: the class of each picture of the call, an index into the classes of ``real``.
+        prompts: of the pictures of the call, for objectives that ask the network something; None for "a photo of a CLASS".
         latents: what the call is given as ``latents``; without them the first step cannot be steered, and is not.
         size: side of the pictures of the call in pixels; None for the pipeline's own.
         store: where what is costly to make of the real pictures is kept; None for the user's cache.
@@ -75,13 +77,15 @@ def as_callback(
     wrong = [label for label in labels if not 0 <= label < len(data.classes)]
     if wrong or not labels:
         raise UserError(f"labels={list(labels)}: give the class of each picture, 0 to {len(data.classes) - 1}")
+    if prompts is not None and (isinstance(prompts, str) or len(prompts) != len(labels)):
+        raise UserError(f"prompts={prompts!r}: give one for each of the {len(labels)} pictures that labels names")
     device, dtype = pipe._execution_device, pipe.dtype
     prior = _prior(pipe, data, size).load(data, device, dtype)
     context = Context(
         real=data, store=store or Store(cache_root()), device=device, dtype=dtype, seed=seed,
         ipc=max(Counter(labels).values()), block=len(labels), prior=prior, classes=tuple(sorted(set(labels))),
     )  # fmt: skip
-    return GuidedSteps(bind(guides, context), context, prior, labels, latents)
+    return GuidedSteps(bind(guides, context), context, prior, labels, prompts, latents)
 
 
 def _prior(pipe: Any, data: RealData, size: int | None) -> TextToImage:
@@ -102,16 +106,18 @@ class GuidedSteps(PipelineCallback):
         context: Context,
         prior: LoadedTextToImage,
         labels: Sequence[int],
+        prompts: Sequence[str] | None,
         latents: Tensor | None,
     ) -> None:
-        """``latents`` as the call is given them, or None where it draws them itself."""
+        """``prompts`` and ``latents`` as the call is given them, or None: it draws them itself, and prompts are the classes'."""
         super().__init__()
         self.guides, self.context, self.prior = list(guides), context, prior
         rows = torch.tensor(labels)
         turns = [list(labels[:at]).count(label) for at, label in enumerate(labels)]
         ids = torch.stack([rows, torch.tensor(turns), torch.zeros_like(rows)], 1)
-        self.draft = Draft(prior, {LATENT: torch.empty(0)}, ids, rows, torch.ones(len(rows)))
-        self.conditions: Conditions = prior.condition(rows)
+        said = tuple(prompts or prior.prompts(rows))
+        self.draft = Draft(prior, {LATENT: torch.empty(0)}, ids, rows, torch.ones(len(rows)), prompts=said)
+        self.conditions: Conditions = prior.condition_on(said)
         self.given, self.before = latents, None
 
     @property

@@ -106,7 +106,7 @@ class Caption(Steering):
         more = {"captioner": self.captioner.fingerprint, "pictures": fingerprint(wanted)}
 
         def make() -> Mapping[str, Tensor]:
-            loaded = context.once(("captioner", self.captioner), lambda: self._load(context))
+            loaded = context.lasting(("captioner", self.captioner), lambda: self._load(context))
             pictures = context.real.train.stored(context.real.train.where(index)[wanted])
             return {"captions": as_tensor(self.captioner.describe(loaded, pictures))}
 

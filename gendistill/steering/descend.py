@@ -25,7 +25,7 @@ from gendistill.steering.base import Steering
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.push import Push
 from gendistill.steering.render import decode
-from gendistill.types import Draft, Generates, Generator, Latents, Loss, Synthetic, UserError
+from gendistill.types import Draft, Generates, Generator, Loss, Synthetic, UserError
 from gendistill.work import Work
 
 PLACES = 1000
@@ -36,7 +36,7 @@ PLACES = 1000
 class Descend(Steering):
     """The same optimisation in one space after the other; of what they leave, the best by a judge is kept.
 
-    What is kept is held in the last space, whatever space it was found in: its pictures stay as they are. A judge of pictures
+    What is kept comes out in the last space, whatever space it was found in: its pictures stay as they are. A judge of pictures
     keeps the best of each, one of classes the best of each class.
 
     optimize  what is done in every space; its steps are those of one
@@ -78,14 +78,15 @@ class Descend(Steering):
         """
         if not draft.latents:
             raise UserError("Descend moves latents, and the draft has none yet: put Generate() before it")
-        judge, kept = self.judge.bind(context), None
+        judge, best, kept = self.judge.bind(context), torch.empty(0), {}
         for number, space in enumerate(self._way(draft)):
             inner = replace(context, place=context.place + PLACES * (number + 1), resume=_beside(context.resume, space))
             draft = self.optimize(Push(space)(draft, context), inner)
-            found = self._rated(Push()(draft, context), judge, context)
-            kept = found if kept is None else better(kept, found)
-        assert kept is not None
-        return replace(draft, latents=kept[0])
+            scores = self._scores(draft, judge, context)
+            wins = scores < best if number else torch.ones(len(draft), dtype=torch.bool)  # the first of equals stays
+            best = torch.where(wins, scores, best) if number else scores
+            _keep(kept, draft, torch.nonzero(wins).flatten(), context)
+        return replace(draft, latents={name: value.to(context.device) for name, value in kept.items()})
 
     def _way(self, draft: Draft) -> tuple[str, ...]:
         """The spaces that are passed."""
@@ -95,8 +96,8 @@ class Descend(Steering):
         return spaces[max(index for index, name in enumerate(spaces) if name in draft.latents) :]
 
     @torch.no_grad()
-    def _rated(self, draft: Draft, judge: Loss, context: Context) -> tuple[Latents, Tensor]:
-        """Latents, and what the judge says of each picture, of its class or of all."""
+    def _scores(self, draft: Draft, judge: Loss, context: Context) -> Tensor:
+        """What the judge says of each picture, of its class or of all, (n,) on the CPU."""
         chunk = together(context.real.train.shape)
         synthetic = Synthetic(
             draft.prior,
@@ -108,7 +109,7 @@ class Descend(Steering):
         scores = judge(synthetic).cpu()
         if self.judge.scope == "class":
             scores = scores[torch.tensor([context.classes.index(label) for label in draft.labels.tolist()])]
-        return draft.latents, scores.expand(len(draft))
+        return scores.expand(len(draft))
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """The optimisation in every space, and one look of the judge after each."""
@@ -119,22 +120,21 @@ class Descend(Steering):
         for space in way:
             draft = Push(space)(draft, context)
             yield from self.optimize.work(draft, context)
-        yield Work("judge", len(way), lambda: self._rated(begun, judge, context), rows=len(begun))
+        yield Work("judge", len(way), lambda: self._scores(begun, judge, context), rows=len(begun))
 
     def imagined(self, draft: Draft, context: Context) -> Draft:
         """Latents in the last space."""
         return Push()(draft if draft.latents else super().imagined(draft, context), context)
 
 
-def better(one: tuple[Latents, Tensor], other: tuple[Latents, Tensor]) -> tuple[Latents, Tensor]:
-    """Picture by picture, the latents whose score is lower, and the score; the first where they are equal."""
-    wins = other[1] < one[1]
-
-    def chosen(name: str) -> Tensor:
-        shown = wins.to(one[0][name].device).view(-1, *[1] * (one[0][name].dim() - 1))
-        return torch.where(shown, other[0][name], one[0][name])
-
-    return {name: chosen(name) for name in one[0]}, torch.where(wins, other[1], one[1])
+def _keep(kept: dict[str, Tensor], draft: Draft, rows: Tensor, context: Context) -> None:
+    """Write the last-space latents of these rows over those that are kept, on the CPU: the device holds a block of them."""
+    chunk = together(context.real.train.shape)
+    for part in [rows[at : at + chunk] for at in range(0, len(rows), chunk)]:
+        for name, value in Push()(draft[part], context).latents.items():
+            if name not in kept:
+                kept[name] = torch.empty(len(draft), *value.shape[1:], dtype=value.dtype)
+            kept[name][part] = value.cpu()
 
 
 def _beside(path: Path | None, space: str) -> Path | None:

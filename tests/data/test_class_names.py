@@ -58,6 +58,7 @@ def test_it_is_a_value():
         ({"classes": ("crane",)}, "(?s)'crane' is the name of several things: n02012849 .*wading bird.*; n03126707 .*pivoted boom"),
         ({"classes": ("tenhc",)}, "(?s)nothing of ImageNet is called 'tenhc': did you mean 'tench'.*write '=tenhc'"),
         ({"classes": ("n99999999",)}, "n99999999 is the WordNet id of nothing"),
+        ({"classes": ("tench", "= ")}, "'= ' names no class"),
         ({"classes": ("tench", "Tinca tinca")}, "names a class twice"),
         ({}, "ClassNames needs classes="),
         ({"classes": ("tench",), "size": 0}, "size=0"),

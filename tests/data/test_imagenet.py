@@ -11,8 +11,8 @@ from timm.data.imagenet_info import ImageNetInfo
 from gendistill.data.catalogue import CATALOGUE, chosen_classes, subset_classes, subset_names
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.data.pictures import Frame
-from gendistill.wordnet import NAMES, as_class, find, imagenet, resolve
 from gendistill.types import Class, UserError
+from gendistill.wordnet import NAMES, as_class, find, imagenet, resolve
 
 from .conftest import make_folder, make_parquet, make_table, picture
 

@@ -8,6 +8,7 @@ import transformers
 
 from gendistill.nets.captioner import Captioner, LoadedCaptioner
 from gendistill.overrides import read_value
+from gendistill.pictures import to_pil
 from gendistill.types import UserError
 from tests.nets.tiny_captioners import BUILDERS, tiny
 
@@ -58,6 +59,28 @@ def test_grey_pictures_too():
 def test_what_chats_is_asked():
     assert said(captioner("llava", ask="a b c")) != said(captioner("llava"))
     assert captioner("llava", ask="a b c").fingerprint != captioner("llava").fingerprint
+
+
+def test_the_question_is_no_part_of_the_caption():
+    asked, plain = (said(captioner("blip", ask=ask)) for ask in ("a b c", ""))
+    assert asked != plain and not any(text.startswith("a b c") for text in asked)
+    model, processor, _ = tiny("blip")
+    given = processor(images=to_pil(pictures()[0]), text="a b c", return_tensors="pt")
+    whole = processor.tokenizer.decode(
+        model.generate(**given, max_new_tokens=5, do_sample=False)[0], skip_special_tokens=True
+    )
+    assert whole == f"a b c {asked[0]}", "the model itself repeats it"
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_what_reads_and_speaks_otherwise_is_another_captioner(name):
+    model, processor, tokens = tiny(name)
+    one, same = LoadedCaptioner(model, processor, tokens), LoadedCaptioner(*tiny(name))
+    assert one == same and one.fingerprint == same.fingerprint
+    bright, renamed = tiny(name)[1:], tiny(name)[1:]
+    getattr(bright[0], "image_processor", bright[0]).image_mean = [0.1, 0.1, 0.1]
+    (renamed[1] or renamed[0].tokenizer).add_tokens(["zebra"])
+    assert len({one.fingerprint, *(LoadedCaptioner(model, *other).fingerprint for other in (bright, renamed))}) == 3
 
 
 def test_a_loaded_pipeline_is_taken():

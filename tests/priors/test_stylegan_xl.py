@@ -334,6 +334,9 @@ def test_tensors_left_over_or_missing_are_refused(tmp_path):
         fill(StyleganXlNet({**CONFIG, "num_classes": 4}), state, "it")
     with pytest.raises(UserError, match="does not describe a StyleGAN-XL: no resolution"):
         load(stored(tmp_path / "other", state, {"model_type": "bert"}))
+    square = [{**layer, "up_filter": [4, 4]} for layer in CONFIG["layers"]]
+    with pytest.raises(UserError, match=r"layer L0.* has a filter for upsampling of \[4, 4\] numbers"):
+        StyleganXL(stored(tmp_path / "square", state, {**CONFIG, "layers": square})).check(data())
 
 
 def test_a_source_that_is_not_there_says_what_to_do(tmp_path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import diffusers
 import pytest
 import torch
 
 from gendistill.anchors.modes import Modes
+from gendistill.objectives.base import Objective
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.steering.callback import as_callback
@@ -111,3 +112,29 @@ def test_labels_are_those_of_the_pictures_of_the_call(tmp_path):
         call(pipe, prior, as_callback(PULL, pipe, REAL, [0, 1], size=8, store=Store(tmp_path)))
     with pytest.raises(UserError, match="0 to 1"):
         as_callback(PULL, pipe, REAL, [0, 2], size=8, store=Store(tmp_path))
+
+
+def test_objectives_that_ask_the_network_ask_what_the_call_asks(tmp_path):
+    asked = []
+
+    @dataclass(frozen=True)
+    class Asks(Objective):
+        """Remembers the conditions it is shown."""
+
+        weight: float = 1.0
+
+        def bind(self, context):
+            return lambda synthetic: asked.append(synthetic.conditions) or synthetic.clean.flatten(1).sum(1)
+
+    pipe, prior, *_ = setup("stable_diffusion", tmp_path)
+    prompts = ["a cat", "two dogs", "a dog"]
+    for given, wanted in ((prompts, prompts), (None, ["a photo of a class 0", *["a photo of a class 1"] * 2])):
+        asked.clear()
+        steered = steer(pipe, prior, tmp_path, [Guide(Asks())], prompts=given)
+        assert steered.draft.prompts == tuple(wanted)
+        call(pipe, prior, steered, steps=2)
+        for name, value in prior.condition_on(wanted).values.items():
+            assert torch.equal(asked[0].values[name], value)
+    for wrong in (prompts[:2], "a cat"):
+        with pytest.raises(UserError, match="one for each of the 3 pictures"):
+            steer(pipe, prior, tmp_path, prompts=wrong)

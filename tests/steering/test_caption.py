@@ -124,6 +124,13 @@ def test_prompts_reach_the_set_whatever_was_interrupted(tmp_path):
     assert torch.equal(again.images.stored(range(4)), made.images.stored(range(4)))
 
 
+def test_the_captioner_is_loaded_once_for_all_classes(tmp_path, monkeypatch):
+    loaded, load = [], Captioner.load
+    monkeypatch.setattr(Captioner, "load", lambda self, *more, **how: loaded.append(1) or load(self, *more, **how))
+    given = captioner(max_new_tokens=4)  # captions that no other test has left in the cache
+    assert distill(recipe(Caption(given)), tmp_path / "set").prompts and len(loaded) == 1
+
+
 def test_vlcp_runs_as_published():
     published = find_pipeline("vlcp").recipe
     (step,) = [step for step in published.steering if isinstance(step, Caption)]

@@ -11,8 +11,8 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed, Fresh
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mean_features import MeanFeatures
-from gendistill.steering import optimize
-from gendistill.steering.descend import Descend, better
+from gendistill.steering import descend, optimize, push
+from gendistill.steering.descend import Descend
 from gendistill.steering.generate import Generate
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.push import Push
@@ -100,8 +100,7 @@ def test_it_ends_no_worse_than_any_space(draft, context):
     found = Descend(step, JUDGE)(draft, context)
 
     def value(latents):
-        one = Descend(step, JUDGE)._rated(replace(draft, latents=latents), loss, context)[1]
-        return one
+        return Descend(step, JUDGE)._scores(replace(draft, latents=latents), loss, context)
 
     best = torch.stack([value(latents) for latents in walk(draft, context, step)]).amin(0)
     torch.testing.assert_close(value(found.latents), best)
@@ -153,7 +152,17 @@ def test_a_killed_walk_ends_with_the_same_bits(draft, context, monkeypatch):
         assert torch.equal(resumed.latents[name], value)
 
 
-def test_the_lower_score_wins_and_the_first_of_equals():
-    one, other = {"f": torch.zeros(3, 2)}, {"f": torch.ones(3, 2)}
-    kept, scores = better((one, torch.tensor([1.0, 2.0, 3.0])), (other, torch.tensor([1.0, 1.0, 4.0])))
-    assert kept["f"][:, 0].tolist() == [0, 1, 0] and scores.tolist() == [1, 1, 3]
+def test_the_last_space_is_entered_by_a_block_at_a_time(draft, context, monkeypatch):
+    entered = []
+    step = type(draft.prior).step
+    monkeypatch.setattr(
+        type(draft.prior),
+        "step",
+        lambda self, latents, index: (
+            entered.append((index, len(latents[self.spaces[index]]))) or step(self, latents, index)
+        ),
+    )
+    for module in (descend, push):
+        monkeypatch.setattr(module, "together", lambda shape: 1)
+    found = Descend(Optimize((SEEN,), steps=1, chunk=1), JUDGE, spaces=("z",))(draft, context)
+    assert len(found.latents["f16"]) == 4 and {count for index, count in entered if index == 1} == {1}
