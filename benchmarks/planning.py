@@ -18,8 +18,8 @@ from pathlib import Path
 
 DEFAULT = (
     "digits, prior trained on the spot=demo ipc=1",
-    "digits, pixels=dm 'real=Digits(size=16)' protocol=DIGITS steering.Optimize.steps=300 ipc=10",
-    "digits, modes=d4m 'real=Digits(size=16)' 'prior=SmallDiffusion()' protocol=DIGITS ipc=10",
+    "digits, pixels=dm 'real=Digits(size=16)' protocol=DIGITS protocol.sets=1 steering.Optimize.steps=60 ipc=10",
+    "digits, modes=d4m 'real=Digits(size=16)' 'prior=SmallDiffusion(max_train_steps=400)' protocol=DIGITS protocol.sets=2 ipc=10",
 )
 
 
