@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 LIBRARIES = (
     "torch", "torchvision", "diffusers", "transformers", "accelerate", "datasets", "huggingface_hub", "timm",
@@ -169,10 +170,9 @@ def keep_memory() -> None:
     zeros anew: on a CPU that is up to 40 % of a training step. `release_memory` gives back what was kept. Changes no result;
     nothing to do on other systems or with other allocators.
     """
-    options = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if options is not None:
+    if (set_option := _of_libc("mallopt")) is not None:
         for option, value in MALLOC_OPTIONS:
-            options(option, value)
+            set_option(option, value)
 
 
 def release_memory() -> None:
@@ -181,7 +181,10 @@ def release_memory() -> None:
     glibc keeps what one class took for the next; pieces that do not fit add up, and a run over many classes would seem to
     grow. Costs some milliseconds; nothing to do on other systems.
     """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    if (trim := _of_libc("malloc_trim")) is not None:
+        trim(0)
+
+
+def _of_libc(name: str) -> Any:
+    """A function of glibc; None on other systems and with other allocators."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

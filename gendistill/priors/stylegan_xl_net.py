@@ -21,16 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gendistill.priors.filters import filtered_rectifier
-
-
-def unit(x: Tensor) -> Tensor:
-    """Rows scaled to a mean square of 1."""
-    return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
-
-
-def rectify(x: Tensor) -> Tensor:
-    """A leaky rectifier that keeps the variance."""
-    return F.leaky_relu(x, 0.2) * math.sqrt(2)
+from gendistill.priors.style_generator import activate, unit
 
 
 class Dense(nn.Module):
@@ -62,9 +53,9 @@ class MappingNet(nn.Module):
 
     def forward(self, z: Tensor, row: Tensor) -> Tensor:
         """(n, z) noise and (n, d) rows of the table to (n, w) styles."""
-        style = torch.cat([unit(z), unit(rectify(self.embed_proj(row)))], 1)
+        style = torch.cat([unit(z), unit(activate(self.embed_proj(row)))], 1)
         for index in range(self.count):
-            style = rectify(self.get_submodule(f"fc{index}")(style))
+            style = activate(self.get_submodule(f"fc{index}")(style))
         return style
 
 

@@ -15,10 +15,11 @@ import torch
 from gendistill import ranks
 from gendistill.context import Context, encoding, together
 from gendistill.objectives.base import MemoryLoss, Objective
-from gendistill.priors.training.finetune import Task, Wish, one_step, tune_denoiser
+from gendistill.priors.training.finetune import Task, one_step, tune_denoiser
 from gendistill.priors.training.look import RealLatents
 from gendistill.priors.training.tuned_card import card
 from gendistill.priors.training.tuning import Tuning
+from gendistill.priors.training.wishes import Wish
 from gendistill.steering.render import decode
 from gendistill.steering.tunes import TunesPrior
 from gendistill.store import write_text
@@ -71,7 +72,7 @@ class FineTune(Tuning, TunesPrior):
         prior, chunk = context.prior, together(context.real.train.shape)
         assert prior is not None
         each = self.batch // self.together(len(context.classes))
-        inner, wishes = replace(context, seed=self.seed, ipc=each, made=None, _memory={}), []
+        inner, wishes = context.anew(seed=self.seed, ipc=each, made=None), []
         for objective in self.objectives:
             loss = objective.bind(inner)
             memory = loss if isinstance(loss, MemoryLoss) else None

@@ -7,15 +7,15 @@ once for each class of the batch, on average over them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
-from gendistill.priors.training.finetune import Wish
 from gendistill.priors.training.generator_tuning import GeneratorTuning
 from gendistill.priors.training.tune_generator import Task, one_step, tune_networks
+from gendistill.priors.training.wishes import Wish
 from gendistill.steering.tunes import TunesPrior
 from gendistill.store import fingerprint_state
 from gendistill.training import real_reader
@@ -56,7 +56,7 @@ class TuneGenerator(GeneratorTuning, TunesPrior):
         """What is to be trained, with the objectives bound to all real pictures."""
         images = context.real.train
         each = self.batch // self.together(len(images.classes))
-        inner = replace(context, seed=self.seed, ipc=each, made=None, _memory={})
+        inner = context.anew(seed=self.seed, ipc=each, made=None)
         wishes = [
             Wish(repr(one), one.bind(inner), one.weight, one.scope != "picture", None, one.period)
             for one in self.objectives

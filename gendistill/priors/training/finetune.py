@@ -13,7 +13,6 @@ the head predicts, so that its own factor has no part in it.
 from __future__ import annotations
 
 import logging
-import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -34,8 +33,9 @@ from gendistill.priors.training.denoiser import attention
 from gendistill.priors.training.look import Look, RealLatents, acting, draw
 from gendistill.priors.training.loop import Batch, Stage, launch, optimize, trained
 from gendistill.priors.training.tuning import Tuning
+from gendistill.priors.training.wishes import Terms, Wish, among_all, whole_periods
 from gendistill.store import clear_parts
-from gendistill.types import LATENT, Diverged, Latents, Loss, Pixels, Synthetic, UserError
+from gendistill.types import LATENT, Latents, Pixels, Synthetic, UserError
 
 NAME = "fine-tune"
 ADAPTER = "adapter"
@@ -43,25 +43,6 @@ ADAPTER = "adapter"
 KEPT = 0.5
 """Share of the prior's own weights in the average beyond which a training is told to have changed little."""
 log = logging.getLogger("gendistill")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is wanted of the clean estimates beside the diffusion loss.
-
-    name    for an error
-    loss    one number per group of pictures, summed
-    whole   it must see the whole batch, not one process's part
-    memory  what changes with every step, with ``remember(clean, labels, real)``, ``state_dict`` and ``load_state_dict``
-    period  steps after which the state of the loss begins anew
-    """
-
-    name: str
-    loss: Loss
-    weight: float
-    whole: bool = False
-    memory: Any = None
-    period: int = 1
 
 
 @dataclass(frozen=True)
@@ -125,7 +106,7 @@ def build_stage(
     for memory in memories:  # so that they know of the tuning before its first step
         nothing = torch.empty(0, *prior.latent_shape, device=device)
         memory.remember(nothing, torch.empty(0, dtype=torch.long), nothing)
-    broken = torch.full((len(names),), -1, device=device)
+    sums = Terms(names, device)
     seen: list[tuple[Look, Tensor]] = []
 
     def share(wish: Wish, look: Look, clean: Tensor, step: int) -> Tensor:
@@ -134,11 +115,9 @@ def build_stage(
         if not len(look):
             return clean.new_zeros(())
         given = {"x": look.x, "level": look.level, "conditions": look.conditions, "step": step, "decode": task.decode}
-        value = wish.weight * wish.loss(Synthetic(live, {LATENT: clean}, look.ids, look.labels, **given)).sum() / count
-        return value.detach() + processes * (value - value.detach()) if wish.whole and processes > 1 else value
+        return wish.term(Synthetic(live, {LATENT: clean}, look.ids, look.labels, **given), count, processes)
 
     def loss(prepared: nn.Module, now: Batch) -> Tensor:
-        nonlocal broken
         look = draw(prior, tuning, real, now, device)
         mine = look[now.mine]
         # What is computed again on the way back must meet the same kernel, and there the choice has ended.
@@ -146,16 +125,13 @@ def build_stage(
             clean = prior.with_denoiser(prepared).denoise(mine.x, mine.level, mine.conditions).clean
         everyone = clean
         if processes > 1 and (memories or any(wish.whole for wish in wishes)):
-            found = gather(clean.detach())
-            everyone = torch.cat([found[: now.mine.start], clean, found[now.mine.stop :]])
+            everyone = among_all(clean, now.mine, gather)
         terms = [diffusion_loss(prior, mine, clean, tuning.l1, tuning.snr_gamma)]
         for wish in wishes:
             terms.append(share(wish, *((look, everyone) if wish.whole else (mine, clean)), now.step))
-        values = torch.stack(terms)
-        broken = torch.where((broken < 0) & ~values.detach().isfinite(), now.step, broken)
         if memories:
             seen.append((look, everyone.detach()))
-        return values.sum()
+        return sums.total(terms, now.step)
 
     def remember() -> None:
         for shown in seen:
@@ -164,16 +140,6 @@ def build_stage(
                 memory.remember(clean, look.labels, look.real)
         seen.clear()
 
-    def watch() -> None:
-        bad = [(step, place) for row in gather(broken[None]).tolist() for place, step in enumerate(row) if step >= 0]
-        if bad:
-            step, place = min(bad)
-            raise Diverged(
-                f"fine-tuning: {names[place]} is not finite at step {step}; "
-                f"lower learning_rate={tuning.learning_rate:g} or the weights of the objectives"
-            )
-
-    period = math.lcm(*(wish.period for wish in wishes))
     return Stage(
         name=NAME,
         folder=folder,
@@ -189,14 +155,14 @@ def build_stage(
         warmup=min(tuning.lr_warmup_steps, steps // 2),
         max_grad_norm=tuning.max_grad_norm,
         ema=averaged(model, tuning.ema_decay),
-        checkpointing_steps=math.ceil(tuning.checkpointing_steps / period) * period,
+        checkpointing_steps=whole_periods(tuning.checkpointing_steps, wishes),
         checkpoints_total_limit=tuning.checkpoints_total_limit,
         betas=(0.9, 0.999),
         eval=True,
         order=balanced(real.counts, tuning.together(len(real.classes)), tuning.seed),
         state=tuple(memories),
         after=remember,
-        watch=watch,
+        watch=lambda: sums.check("fine-tuning", tuning.learning_rate, gather),
     )
 
 

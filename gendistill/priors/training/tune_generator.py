@@ -9,7 +9,6 @@ A batch of real pictures holds its classes equally, and as many pictures of thes
 from __future__ import annotations
 
 import itertools
-import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,13 +21,14 @@ from torch import Tensor, nn
 from gendistill import seeds
 from gendistill.priors.training import checkpoints
 from gendistill.priors.training.balance import balanced
-from gendistill.priors.training.finetune import Wish, averaged
+from gendistill.priors.training.finetune import averaged
 from gendistill.priors.training.gan import BETAS, Change, Game, changing
 from gendistill.priors.training.generator_tuning import GeneratorTuning
 from gendistill.priors.training.loop import Batch, Stage, launch, optimize, trained
 from gendistill.priors.training.reading import mirrored
+from gendistill.priors.training.wishes import Terms, Wish, among_all, whole_periods
 from gendistill.store import clear_parts, write_text
-from gendistill.types import Diverged, Images, Labels, Pixels, Synthetic
+from gendistill.types import Images, Labels, Pixels, Synthetic
 
 NAME = "tune generator"
 NEVER = 1 << 40
@@ -99,7 +99,7 @@ def build_stage(
     take, steps = balanced(counts, together, seeds.number(tuning.seed, NAME)), tuning.steps(len(labels))
     slots = torch.arange(tuning.batch) % (tuning.batch // together)
     names = ["the discriminator's loss", "the adversarial loss", *(wish.name for wish in wishes)]
-    broken = torch.full((len(names),), -1, device=device)
+    sums = Terms(names, device)
 
     def play(prepared: nn.Module, now: Batch, z: Tensor, asked: Labels) -> tuple[Pixels, list[Tensor]]:
         if not tuning.adversarial:
@@ -113,14 +113,12 @@ def build_stage(
         return made, [learned, tuning.adversarial * fooling]
 
     def loss(prepared: nn.Module, now: Batch) -> Tensor:
-        nonlocal broken
         whole, classes = slice(0, tuning.batch), labels[now.positions]
         z, asked = torch.randn((tuning.batch, *prior.latent_shape), generator=now.dice).to(device), rows[classes]
         made, terms = play(prepared, now, z[now.mine], asked[now.mine])
         everyone = made
         if processes > 1 and any(wish.whole for wish in wishes):
-            found = gather(made.detach())
-            everyone = torch.cat([found[: now.mine.start], made, found[now.mine.stop :]])
+            everyone = among_all(made, now.mine, gather)
         ids = torch.stack([classes, slots, torch.zeros_like(slots)], 1)
         with torch.no_grad():
             begun = live.generate({live.spaces[0]: z}, classes)
@@ -128,24 +126,9 @@ def build_stage(
             part, pixels = (whole, everyone) if wish.whole else (now.mine, made)
             latents = {name: value[part] for name, value in begun.items()}
             shown = Synthetic(live, latents, ids[part], classes[part], step=now.step, decode=lambda _, p=pixels: p)
-            value = wish.weight * wish.loss(shown).sum() / len(pixels)
-            if wish.whole and processes > 1:
-                value = value.detach() + processes * (value - value.detach())
-            terms.append(value)
-        values = torch.stack(terms)
-        broken = torch.where((broken < 0) & ~values.detach().isfinite(), now.step, broken)
-        return values.sum()
+            terms.append(wish.term(shown, len(pixels), processes))
+        return sums.total(terms, now.step)
 
-    def watch() -> None:
-        bad = [(step, place) for row in gather(broken[None]).tolist() for place, step in enumerate(row) if step >= 0]
-        if bad:
-            step, place = min(bad)
-            raise Diverged(
-                f"tuning the generator: {names[place]} is not finite at step {step}; "
-                f"lower learning_rate={tuning.learning_rate:g} or the weights of the objectives"
-            )
-
-    period = math.lcm(*(wish.period for wish in wishes))
     return Stage(
         name=NAME,
         folder=folder,
@@ -163,10 +146,10 @@ def build_stage(
         max_grad_norm=None,
         ema=averaged(generator, tuning.ema_decay),
         averaged=generator,
-        checkpointing_steps=math.ceil(tuning.checkpointing_steps / period) * period,
+        checkpointing_steps=whole_periods(tuning.checkpointing_steps, wishes),
         checkpoints_total_limit=tuning.checkpoints_total_limit,
         betas=BETAS,
-        watch=watch,
+        watch=lambda: sums.check("tuning the generator", tuning.learning_rate, gather),
     )
 
 
