@@ -49,7 +49,7 @@ from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.store import write_json
 from gendistill.training import accuracy
 from gendistill.types import Source
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 RESULTS = Path(__file__).parent / "results"
 TRAINING = GanTraining(augment=Siamese(("crop", "cutout")))

@@ -35,6 +35,7 @@ from gendistill.priors.gan import Gan
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
+from gendistill.schedules import CosineDecay
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
@@ -44,7 +45,7 @@ from gendistill.types import Generates, Prompted, RealData, UserError
 
 def adamw(epochs: int, **more: Any) -> Training:
     """The training of every network here."""
-    usual = {"batch": 128, "optimizer": "AdamW", "lr": 2e-3, "weight_decay": 0.01, "schedule": "cosine"}
+    usual = {"batch": 128, "optimizer": "AdamW", "lr": 2e-3, "weight_decay": 0.01, "schedule": CosineDecay()}
     return Training(**{"epochs": epochs, **usual, **more})
 
 
@@ -103,7 +104,7 @@ class Scene:
         """The field's own: 1000 epochs of SGD with siamese augmentation, five students of width 128."""
         student = replace(self.net, width=128)
         return replace(
-            MATCHING, student=student, students=5, full=replace(MATCHING.training, epochs=30, schedule="cosine")
+            MATCHING, student=student, students=5, full=replace(MATCHING.training, epochs=30, schedule=CosineDecay())
         )
 
     def source(self) -> Validation:

@@ -28,13 +28,17 @@ from gendistill.distilled import Distilled
 from gendistill.environment import versions
 from gendistill.evaluation.baselines import random_real
 from gendistill.evaluation.evaluate import measure
+from gendistill.evaluation.metrics.features import features, features_of
+from gendistill.evaluation.metrics.fidelity import frechet
 from gendistill.evaluation.protocols import Protocol
 from gendistill.formatting import spell_accuracy, spell_bytes
+from gendistill.images import Subset
 from gendistill.nets import trained
 from gendistill.pipeline import list_pipelines
 from gendistill.progress import progress
 from gendistill.runs import distill, open_context
 from gendistill.store import write_json
+from gendistill.training import accuracy
 from gendistill.types import Diverged, UserError
 
 LEFT_OUT = ("demo",)
@@ -79,26 +83,15 @@ def prior_quality(scene: Scene, contexts: dict, cfg: float = 1.5, ipc: int = 100
     made, real = distill(recipe, context=context).images, context.real.train
     net = trained.load(replace(scene.teacher, seed=9), context)
     picked = torch.linspace(0, len(real) - 1, len(made)).long()
-    with torch.no_grad():
-        parts = torch.arange(len(made)).split(200)
-        ours = torch.cat([net.features(made.pixels(part)) for part in parts]).double()
-        theirs = torch.cat([net.features(real.pixels(picked[part])) for part in parts]).double()
-        right = sum(int((net(made.pixels(part)).argmax(1) == made.labels[part]).sum()) for part in parts)
+    ours, theirs = (features(some, features_of(net), context.device) for some in (made, Subset(real, picked)))
     assert context.prior is not None
     return {
         "fingerprint": context.prior.fingerprint,
         "cfg": cfg,
         "samples": len(made),
-        "classified as asked, %": 100 * right / len(made),
+        "classified as asked, %": accuracy(net, made, context.device),
         "Fréchet distance, features of the network above": frechet(ours, theirs),
     }
-
-
-def frechet(a: torch.Tensor, b: torch.Tensor) -> float:
-    """|mean difference|^2 + tr(A + B - 2 sqrt(AB)), of normals fitted to two sets of features (Heusel et al., 2017)."""
-    first, second = (torch.cov(x.T) for x in (a, b))
-    roots = torch.linalg.eigvals(first @ second).real.clamp_min(0).sqrt().sum()
-    return float((a.mean(0) - b.mean(0)).square().sum() + first.trace() + second.trace() - 2 * roots)
 
 
 def table(state: dict) -> str:

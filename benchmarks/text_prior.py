@@ -4,7 +4,8 @@
 
 All classes but one are learned from class-name prompts by `finetune`, from random weights; the autoencoder is that of another
 checkpoint, the text encoder stays random. Then templates that no training used ask for every class, and a network that never saw
-the model says what the pictures show. The class left out is added by LoRA. Goes on where it was stopped.
+the model says what the pictures show. The class left out is added by LoRA, among pictures of the others, which would be lost to it
+otherwise. Goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ PRIOR = FineTuning(
     lr_warmup_steps=100, ema_decay=0.998, random_flip=True, validation_steps=1000, checkpointing_steps=200,
 )  # fmt: skip
 ADDED = FineTuning(
-    parameters=LoRA(rank=8, alpha=16), max_train_steps=500, train_batch_size=64, learning_rate=1e-3, lr_scheduler="cosine",
-    random_flip=True, validation_steps=250, checkpointing_steps=250,
+    parameters=LoRA(rank=32, alpha=32), max_train_steps=1500, train_batch_size=64, learning_rate=1e-3, lr_scheduler="cosine",
+    random_flip=True, validation_steps=750, checkpointing_steps=250,
 )  # fmt: skip
 
 
@@ -161,10 +162,10 @@ def main() -> None:
     if not (base / "model_index.json").exists():
         blank(base, given.vae)
     said = Prompts(LEARNED)
-    known, added = only(real, [i for i in range(len(names)) if i != new]), only(real, [new])
+    known, whole = only(real, [i for i in range(len(names)) if i != new]), replace(real, test=None)
     seconds = {
         "prior": trained_for(TextToImage(str(base), prompts=said), known, tuned, PRIOR),
-        "LoRA": trained_for(TextToImage(str(tuned), prompts=said), added, low_rank, ADDED),
+        "LoRA": trained_for(TextToImage(str(tuned), prompts=said), whole, low_rank, ADDED),
     }
     stand_in = Recipe(real=Validation(source), prior=TextToImage(str(tuned)), steering=(SAMPLER,))
     context = open_context(stand_in, torch.device("cpu"), torch.float32, progress)

@@ -14,8 +14,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gendistill.drawn import DrawnImages
+from gendistill.labelers import stored
+from gendistill.labelers.ensemble import Committee
 from gendistill.labelers.hard import HardLabels
-from gendistill.labelers.relabel import StaticLabels
+from gendistill.labelers.online import OnlineLabels
 from gendistill.store import as_texts, fingerprint, read_tensors
 from gendistill.types import Class, Images, SoftLabels, Stored, UserError
 
@@ -196,21 +198,33 @@ def read_set(folder: Path, read_value: Any = None) -> Distilled:
     classes = tuple(Class(**c) for c in about["classes"])
     images: Images = ShardImages(classes, [folder / "shards" / name for name in about["shards"]])
     ids, weight, prompts = images.ids, images.weight, images.prompts
-    labels = folder / "labels.safetensors"
-    soft = (
-        StaticLabels(read_tensors(labels)["log_probs"], about["temperature"])
-        if labels.exists()
-        else HardLabels(images.labels, len(classes))
-    )
     recipe = None
     if read_value is not None:
         try:
             recipe = read_value(about["recipe"])
         except UserError:
             recipe = about["recipe"]  # it held loaded objects, which text cannot make again
+    told = about.get("soft", {"temperature": about.get("temperature", 1.0)})
+    soft = _online(images, recipe, told) if told.get("online") else stored.read(folder, told, images)
     if about.get("draws", 1) > 1:
         images = DrawnImages(images, about["draws"], folder / "generator", _opened(recipe))
     return Distilled(images, soft, ids, weight, recipe, about["origin"], prompts)
+
+
+def _online(images: Images, recipe: Any, told: Mapping[str, Any]) -> SoftLabels:
+    """Labels by the recipe's teachers, which are loaded when the first are asked for."""
+
+    def committee() -> Committee:
+        from gendistill.runs import open_context
+
+        if recipe is None or isinstance(recipe, str):
+            raise UserError(
+                "the teachers of this set were loaded objects: label it anew, or use the hard labels, distilled.hard()"
+            )
+        return recipe.labeler.committee(open_context(recipe, torch.device("cpu"), torch.float32))
+
+    views = stored.value(told["views"])
+    return OnlineLabels(images, committee, views, told["temperature"], torch.device("cpu"))
 
 
 def _opened(recipe: Any) -> Callable[[int], Images]:

@@ -11,8 +11,8 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-FOLDERS = ("data", "nets", "priors", "anchors", "objectives", "steering", "labelers")
-FILES = ("prompts", "views", "training", "recipe", "evaluation.protocols")
+FOLDERS = ("data", "views", "nets", "priors", "anchors", "objectives", "steering", "labelers", "labelers.codecs")
+FILES = ("prompts", "schedules", "label_losses", "training", "recipe", "evaluation.protocols")
 
 
 def modules() -> Iterator[ModuleType]:

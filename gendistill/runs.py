@@ -24,7 +24,6 @@ from gendistill.distilled import Distilled, read_set
 from gendistill.drawn import DrawnImages
 from gendistill.environment import keep_memory, versions
 from gendistill.execute import drawn, finished, run_stage, tuned
-from gendistill.labelers.relabel import StaticLabels
 from gendistill.parts import inside
 from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
@@ -36,7 +35,6 @@ from gendistill.store import (
     clear_parts,
     fingerprint,
     write_json,
-    write_tensors,
     write_text,
 )
 from gendistill.types import Images, Prompted, RealData, Saves, UserError
@@ -219,8 +217,7 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
     assert images is not None
     names = [f"pictures/{shard.name}" for shard in images.shards]
     soft = recipe.labeler(images, context.of(()))
-    if isinstance(soft, StaticLabels):
-        write_tensors(folder / "labels.safetensors", {"log_probs": soft.log_probs})
+    told = soft.save(folder)
     if recipe.draws > 1:
         save_generator(recipe, context, folder / "generator")
     write_json(
@@ -231,7 +228,7 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
             "classes": [asdict(c) for c in context.real.classes],
             "shards": names,
             "draws": recipe.draws,
-            "temperature": soft.temperature,
+            "soft": told,
             "origin": origin(recipe, context),
         },
     )

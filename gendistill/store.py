@@ -54,6 +54,13 @@ def fingerprint_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+def fingerprint_files(place: str) -> list[tuple[str, str]]:
+    """Name and fingerprint of a file, or of every file in a folder; none where neither is there."""
+    path = Path(place)
+    found = sorted(path.glob("*")) if path.is_dir() else [path]
+    return [(one.name, fingerprint_file(one)) for one in found if one.is_file()]
+
+
 def cache_root() -> Path:
     """Where costly things are kept between runs."""
     given = os.environ.get("GENDISTILL_CACHE")

@@ -13,10 +13,13 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context, silent
-from gendistill.losses import soft_cross_entropy
+from gendistill.label_losses import Divergence, LabelLoss
 from gendistill.nets.base import Classifier
+from gendistill.schedules import Schedule, StepDecay
 from gendistill.types import Diverged, Images, Pixels, SoftLabels, UserError
-from gendistill.views import Siamese
+from gendistill.views.base import Look, Read
+from gendistill.views.numbered import Views
+from gendistill.views.siamese import Siamese
 from gendistill.work import Work
 
 IN_MEMORY_BYTES = 4 << 30
@@ -27,12 +30,19 @@ IN_MEMORY_BYTES = 4 << 30
 class Training:
     """How a classifier is trained.
 
-    epochs        passes over the set; ``least_steps`` makes them more for small sets
-    batch         pictures per step
-    optimizer     a class of torch.optim
-    schedule      "half": lr x 0.1 in the second half; "cosine": to zero; "constant"
-    augment       what happens to every batch, None for nothing
-    least_steps   no fewer optimiser steps than this
+    epochs           passes over the set; ``least_steps`` makes them more for small sets
+    batch            pictures per step
+    optimizer        a class of torch.optim
+    lr, momentum, betas, weight_decay  of it, as far as it takes them
+    decay_vectors    False spares biases and the weights of norms the decay
+    schedule         how the learning rate falls
+    augment          what happens to every batch: drawn anew at every step, or views by number; None for nothing. Soft labels of
+                     views bring theirs
+    loss             for soft labels; hard ones are learned by cross-entropy
+    label_smoothing  of hard labels
+    ema              decay of a mean over the weights, which comes out in their place; 0 for none
+    mixed_precision  "bf16" runs the network in it under autocast
+    least_steps      no fewer optimiser steps than this
     """
 
     epochs: int = 1000
@@ -40,9 +50,15 @@ class Training:
     optimizer: Literal["SGD", "Adam", "AdamW"] = "SGD"
     lr: float = 0.01
     momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 5e-4
-    schedule: Literal["half", "cosine", "constant"] = "half"
-    augment: Siamese | None = Siamese()
+    decay_vectors: bool = True
+    schedule: Schedule = StepDecay()
+    augment: Siamese | Views | None = Siamese()
+    loss: LabelLoss = Divergence()
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    mixed_precision: Literal["no", "bf16"] = "no"
     least_steps: int = 0
 
     def __post_init__(self) -> None:
@@ -50,19 +66,15 @@ class Training:
             raise UserError(
                 f"training needs epochs >= 1, batch >= 1 and lr > 0, got {self.epochs}, {self.batch}, {self.lr}"
             )
+        if not 0 <= self.ema < 1 or not 0 <= self.label_smoothing < 1:
+            raise UserError(f"ema={self.ema} and label_smoothing={self.label_smoothing} are shares in [0, 1)")
 
     def passes(self, count: int) -> int:
         """Epochs over a set of ``count`` pictures."""
         return max(self.epochs, math.ceil(self.least_steps / math.ceil(count / self.batch)))
 
-    def factor(self, done: float) -> float:
-        """The learning rate's factor when a share ``done`` in [0, 1) of the steps is taken."""
-        if self.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
-        return 0.1 if self.schedule == "half" and done >= 0.5 else 1.0
 
-
-def reader(images: Images, device: torch.device) -> Callable[[Tensor], Pixels]:
+def reader(images: Images, device: torch.device) -> Read:
     """A function from positions to pixels on the device: from one tensor there if the set is small, else from where it is."""
     if len(images) * math.prod(images.shape) > IN_MEMORY_BYTES:
         return lambda positions: images.pixels(positions).to(device)
@@ -106,10 +118,14 @@ def train(
     Raises:
         Diverged: the loss is not finite.
     """
-    read, labels, seen = reader(images, device), images.labels, images
+    read, seen, labels = reader(images, device), images, images.labels.to(device)
+    soft = None if soft is not None and soft.kind == "hard" else soft
     optimizer = _optimizer(net, settings)
+    mean = None if not settings.ema else averaged(net, settings.ema)
     epochs, per_epoch = settings.passes(len(images)), math.ceil(len(images) / settings.batch)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.factor(step / (epochs * per_epoch)))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: settings.schedule.factor(step / (epochs * per_epoch))
+    )
     stream = seeds.stream(seed, "train")
     net.train()
     loss = torch.zeros(())
@@ -117,24 +133,58 @@ def train(
         if (now := images.at_epoch(epoch)) is not seen:
             read, seen = reader(now, device), now
         for batch in torch.randperm(len(images), generator=stream).split(settings.batch):
-            pixels = read(batch)
-            if settings.augment is not None:
-                pixels = settings.augment(pixels, stream, net.mean, net.std)
-            logits, counts = net(pixels), None if weight is None else weight[batch].to(device)
-            if soft is None or soft.kind == "hard":
-                each = F.cross_entropy(logits, labels[batch].to(device), reduction="none")
-                loss = each.mean() if counts is None else (each * counts).sum() / counts.sum()
-            else:
-                loss = soft_cross_entropy(logits, soft.at(batch, epoch).to(device), soft.temperature, counts)
+            look = _look(read, batch, epoch, len(images), settings, soft, net, stream)
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
+                logits = net(look.pixels)
+            each = _losses(logits.float(), batch, labels, soft, epoch, settings)
+            if look.partners is not None and look.share is not None and (soft is None or soft.views is None):
+                # Labels of single pictures: a mixed picture is learned from both of them.
+                other = _losses(logits.float(), look.partners, labels, soft, epoch, settings)
+                each = look.share * each + (1 - look.share) * other
+            counts = None if weight is None else weight[batch].to(device)
+            loss = each.mean() if counts is None else (each * counts).sum() / counts.sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             scheduler.step()
+            if mean is not None:
+                mean.update_parameters(net)
         if after_epoch is not None:
             after_epoch(epoch + 1)
     if not torch.isfinite(loss):
         raise Diverged(f"training diverged: the last loss is {float(loss)} with {settings}")
+    if mean is not None:
+        net.load_state_dict(mean.module.state_dict())
     return net.eval()
+
+
+def _look(
+    read: Read, batch: Tensor, epoch: int, count: int, settings: Training, soft: SoftLabels | None, net: Classifier,
+    stream: torch.Generator,
+) -> Look:  # fmt: skip
+    """What the network sees: the labels' own views where they are of views, else what the settings say."""
+    if soft is not None and soft.views is not None:
+        return soft.views.look(read, batch, soft.view(epoch), count)
+    if isinstance(settings.augment, Views):
+        return settings.augment.look(read, batch, epoch, count)
+    pixels = read(batch)
+    return Look(pixels if settings.augment is None else settings.augment(pixels, stream, net.mean, net.std))
+
+
+def _losses(
+    logits: Tensor, positions: Tensor, labels: Tensor, soft: SoftLabels | None, epoch: int, settings: Training
+) -> Tensor:
+    """Loss per picture, (n,), by the labels of the pictures at these positions."""
+    mine = labels[positions.to(labels.device)]
+    if soft is None:
+        return F.cross_entropy(logits, mine, reduction="none", label_smoothing=settings.label_smoothing)
+    log_probs = soft.at(positions, soft.view(epoch)).to(logits.device)
+    return settings.loss(logits, log_probs, mine, soft.temperature_at(epoch))
+
+
+def averaged(net: Classifier, decay: float) -> torch.optim.swa_utils.AveragedModel:
+    """A running mean of a network's weights; its buffers are those of the last step."""
+    return torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay))
 
 
 def training_work(net: Classifier, images: Images, settings: Training, device: torch.device) -> Iterable[Work]:
@@ -145,11 +195,11 @@ def training_work(net: Classifier, images: Images, settings: Training, device: t
         torch.rand(batch, *images.shape, device=device),
         torch.zeros(batch, dtype=torch.long, device=device),
     )
-    optimizer, stream = _optimizer(net, settings), seeds.stream(0, "plan")
+    optimizer, stream, everything = _optimizer(net, settings), seeds.stream(0, "plan"), torch.arange(batch)
 
     @torch.enable_grad()
     def once() -> None:
-        seen = pixels if settings.augment is None else settings.augment(pixels, stream, net.mean, net.std)
+        seen = _look(lambda positions: pixels[positions], everything, 0, batch, settings, None, net, stream).pixels
         optimizer.zero_grad(set_to_none=True)
         F.cross_entropy(net(seen), labels).backward()
         optimizer.step()
@@ -159,9 +209,14 @@ def training_work(net: Classifier, images: Images, settings: Training, device: t
 
 
 def _optimizer(net: Classifier, settings: Training) -> torch.optim.Optimizer:
-    momentum = {"momentum": settings.momentum} if settings.optimizer == "SGD" else {}
-    kind = getattr(torch.optim, settings.optimizer)
-    return kind(net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, **momentum)
+    own = {"momentum": settings.momentum} if settings.optimizer == "SGD" else {"betas": settings.betas}
+    groups = [{"params": list(net.parameters())}]
+    if not settings.decay_vectors:
+        matrices, vectors = ([p for p in net.parameters() if (p.ndim > 1) == wide] for wide in (True, False))
+        groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    return getattr(torch.optim, settings.optimizer)(
+        groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True, **own
+    )
 
 
 @torch.no_grad()

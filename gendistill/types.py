@@ -434,13 +434,32 @@ class SoftLabels(ABC):
 
     temperature  the temperature a student's loss should use with them (dimensionless)
     kind         "hard", "soft", "views" or "online": named in every result
-    bytes        what they cost on disk
+    bytes        what they cost on disk; of online labels, what their teachers do
+    views        the views they are of, which a student must then look at; None for labels of the pictures as they are
     """
 
     kind: str
     temperature: float
     bytes: int
+    views: Any = None
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of all that `at` may answer."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> dict[str, object]:
+        """Write the labels into the folder of their set, and return what `gendistill.labelers.stored.read` must be told."""
 
     @abstractmethod
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """Log-probabilities at temperature 1 of the pictures at these positions, seen in this view."""
+
+    def view(self, epoch: int) -> int:
+        """Number of the view that a student looks at in this epoch."""
+        return epoch
+
+    def temperature_at(self, epoch: int) -> float:
+        """The temperature of a student's loss in this epoch."""
+        return self.temperature

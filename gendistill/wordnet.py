@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from gendistill.types import Class
+from gendistill.types import Class, UserError
 
 WNID = re.compile(r"n\d{8}")
 
@@ -41,7 +41,7 @@ def as_class(name: str) -> Class:
 
 def find(name: str) -> Class | None:
     """The class of ImageNet-1K with this WordNet id or words, or None where no class, or more than one, is meant."""
-    wnid = name if name in _words("imagenet-1k") else _spoken().get(_plain(name))
+    wnid = name if name in _words("imagenet-1k") else _spoken().get(plain(name))
     return None if wnid is None else as_class(wnid)
 
 
@@ -54,6 +54,32 @@ def resolve(names: Iterable[str]) -> list[Class | None]:
     found = [find(name) for name in names]
     ordered = len(found) == 1000 and all(one in (None, own) for one, own in zip(found, imagenet(), strict=True))
     return list(imagenet()) if ordered and found.count(None) <= 10 else found
+
+
+def meaning(label: str) -> str | None:
+    """The WordNet id of the one synset of ImageNet that a label means, or None where it means none, or may mean several.
+
+    A label says so by the id it begins with, by all words of a synset together, by a name of ours, or by a word that no other
+    synset has: "mouse, computer mouse" and "tench" mean one, "mouse" does not.
+    """
+    found = WNID.match(label)
+    return found[0] if found else _meant().get(plain(label))
+
+
+def synsets(subset: str = "imagenet-1k") -> tuple[str, ...]:
+    """The WordNet ids of one of timm's subsets of ImageNet, in the order in which networks trained on it answer.
+
+    Raises:
+        UserError: there is no such subset.
+    """
+    from timm.data.imagenet_info import ImageNetInfo
+
+    try:
+        return tuple(ImageNetInfo(subset).label_names())
+    except AssertionError:
+        raise UserError(
+            f"timm knows no subset of ImageNet called {subset!r}: imagenet-1k, imagenet-12k, imagenet-21k or imagenet-22k"
+        ) from None
 
 
 def words(wnid: str) -> str | None:
@@ -78,14 +104,14 @@ def every_word() -> Iterable[str]:
 
 def senses(name: str, subset: str = ALL) -> tuple[str, ...]:
     """The WordNet ids of every synset of an ImageNet subset that has this word among its words."""
-    return _senses(subset).get(_plain(name), ())
+    return _senses(subset).get(plain(name), ())
 
 
 @cache
 def _senses(subset: str) -> Mapping[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for wnid, together in _words(subset).items():
-        for word in dict.fromkeys(_plain(word) for word in together.split(",")):
+        for word in dict.fromkeys(plain(word) for word in together.split(",")):
             found.setdefault(word, []).append(wnid)
     return {word: tuple(wnids) for word, wnids in found.items()}
 
@@ -127,12 +153,24 @@ def _spoken() -> Mapping[str, str | None]:
     }
 
 
+@cache
+def _meant() -> Mapping[str, str | None]:
+    """Every way to say a synset of all of ImageNet -> its WordNet id, or None where several are said so."""
+    words = _words(ALL)
+    return {
+        **_unique((word, wnid) for wnid, together in words.items() for word in together.split(",")),
+        **_unique((together, wnid) for wnid, together in words.items() if "," in together),
+        **{plain(name): wnid for wnid, name in NAMES.items()},
+    }
+
+
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
     said: dict[str, str | None] = {}
     for word, wnid in pairs:
-        said[_plain(word)] = wnid if said.setdefault(_plain(word), wnid) == wnid else None
+        said[plain(word)] = wnid if said.setdefault(plain(word), wnid) == wnid else None
     return said
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name as names are compared: case, underscores and runs of spaces do not matter."""
     return " ".join(name.replace("_", " ").casefold().split())

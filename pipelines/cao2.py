@@ -20,12 +20,13 @@ from gendistill.nets.trained import Trained
 from gendistill.objectives.denoising import Denoising
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
+from gendistill.schedules import CosineDecay
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_confident import SelectConfident
 from gendistill.training import Training
 
-CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule="cosine"))
+CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule=CosineDecay()))
 
 recipe = Recipe(
     source="https://arxiv.org/abs/2506.22637",

@@ -27,7 +27,7 @@ from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 MILD = Siamese(("crop", "scale", "rotate"))
 NET = ConvNet(depth=3, width=32)

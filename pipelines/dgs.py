@@ -16,11 +16,12 @@ from gendistill.nets.resnet import ResNet
 from gendistill.nets.trained import Trained
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
+from gendistill.schedules import CosineDecay
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_difficulty import SelectDifficulty
 from gendistill.training import Training
 
-CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule="cosine"))
+CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule=CosineDecay()))
 
 recipe = Recipe(
     source="https://arxiv.org/abs/2507.03331",

@@ -26,9 +26,10 @@ from gendistill.nets.sampling import Warming
 from gendistill.objectives.logit_matching import LogitMatching
 from gendistill.priors.small_gan import SmallGan
 from gendistill.recipe import Recipe
+from gendistill.schedules import ConstantRate
 from gendistill.steering.generate import Generate
 from gendistill.steering.tune_generator import TuneGenerator
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 POOL = (ConvNet(), ResNet(depth=10), ResNet(depth=18), ResNet(depth=10, pool=True), ResNet(depth=18, pool=True))
 recipe = Recipe(
@@ -50,5 +51,5 @@ recipe = Recipe(
     draws=1000,
 )  # fmt: skip
 protocol = replace(
-    MATCHING, name="DiM", source=recipe.source, training=replace(MATCHING.training, batch=64, schedule="constant")
+    MATCHING, name="DiM", source=recipe.source, training=replace(MATCHING.training, batch=64, schedule=ConstantRate())
 )

@@ -21,7 +21,7 @@ from gendistill.priors.stylegan_xl import StyleganXL
 from gendistill.recipe import Recipe
 from gendistill.steering.generate import Generate
 from gendistill.steering.optimize import Optimize
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 recipe = Recipe(
     source="https://arxiv.org/abs/2305.01649",

@@ -24,7 +24,7 @@ from gendistill.recipe import Recipe
 from gendistill.steering.descend import Descend
 from gendistill.steering.generate import Generate
 from gendistill.steering.optimize import Optimize
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 NET = ConvNet(depth=5)
 

@@ -24,12 +24,13 @@ from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
+from gendistill.schedules import CosineDecay
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.training import Training
 
-TEACHER = Trained(net=ConvNet(depth=6, norm="batch"), training=Training(epochs=30, schedule="cosine"))
+TEACHER = Trained(net=ConvNet(depth=6, norm="batch"), training=Training(epochs=30, schedule=CosineDecay()))
 
 recipe = Recipe(
     real=ImageNetSubset("imagewoof", size=256),

@@ -21,12 +21,13 @@ from gendistill.objectives.representativeness import Representativeness
 from gendistill.priors.difffit import DiffFit
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
+from gendistill.schedules import CosineDecay
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_groups import SelectGroups
 from gendistill.training import Training
 
-CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule="cosine"))
+CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule=CosineDecay()))
 
 recipe = Recipe(
     source="https://arxiv.org/abs/2603.13960",

@@ -21,7 +21,7 @@ from gendistill.recipe import Recipe
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 recipe = Recipe(
     source="https://arxiv.org/abs/2403.03881",

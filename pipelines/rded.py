@@ -15,10 +15,11 @@ from gendistill.nets.resnet import ResNet
 from gendistill.nets.trained import Trained
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
+from gendistill.schedules import CosineDecay
 from gendistill.steering.start import Start
 from gendistill.training import Training
 
-CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule="cosine"))
+CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule=CosineDecay()))
 
 recipe = Recipe(
     source="https://arxiv.org/abs/2312.03526",

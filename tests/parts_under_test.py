@@ -20,7 +20,16 @@ from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.steering.optimize import Optimize
 from gendistill.training import Training
 
-SMALL: dict[str, Any] = {"epochs": 2, "least_steps": 0, "batch": 8, "steps": 4, "width": 8, "students": 1, "sets": 1}
+SMALL: dict[str, Any] = {
+    "epochs": 2,
+    "least_steps": 0,
+    "batch": 8,
+    "steps": 4,
+    "width": 8,
+    "students": 1,
+    "sets": 1,
+    "count": 3,
+}
 """Fields that mean size are called the same everywhere, so that tests can shrink any recipe by name."""
 CAPS: dict[str, float] = {"weight": 10.0, "cfg": 4.0, "tiles": 1}
 """Strengths that are made for latents of thousands of numbers, and mosaics for large pictures."""

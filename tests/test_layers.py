@@ -16,8 +16,8 @@ PACKAGE = ROOT / "gendistill"
 
 LAYERS = (
     "errors types images seeds store work progress context environment ranks formatting losses pictures provenance wordnet "
-    "prompts parts fields overrides pipeline upload",
-    "nets views training anchors",
+    "prompts parts fields overrides pipeline upload published",
+    "nets views schedules label_losses training anchors",
     "priors data",
     "objectives",
     "steering labelers",

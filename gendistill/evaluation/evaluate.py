@@ -191,10 +191,9 @@ def score(
     progress: Callable[..., Iterable] = silent,
 ) -> float:
     """Accuracy in percent of one student after its last epoch; kept in the store, so a killed evaluation goes on."""
-    positions = torch.arange(len(made.images))
     key = {
         "set": made.images.fingerprint, "weight": fingerprint(made.weight), "student": repr(protocol.student), "seed": seed,
-        "labels": "hard" if made.soft.kind == "hard" else fingerprint(made.soft.at(positions), made.soft.temperature),
+        "labels": "hard" if made.soft.kind == "hard" else made.soft.fingerprint,
         "training": repr(training), "held out": held_out.fingerprint, "statistics": repr(context.statistics),
         "device": context.device.type,
     }  # fmt: skip

@@ -20,7 +20,8 @@ from gendistill.data.parquet import Parquet
 from gendistill.distilled import Distilled, load
 from gendistill.images import StoredImages
 from gendistill.labelers.relabel import StaticLabels
-from gendistill.types import Class, Images, RealData, UserError
+from gendistill.store import fingerprint
+from gendistill.types import Class, Images, LogProbs, RealData, SoftLabels, UserError
 
 log = logging.getLogger("gendistill")
 PAIRS = (("images", "labels"), ("data", "targets"), ("x", "y"), ("image_syn", "label_syn"))
@@ -78,7 +79,7 @@ def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:
     if not bool(found.exp().sum(1).sub(1).abs().lt(1e-3).all()):
         raise UserError(f"log_probs in {files[0].name} are no log-probabilities over the {len(made.classes)} classes")
     ours = json.loads((schema.metadata or {}).get(b"gendistill", b"{}"))
-    return replace(made, soft=StaticLabels(found, float(ours.get("temperature", 1.0))))
+    return replace(made, soft=StaticLabels.of(found, float(ours.get("temperature", 1.0))))
 
 
 def read_pt(place: Path, real: RealData) -> Images:
@@ -152,11 +153,51 @@ def aligned(made: Distilled, real: RealData, path: str) -> Distilled:
         )
     order = torch.tensor([place[identity(c)] for c in made.classes])
     images = Renumbered(made.images, real.classes, order[made.images.labels])
-    soft = made.soft
-    if isinstance(soft, StaticLabels):
-        soft = StaticLabels(torch.empty_like(soft.log_probs).index_copy_(1, order, soft.log_probs), soft.temperature)
-        return replace(Distilled.of(images), soft=soft, weight=made.weight)
-    return replace(Distilled.of(images), weight=made.weight)
+    ours = Distilled.of(images)
+    return replace(
+        ours, soft=ours.soft if made.soft.kind == "hard" else Reordered(made.soft, order), weight=made.weight
+    )
+
+
+class Reordered(SoftLabels):
+    """Labels whose classes were renumbered."""
+
+    def __init__(self, soft: SoftLabels, order: Tensor) -> None:
+        """``order`` (k,): class i is now called ``order[i]``."""
+        self.kind, self.temperature, self.views, self._soft, self._order = (
+            soft.kind,
+            soft.temperature,
+            soft.views,
+            soft,
+            order,
+        )
+
+    @property
+    def bytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As before."""
+        return self._soft.bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the labels and the order."""
+        return fingerprint(self._soft.fingerprint, self._order)
+
+    def at(self, positions: Tensor, view: int = 0) -> LogProbs:
+        """The same numbers in the other order."""
+        found = self._soft.at(positions, view)
+        return torch.empty_like(found).index_copy_(1, self._order.to(found.device), found)
+
+    def view(self, epoch: int) -> int:
+        """As before."""
+        return self._soft.view(epoch)
+
+    def temperature_at(self, epoch: int) -> float:
+        """As before."""
+        return self._soft.temperature_at(epoch)
+
+    def save(self, folder: Path) -> dict[str, object]:
+        """Refuse: a set of others is read, not written."""
+        raise NotImplementedError("labels that were renumbered belong to a set that is elsewhere")
 
 
 def identity(c: Class) -> str:

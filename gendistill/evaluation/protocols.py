@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from gendistill.nets.base import Net
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
+from gendistill.schedules import CosineDecay, StepDecay
 from gendistill.training import Training
 from gendistill.types import UserError
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Protocol:
     training: Training = Training()
     sets: int = 1
     students: int = 5
-    full: Training = Training(epochs=30, schedule="cosine")
+    full: Training = Training(epochs=30, schedule=CosineDecay())
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -44,7 +45,7 @@ MATCHING = Protocol(
     name="matching line",
     source="https://arxiv.org/abs/2102.08259",
     training=Training(
-        epochs=1000, batch=256, optimizer="SGD", lr=0.01, momentum=0.9, weight_decay=5e-4, schedule="half"
+        epochs=1000, batch=256, optimizer="SGD", lr=0.01, momentum=0.9, weight_decay=5e-4, schedule=StepDecay()
     ),
 )
 """Zhao & Bilen (DSA, ICML 2021): ConvNet-3, 1000 epochs, SGD, lr / 10 at half time, siamese augmentation; here last epoch."""
@@ -52,10 +53,10 @@ MATCHING = Protocol(
 SCREENING = Protocol(
     name="screening",
     training=Training(
-        epochs=1, least_steps=300, batch=128, optimizer="AdamW", lr=1e-3, weight_decay=0.01, schedule="cosine"
+        epochs=1, least_steps=300, batch=128, optimizer="AdamW", lr=1e-3, weight_decay=0.01, schedule=CosineDecay()
     ),
     students=3,
-    full=Training(epochs=10, batch=128, optimizer="AdamW", lr=1e-3, weight_decay=0.01, schedule="cosine"),
+    full=Training(epochs=10, batch=128, optimizer="AdamW", lr=1e-3, weight_decay=0.01, schedule=CosineDecay()),
 )
 """This project's own: 300 steps of AdamW, to compare many sets in minutes on two cores."""
 
@@ -63,13 +64,13 @@ DIGITS = Protocol(
     name="digits",
     student=ConvNet(depth=3, width=32),
     training=Training(
-        epochs=1, least_steps=200, batch=100, optimizer="AdamW", lr=3e-3, weight_decay=0.01, schedule="cosine",
+        epochs=1, least_steps=200, batch=100, optimizer="AdamW", lr=3e-3, weight_decay=0.01, schedule=CosineDecay(),
         augment=Siamese(("crop", "scale", "rotate")),
     ),
     sets=5,
     students=1,
     full=Training(
-        epochs=20, batch=100, optimizer="AdamW", lr=3e-3, weight_decay=0.01, schedule="cosine",
+        epochs=20, batch=100, optimizer="AdamW", lr=3e-3, weight_decay=0.01, schedule=CosineDecay(),
         augment=Siamese(("crop", "scale", "rotate")),
     ),
 )  # fmt: skip

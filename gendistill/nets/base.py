@@ -38,26 +38,30 @@ class Net(Protocol):
 
 
 class Classifier(nn.Module):
-    """A body that maps normalised pictures to features (n, d), and a linear head."""
+    """A body that maps normalised pictures to features (n, d), and a head that maps these to logits (n, k)."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, body: nn.Sequential, width: int, shape: Shape, blocks: Sequence[int] = ()) -> None:
-        """``width`` is d, the number of features the body returns; ``blocks`` are the layers of it that end a block."""
+    def __init__(self, body: nn.Module, head: nn.Module, shape: Shape, blocks: Sequence[int] = ()) -> None:
+        """``blocks`` are the layers that end a block, of a body whose layers follow one another."""
         super().__init__()
-        self.body, self.head, self.blocks = body, nn.Linear(width, shape.classes), tuple(blocks)
+        self.body, self.head, self.blocks = body, head, tuple(blocks)
         self.register_buffer("mean", _column(shape.mean))
         self.register_buffer("std", _column(shape.std))
 
+    def normalised(self, pixels: Pixels) -> Tensor:
+        """What the body is given."""
+        return (pixels - self.mean) / self.std
+
     def features(self, pixels: Pixels) -> Tensor:
         """What the head sees, (n, d)."""
-        return self.body((pixels - self.mean) / self.std).flatten(1)
+        return self.body(self.normalised(pixels)).flatten(1)
 
     def layers(self, pixels: Pixels) -> list[Tensor]:
         """What each block shows, (n, channels, h, w), first to last, and then the features, (n, d)."""
-        x, shown = (pixels - self.mean) / self.std, []
-        for number, layer in enumerate(self.body):
+        x, shown = self.normalised(pixels), []
+        for number, layer in enumerate(self.body.children()):
             x = layer(x)
             if number in self.blocks:
                 shown.append(x)

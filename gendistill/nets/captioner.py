@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from gendistill.pictures import to_pil, viewable
-from gendistill.store import fingerprint, fingerprint_file, fingerprint_state
+from gendistill.store import fingerprint, fingerprint_files, fingerprint_state
 from gendistill.types import Stored, UserError
 
 QUESTION = "Describe this picture in one sentence."
@@ -87,8 +86,7 @@ class Captioner:
     @cached_property
     def fingerprint(self) -> str:
         """What its captions follow from; of a hub id its name and revision, of a folder its files."""
-        files = sorted(Path(self.source).glob("*")) if isinstance(self.source, str) else []  # none of a hub id
-        return fingerprint(self, [(path.name, fingerprint_file(path)) for path in files if path.is_file()])
+        return fingerprint(self, fingerprint_files(self.source) if isinstance(self.source, str) else [])
 
     def check(self) -> None:
         """Raise `UserError` if the model is of a kind that describes no pictures. Reads no weights."""

@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from gendistill.context import Context
 from gendistill.types import Class, Images, UserError
 
 log = logging.getLogger("gendistill")
@@ -18,7 +19,19 @@ MISPLACED = 0.1
 """Share of the pictures that another order must set right before it is believed; confusable pairs explain less."""
 
 
-def check_order(net: nn.Module, images: Images, device: torch.device) -> None:
+MEND = "give a module whose outputs follow the classes of the data, for example one that returns net(pixels)[:, order]"
+"""What would do instead of a module whose outputs are in another order."""
+
+
+def check_once(net: nn.Module, context: Context, checked: set[str], name: str = "", mend: str = MEND) -> None:
+    """`check_order` by the real training pictures, where there are any, they are not ``checked`` yet, and this is no plan."""
+    real = context.real.train
+    if not context.dry and len(real) and real.fingerprint not in checked:
+        check_order(net, real, context.device, name, mend)
+        checked.add(real.fingerprint)
+
+
+def check_order(net: nn.Module, images: Images, device: torch.device, name: str = "", mend: str = MEND) -> None:
     """Let a classifier name some pictures whose classes are known.
 
     An untrained network separates easy classes too, in an order of its own, but is not sure of it. So a network is
@@ -32,14 +45,14 @@ def check_order(net: nn.Module, images: Images, device: torch.device) -> None:
     right, order = int(counts.diagonal().sum()), best_order(counts)
     reordered = int(counts[torch.arange(classes), order].sum())
     chance, deviation = total / classes, math.sqrt(total * (classes - 1)) / classes
-    name = f"the given {type(net).__name__}"
+    name = name or f"the given {type(net).__name__}"
     if sure > classes**-0.5:
         explains = reordered / total >= (1 + 1 / classes) / 2
         if explains and reordered - right >= MISPLACED * total:
             raise UserError(
                 f"{name} has its classes in another order than the data: it calls {examples(counts, order, images.classes)}. "
                 f"It is right on {right} of {total} training pictures, and would be on {reordered} with its outputs reordered; "
-                "give a module whose outputs follow the classes of the data, for example one that returns net(pixels)[:, order]"
+                f"{mend}"
             )
         if right < chance - 3 * deviation:
             raise UserError(

@@ -52,4 +52,5 @@ class ConvNet:
             ]
             channels = self.width
         activations = range(2, len(layers), 4)  # a block shows its ReLU, before the pooling
-        return Classifier(nn.Sequential(*layers), self.width * left * left, shape, activations)
+        head = nn.Linear(self.width * left * left, shape.classes)
+        return Classifier(nn.Sequential(*layers), head, shape, activations)

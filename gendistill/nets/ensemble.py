@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from gendistill.context import Context, together
 from gendistill.nets import trained
-from gendistill.nets.trained import Reference
-from gendistill.types import Pixels, Stored, UserError
+from gendistill.nets.reference import Reference
+from gendistill.types import Class, Pixels, Stored, UserError
 from gendistill.work import Work
 
 
@@ -27,10 +27,10 @@ def members(part: str, given: Iterable[object]) -> tuple[Reference, ...]:
     return found
 
 
-def check(references: Iterable[Reference]) -> None:
-    """Raise `UserError` if one of the teachers is not here and cannot be fetched. Loads no weights."""
+def check(references: Iterable[Reference], classes: Sequence[Class] = ()) -> None:
+    """Raise `UserError` if one of the teachers cannot be had, or does not know the given classes. Loads no weights."""
     for reference in references:
-        trained.check(reference)
+        trained.check(reference, classes)
 
 
 def load(references: Iterable[Reference], context: Context) -> list[nn.Module]:

@@ -10,43 +10,65 @@ from torch import Tensor, nn
 from gendistill.nets.base import Classifier, Shape, norm_layer
 from gendistill.types import UserError
 
-BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+"""Blocks of each stage, by depth."""
+EXPANSION = {50: 4, 101: 4}
+"""In these depths blocks are bottlenecks, with so many times the channels outside that they have inside."""
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around a shortcut; halves the size by stride, or by average pooling."""
+    """Convolutions around a shortcut; halves the size by stride, or by a convolution without stride and average pooling."""
 
-    def __init__(self, inside: int, outside: int, stride: int, norm: str, pool: bool) -> None:
-        """``pool`` replaces a strided convolution by a convolution and 2x2 average pooling."""
+    def __init__(self, main: nn.Sequential, inside: int, outside: int, stride: int, norm: str, pool: bool) -> None:
+        """``main`` is the way beside the shortcut, from ``inside`` channels to ``outside``."""
         super().__init__()
-        step = 1 if pool else stride
-        shrink = nn.AvgPool2d(2) if pool and stride == 2 else nn.Identity()
-        self.main = nn.Sequential(
-            nn.Conv2d(inside, outside, 3, step, 1, bias=False), norm_layer(norm, outside), nn.ReLU(), shrink,
-            nn.Conv2d(outside, outside, 3, 1, 1, bias=False), norm_layer(norm, outside),
-        )  # fmt: skip
+        self.main = main
         same = inside == outside and stride == 1
         self.shortcut = nn.Identity() if same else nn.Sequential(
-            nn.Conv2d(inside, outside, 1, step, bias=False), nn.AvgPool2d(2) if pool and stride == 2 else nn.Identity(),
+            nn.Conv2d(inside, outside, 1, 1 if pool else stride, bias=False), _shrink(stride, pool),
             norm_layer(norm, outside),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """Twice the channels at half the size where the stage changes, else the same shape."""
+        """Half the size where the stage changes, else the same."""
         return (self.main(x) + self.shortcut(x)).relu()
+
+
+def basic(inside: int, width: int, stride: int, norm: str, pool: bool) -> Block:
+    """Two 3x3 convolutions."""
+    main = nn.Sequential(
+        nn.Conv2d(inside, width, 3, 1 if pool else stride, 1, bias=False), norm_layer(norm, width), nn.ReLU(),
+        _shrink(stride, pool), nn.Conv2d(width, width, 3, 1, 1, bias=False), norm_layer(norm, width),
+    )  # fmt: skip
+    return Block(main, inside, width, stride, norm, pool)
+
+
+def bottleneck(inside: int, width: int, stride: int, norm: str, pool: bool, expansion: int) -> Block:
+    """A 3x3 convolution between two of 1x1. The 3x3 one strides, as in torchvision and in the field; the paper's first did."""
+    outside = expansion * width
+    main = nn.Sequential(
+        nn.Conv2d(inside, width, 1, bias=False), norm_layer(norm, width), nn.ReLU(),
+        nn.Conv2d(width, width, 3, 1 if pool else stride, 1, bias=False), norm_layer(norm, width), nn.ReLU(),
+        _shrink(stride, pool), nn.Conv2d(width, outside, 1, bias=False), norm_layer(norm, outside),
+    )  # fmt: skip
+    return Block(main, inside, outside, stride, norm, pool)
+
+
+def _shrink(stride: int, pool: bool) -> nn.Module:
+    return nn.AvgPool2d(2) if pool and stride == 2 else nn.Identity()
 
 
 @dataclass(frozen=True)
 class ResNet:
-    """A residual network of basic blocks.
+    """A residual network: of basic blocks, or of bottlenecks where it has 50 layers or more.
 
-    depth  10, 18 or 34 layers
-    width  channels of the first stage; each of the four stages doubles them
+    depth  10, 18, 34, 50 or 101 layers
+    width  channels inside the blocks of the first stage; each of the four stages doubles them
     stem   "small": 3x3 without pooling, for 16 to 64 px; "large": 7x7 with stride 2 and pooling
     pool   halve by average pooling instead of strides (the AP of ResNetAP)
     """
 
-    depth: Literal[10, 18, 34] = 18
+    depth: Literal[10, 18, 34, 50, 101] = 18
     width: int = 64
     norm: Literal["instance", "batch", "none"] = "batch"
     stem: Literal["small", "large"] = "small"
@@ -73,9 +95,14 @@ class ResNet:
             layers.append(nn.MaxPool2d(3, 2, 1))
         channels, ends = self.width, []
         for stage, count in enumerate(BLOCKS[self.depth]):
-            outside = self.width * 2**stage
             for block in range(count):
-                layers.append(Block(channels, outside, 2 if stage and not block else 1, self.norm, self.pool))
-                channels = outside
+                layers.append(self._block(channels, self.width * 2**stage, 2 if stage and not block else 1))
+                channels = self.width * 2**stage * EXPANSION.get(self.depth, 1)
             ends.append(len(layers) - 1)
-        return Classifier(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)), channels, shape, ends)
+        body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
+        return Classifier(body, nn.Linear(channels, shape.classes), shape, ends)
+
+    def _block(self, inside: int, width: int, stride: int) -> Block:
+        if self.depth in EXPANSION:
+            return bottleneck(inside, width, stride, self.norm, self.pool, EXPANSION[self.depth])
+        return basic(inside, width, stride, self.norm, self.pool)

@@ -19,7 +19,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained, shape_of
 from gendistill.training import Training, real_reader
 from gendistill.types import Pixels, UserError
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 from gendistill.work import Work
 
 

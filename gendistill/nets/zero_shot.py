@@ -21,8 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gendistill.context import Context
+from gendistill.nets.presented import presented
+from gendistill.nets.reference import Reference
 from gendistill.prompts import called, check_templates, filled
-from gendistill.store import fingerprint, fingerprint_state
+from gendistill.store import fingerprint, fingerprint_files, fingerprint_state
 from gendistill.types import Class, Pixels, UserError
 
 log = logging.getLogger("gendistill")
@@ -65,7 +68,7 @@ class LoadedCLIP:
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(Reference):
     """A zero-shot classifier: it knows the classes of the data by their names, and was trained on none of their pictures.
 
     model       of open_clip, by name, "hf-hub:owner/name" or a folder; or loaded (with another tokenizer than CLIP's own:
@@ -93,7 +96,23 @@ class Clip:
             return repr(self.model)
         return f"{self.model}, {self.pretrained}" if schema(self.model) == self.model else self.model
 
-    def check(self) -> None:
+    def load(self, context: Context) -> nn.Module:
+        """The classifier of the data's classes."""
+        return self.classifier(context.real.classes, context.device, weights=not context.dry)
+
+    def origin(self, licence: str) -> dict[str, str]:
+        """Its name."""
+        return {"name": f"{self.name}, zero-shot"}
+
+    def identity(self, context: Context) -> str:
+        """Its settings, and what is in the files that lie here."""
+        places = [one for one in (self.model, self.pretrained) if isinstance(one, str) and Path(one).exists()]
+        if not places:
+            return repr(self)
+        found = context.lasting(("files", self), lambda: fingerprint(*map(fingerprint_files, places)))
+        return f"{self!r} {found}"
+
+    def check(self, classes: Sequence[Class] = ()) -> None:
         """Fetch the weights if they are not here.
 
         Raises:
@@ -216,10 +235,8 @@ class ZeroShotClassifier(nn.Module):
 
     def forward(self, pixels: Pixels) -> Tensor:
         """Logits, (n, k), differentiable. Pictures are square, so all of open_clip's ways to resize are one."""
-        x = pixels.expand(-1, 3, -1, -1)
-        if x.shape[-2:] != self.size:
-            x = F.interpolate(x, self.size, mode=self.mode, antialias=True, align_corners=False)
-        seen = self.clip.encode_image((x - self.mean) / self.std, normalize=True)  # pyright: ignore[reportCallIssue]
+        x = presented(pixels, self.size, self.mode, self.mean, self.std)
+        seen = self.clip.encode_image(x, normalize=True)  # pyright: ignore[reportCallIssue]
         return self.clip.logit_scale.exp() * seen @ self.prompts.T  # pyright: ignore
 
 

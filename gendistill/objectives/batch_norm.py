@@ -20,7 +20,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gendistill.context import Context, together
 from gendistill.nets import trained
 from gendistill.nets.convnet import ConvNet
-from gendistill.nets.trained import Reference, Trained
+from gendistill.nets.reference import Reference
+from gendistill.nets.trained import Trained
 from gendistill.objectives.base import Scope
 from gendistill.objectives.taught import Taught
 from gendistill.types import Loss, Losses, Pixels, Stored, Synthetic, UserError
@@ -134,7 +135,7 @@ def of_class(reference: Reference, net: nn.Module, index: int, context: Context)
         return running(net)
     key = {
         "data": context.real.train.fingerprint,
-        "net": repr(reference),
+        "net": reference.identity(context),
         "class": index,
         "device": context.device.type,
     }

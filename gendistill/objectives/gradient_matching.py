@@ -27,7 +27,7 @@ from gendistill.nets.trained import shape_of
 from gendistill.objectives.base import Objective, Scope
 from gendistill.objectives.matching import some_real
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from gendistill.nets.sampling import Fresh, Network, Networks
 from gendistill.objectives.base import Objective
 from gendistill.training import real_reader
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 from gendistill.work import Work
 
 Key: TypeAlias = tuple[seeds.Part, ...]

@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import diffusers
 import torch
-from huggingface_hub.errors import GatedRepoError
 
+from gendistill.published import reading as reading
 from gendistill.types import UserError
 
 Configs = Mapping[str, Mapping[str, Any]]
 """The config of every part that was asked for, by name, and of the pipeline itself, "index"."""
-
-
-@contextmanager
-def reading(source: str, what: str, looked_for: str) -> Iterator[None]:
-    """Turn what diffusers says of a checkpoint that is not there into what the user can do.
-
-    Raises:
-        UserError: instead of the errors of diffusers, transformers and the hub.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except (OSError, KeyError, ValueError, AttributeError, ImportError) as error:
-        gated = any(isinstance(cause, GatedRepoError) for cause in causes(error))
-        first = str(error).strip().partition("\n")[0]
-        offline = "Without a network, give the folder of a downloaded copy"
-        if Path(source).is_dir():
-            raise UserError(f"no {what} at {source!r} (looked for {looked_for}): {first}") from error
-        if gated:
-            raise UserError(
-                f"{source!r} is gated: accept its terms at https://huggingface.co/{source}, log in with `hf auth login`, and run "
-                f"again. {offline} (`hf download {source} --local-dir FOLDER`, where you are logged in)"
-            ) from error
-        raise UserError(
-            f"no {what} at {source!r} (looked for {looked_for}): {first}. {offline} "
-            f"(`hf download {source} --local-dir FOLDER`)"
-        ) from error
-
-
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def read_index(source: str, revision: str | None, what: str, looked_for: str) -> dict[str, Any]:

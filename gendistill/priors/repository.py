@@ -7,25 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard, snapshot_download
 from torch import Tensor, nn
 
-from gendistill.priors.checkpoint import reading
+from gendistill.published import card as card
+from gendistill.published import folder_of as folder_of
 from gendistill.types import RealData, UserError
 
 CONFIG = "config.json"
-
-
-def folder_of(source: str, endings: tuple[str, ...], revision: str | None = None) -> Path:
-    """The folder itself, or that of a hub id, with the files downloaded whose names end so.
-
-    Raises:
-        UserError: there is no such folder, and no such repository that can be reached.
-    """
-    if Path(source).is_dir():
-        return Path(source)
-    with reading(source, "checkpoint", " and ".join(endings)):
-        return Path(snapshot_download(source, revision=revision, allow_patterns=[f"*{ending}" for ending in endings]))
 
 
 def file(folder: Path, ending: str) -> Path:
@@ -84,14 +72,3 @@ def fill(net: nn.Module, state: Mapping[str, Tensor], whose: str) -> None:
             "is the checkpoint complete and its config.json its own?"
         )
     net.load_state_dict(dict(state))
-
-
-def card(source: str) -> dict[str, str]:
-    """Name, source and licence, as the checkpoint's own card states it."""
-    known = {"name": source, "source": source}
-    try:
-        where = Path(source) / "README.md" if Path(source).is_dir() else source
-        licence = ModelCard.load(where).data.to_dict().get("license")
-    except Exception:  # no card, or none that can be read: errors of hub, files and YAML have nothing in common
-        return known
-    return {**known, "licence": str(licence)} if licence else known

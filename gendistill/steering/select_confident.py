@@ -38,8 +38,8 @@ class SelectConfident(Selection):
         object.__setattr__(self, "teachers", ensemble.members("SelectConfident", self.teachers))
 
     def check(self, data: RealData, ipc: int) -> None:
-        """Raise `UserError` if a teacher cannot be had."""
-        ensemble.check(self.teachers)
+        """Raise `UserError` if a teacher cannot be had, or does not know the classes."""
+        ensemble.check(self.teachers, data.classes)
 
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The teachers."""

@@ -65,7 +65,7 @@ def shuffled(soft=None):
     stored = REAL.train.stored(range(0, 36, 6))
     labels = torch.tensor([1, 2, 0])[REAL.train.labels[::6]]
     made = Distilled.of(StoredImages(names, labels, stored))
-    return Distilled(made.images, StaticLabels(soft, 20.0), made.ids, made.weight) if soft is not None else made
+    return Distilled(made.images, StaticLabels.of(soft, 20.0), made.ids, made.weight) if soft is not None else made
 
 
 @pytest.mark.parametrize("write", [export, imagefolder])

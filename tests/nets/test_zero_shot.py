@@ -7,9 +7,10 @@ import logging
 import pytest
 import torch
 
-from gendistill.nets.zero_shot import LoadedCLIP, ZeroShotClassifier, load_clip, zero_shot
+from gendistill.nets.zero_shot import Clip, LoadedCLIP, ZeroShotClassifier, load_clip, zero_shot
+from gendistill.testing import toy_context
 from gendistill.types import Class, UserError
-from tests.parts_under_test import tiny_clip
+from tests.parts_under_test import save_clip, tiny_clip
 
 CLASSES = (Class("golden_retriever"), Class("teapot"))
 
@@ -61,3 +62,11 @@ def test_the_given_model_stays_as_it_is():
 def test_names_that_are_the_same_are_named(caplog):
     zero_shot(LoadedCLIP(tiny_clip()), (Class("crane"), Class("crane")), ("a {}.",), torch.device("cpu"))
     assert "crane" in caplog.text
+
+
+def test_what_is_kept_of_a_folder_follows_from_its_files(tmp_path):
+    reference = Clip(save_clip(tmp_path))
+    before = reference.identity(toy_context(tmp_path))
+    (tmp_path / "open_clip_model.safetensors").write_bytes(b"other weights")
+    assert reference.identity(toy_context(tmp_path)) != before
+    assert Clip().identity(toy_context(tmp_path)) == repr(Clip())

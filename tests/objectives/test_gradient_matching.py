@@ -15,7 +15,7 @@ from gendistill.nets.trained import shape_of
 from gendistill.objectives.gradient_matching import GradientMatching, distance
 from gendistill.testing import toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic, UserError
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 NET = ConvNet(depth=2, width=8)
 

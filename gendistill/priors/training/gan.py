@@ -31,7 +31,7 @@ from gendistill.priors.training.gan_settings import GanTraining
 from gendistill.priors.training.loop import Batch, Stage, optimize
 from gendistill.priors.training.reading import Read, mirrored
 from gendistill.types import Class, Labels, Pixels
-from gendistill.views import OPERATIONS, Siamese
+from gendistill.views.siamese import OPERATIONS, Siamese
 
 NAME = "gan"
 BETAS = (0.0, 0.99)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 
 @dataclass(frozen=True, kw_only=True)

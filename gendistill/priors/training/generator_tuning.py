@@ -10,7 +10,7 @@ from gendistill.priors.training.gan import different
 from gendistill.priors.training.gan_sizes import sizes
 from gendistill.priors.training.sizes import check_choices, check_counts
 from gendistill.types import UserError
-from gendistill.views import Siamese
+from gendistill.views.siamese import Siamese
 
 
 @dataclass(frozen=True, kw_only=True)

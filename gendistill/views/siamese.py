@@ -15,9 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gendistill.types import Pixels, UserError
-
-Draw = Callable[..., Tensor]
-"""draw(*shape) -> uniform numbers in [0, 1): (n, *shape), or (1, *shape) when siamese."""
+from gendistill.views.numbers import Draw
 
 ROTATE_DEG = 15.0
 SCALE = 1.2

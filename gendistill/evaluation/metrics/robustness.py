@@ -1,0 +1,182 @@
+"""What is left of a student's accuracy when its pictures are attacked or go bad, and the figures the field makes of it.
+
+"DD-RobustBench" (Wu et al., 2024), https://arxiv.org/abs/2403.13322: accuracy clean, under each attack, and their mean and least.
+"BEARD" (Zhou et al., 2024), https://arxiv.org/abs/2411.09265:
+    RR   = 100 (1 - (clean - mean_a acc_a) / (clean - min_a acc_a))
+    AE   = 100 (mean_a t_a - t_clean) / (max_a t_a - t_clean)        t: seconds; higher means that attackers take longer
+    CREI = a RR + (1 - a) AE                                         a = 1/2
+A figure whose denominator is not above 0 is None; the authors' code calls it 0. With a single attack RR is 0 whatever it does.
+AE measures the clock and the list of attacks more than the student: compare it within one run of one machine alone.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gendistill.context import together
+from gendistill.evaluation.metrics.attacks import Attack, streams_of
+from gendistill.evaluation.metrics.corruptions import CORRUPTIONS, SEVERITIES, Corruption
+from gendistill.nets.logits import check_channels, evaluating
+from gendistill.types import Images, Labels, Pixels, UserError
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """Accuracy under one attack.
+
+    attack    as it prints
+    accuracy  in percent
+    seconds   to attack and to classify all pictures
+    """
+
+    attack: str
+    accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """Accuracy under some attacks.
+
+    clean     accuracy on the same pictures as they are, in percent
+    seconds   to classify them
+    attacks   one result each
+    pictures  how many
+    """
+
+    clean: float
+    seconds: float
+    attacks: tuple[Attacked, ...]
+    pictures: int
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over attacks, in percent."""
+        return statistics.fmean(one.accuracy for one in self.attacks)
+
+    @property
+    def least(self) -> float:
+        """Accuracy under the attack that does most harm, in percent."""
+        return min(one.accuracy for one in self.attacks)
+
+    @property
+    def robustness_ratio(self) -> float | None:
+        """RR of BEARD, in percent; None where no attack does harm."""
+        lost = self.clean - self.least
+        return 100 * (1 - (self.clean - self.mean) / lost) if lost > 0 else None
+
+    @property
+    def attack_efficiency(self) -> float | None:
+        """AE of BEARD, in percent; None where no attack takes time."""
+        seconds = [one.seconds for one in self.attacks]
+        longest = max(seconds) - self.seconds
+        return 100 * (statistics.fmean(seconds) - self.seconds) / longest if longest > 0 else None
+
+    def crei(self, share: float = 0.5) -> float | None:
+        """CREI of BEARD, in percent: ``share`` of RR and the rest of AE; None where one of them is."""
+        ratio, efficiency = self.robustness_ratio, self.attack_efficiency
+        return None if ratio is None or efficiency is None else share * ratio + (1 - share) * efficiency
+
+
+@dataclass(frozen=True)
+class Worn:
+    """Accuracy under one corruption.
+
+    corruption  its name
+    accuracy    by severity, in percent
+    """
+
+    corruption: str
+    accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """Accuracy under common corruptions.
+
+    clean        accuracy on the same pictures as they are, in percent
+    severities   that were tried
+    corruptions  one result each
+    pictures     how many
+    """
+
+    clean: float
+    severities: tuple[int, ...]
+    corruptions: tuple[Worn, ...]
+    pictures: int
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over corruptions and severities, in percent."""
+        return statistics.fmean(statistics.fmean(one.accuracy) for one in self.corruptions)
+
+
+def attack(
+    net: nn.Module, images: Images, attacks: Sequence[Attack], device: str | torch.device = "cpu", seed: int = 0
+) -> Adversarial:
+    """Accuracy of a network on attacked pictures.
+
+    Raises:
+        UserError: there are no attacks, or pictures and network do not fit.
+    """
+    if not attacks:
+        raise UserError("no attack is given: DD_ROBUSTBENCH are some")
+
+    def under(one: Attack) -> tuple[float, float]:
+        return accuracy(
+            net, images, device, lambda x, labels, at: one(net, x, labels, streams_of(seed, f"attack {one}", at))
+        )
+
+    clean, seconds = accuracy(net, images, device)
+    found = tuple(Attacked(str(one), *under(one)) for one in attacks)
+    return Adversarial(clean, seconds, found, len(images))
+
+
+def corrupt(
+    net: nn.Module,
+    images: Images,
+    corruptions: Sequence[Corruption] = CORRUPTIONS,
+    severities: Sequence[int] = SEVERITIES,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+) -> Corrupted:
+    """Accuracy of a network on corrupted pictures.
+
+    Raises:
+        UserError: there are no corruptions or severities, or pictures and network do not fit.
+    """
+    if not corruptions or not severities:
+        raise UserError("no corruption or no severity is given: CORRUPTIONS and SEVERITIES are some")
+
+    def under(one: Corruption, severity: int) -> float:
+        # A corruption's draw is the same in every severity, which only makes it stronger.
+        return accuracy(net, images, device, lambda x, _, at: one(x, severity, streams_of(seed, one.name, at)))[0]
+
+    found = tuple(Worn(one.name, tuple(under(one, severity) for severity in severities)) for one in corruptions)
+    return Corrupted(accuracy(net, images, device)[0], tuple(severities), found, len(images))
+
+
+def accuracy(
+    net: nn.Module,
+    images: Images,
+    device: str | torch.device,
+    change: Callable[[Pixels, Labels, Tensor], Pixels] = lambda pixels, labels, positions: pixels,
+) -> tuple[float, float]:
+    """Accuracy in percent on changed pictures, and the seconds it took, reading left out."""
+    check_channels(net, images)
+    right, seconds = 0, 0.0
+    with evaluating(net):
+        for block in torch.arange(len(images)).split(together(images.shape)):
+            pixels, labels = images.pixels(block).to(device), images.labels[block].to(device)
+            started = time.perf_counter()
+            changed = change(pixels, labels, block)
+            with torch.no_grad():
+                right += int((net(changed).argmax(1) == labels).sum())  # waits for the device
+            seconds += time.perf_counter() - started
+    return 100 * right / len(images), seconds

@@ -1,0 +1,92 @@
+"""Some teachers asked together, and who they are: what every labeler that asks teachers is.
+
+logits   log softmax of the mean over teachers of their logits        (G-VBSM, EDC, D3HR)
+probs    log of the mean over teachers of softmax                     (deep ensembles)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from gendistill.context import Context, together
+from gendistill.labelers.base import Labeler
+from gendistill.nets import ensemble, trained
+from gendistill.types import Images, LogProbs, Pixels, RealData, UserError
+from gendistill.work import Work
+
+
+@dataclass(frozen=True)
+class Ensemble(Labeler):
+    """What the labelers that ask teachers have in common.
+
+    teachers     references of classifiers, see `gendistill.nets.trained.load`
+    average      what is averaged over teachers: there is no neutral choice, so there is no default
+    temperature  of the student's loss with these labels
+    """
+
+    teachers: tuple[Any, ...]
+    average: Literal["logits", "probs"]
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "teachers", trained.as_references(self.teachers))
+        name = type(self).__name__
+        if not self.teachers:
+            raise UserError(f"{name} needs at least one teacher, for example Trained(ConvNet())")
+        if self.average not in ("logits", "probs"):
+            raise UserError(f"average={self.average!r}: 'logits' or 'probs'")
+        if self.temperature <= 0:
+            raise UserError(f"temperature={self.temperature} must be above 0")
+
+    def check(self, data: RealData) -> None:
+        """Raise `UserError` if a teacher cannot be had."""
+        ensemble.check(self.teachers)
+
+    def committee(self, context: Context) -> Committee:
+        """The teachers, loaded."""
+        return Committee([trained.load(reference, context) for reference in self.teachers], self.average)
+
+    def passes(self, images: Images, context: Context, looks: int = 1) -> Iterable[Work]:
+        """Training of the teachers that are trained in place, and so many passes of each over the pictures."""
+        for reference in self.teachers:
+            yield from trained.work(reference, context)
+        committee = self.committee(replace(context, dry=True))
+        probe = torch.zeros(min(together(images.shape), len(images)), *images.shape, device=context.device)
+        yield Work("label", looks * len(images) / len(probe), lambda: committee(probe), rows=len(probe))
+
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """The teachers."""
+        return [trained.origin(reference, licence) for reference in self.teachers]
+
+
+class Committee:
+    """Loaded teachers: pixels in [0, 1] in, log-probabilities out."""
+
+    def __init__(self, nets: Sequence[nn.Module], average: str) -> None:
+        """``average`` is "logits" or "probs"."""
+        self.nets, self.average = list(nets), average
+
+    @property
+    def bytes(self) -> int:
+        """Of all weights."""
+        held = (tensor for net in self.nets for tensor in (*net.parameters(), *net.buffers()))
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+    @torch.no_grad()
+    def __call__(self, pixels: Pixels) -> LogProbs:
+        """What they say together, (n, k) float32 at temperature 1."""
+        logits = torch.stack([net(pixels) for net in self.nets]).float()
+        if self.average == "logits":
+            return logits.mean(0).log_softmax(1)
+        return logits.log_softmax(2).logsumexp(0) - math.log(len(self.nets))
+
+
+def blockwise(images: Images, say: Callable[[Tensor], LogProbs]) -> LogProbs:
+    """What is said of all pictures of a set, (N, k) on the CPU; ``say`` gets positions, a block at a time."""
+    return torch.cat([say(part).cpu() for part in torch.arange(len(images)).split(together(images.shape))])

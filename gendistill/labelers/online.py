@@ -1,0 +1,85 @@
+"""Teachers asked while the student learns: nothing is stored but the teachers (RDED, Sun et al., CVPR 2024), https://arxiv.org/abs/2312.03526."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gendistill.context import Context
+from gendistill.labelers.ensemble import Committee, Ensemble
+from gendistill.store import fingerprint, fingerprint_state
+from gendistill.training import reader
+from gendistill.types import Images, LogProbs, SoftLabels
+from gendistill.views.numbered import Views
+from gendistill.work import Work
+
+
+class OnlineLabels(SoftLabels):
+    """What teachers say of any view, when it is asked for. Costs the bytes of the teachers."""
+
+    kind = "online"
+
+    def __init__(
+        self,
+        images: Images,
+        committee: Callable[[], Committee],
+        views: Views,
+        temperature: float,
+        device: torch.device,
+    ) -> None:
+        """``committee`` loads the teachers, when they are asked the first time."""
+        self.views, self.temperature = views, temperature
+        self._images, self._load, self._device = images, committee, device
+
+    @cached_property
+    def _committee(self) -> Committee:
+        return self._load()
+
+    @cached_property
+    def _reader(self) -> Callable[[Tensor], Tensor]:
+        return reader(self._images, self._device)
+
+    @cached_property
+    def bytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the teachers."""
+        return self._committee.bytes
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the pictures, the teachers and the views."""
+        said = (fingerprint_state(net) for net in self._committee.nets)
+        return fingerprint(self._images.fingerprint, *said, self._committee.average, self.views, self.temperature)
+
+    def at(self, positions: Tensor, view: int = 0) -> LogProbs:
+        """What the teachers say of these pictures in this view, on the teachers' device."""
+        return self._committee(self.views.look(self._reader, positions, view, len(self._images)).pixels)
+
+    def save(self, folder: Path) -> dict[str, object]:
+        """Write nothing: the recipe loads the teachers again."""
+        return {"temperature": self.temperature, "views": repr(self.views), "online": True}
+
+
+@dataclass(frozen=True)
+class Online(Ensemble):
+    """An ensemble that labels every view the student sees.
+
+    teachers     references of classifiers, see `gendistill.nets.trained.load`
+    average      what is averaged over teachers: there is no neutral choice, so there is no default
+    temperature  of the student's loss with these labels
+    views        what teachers and student look at
+    """
+
+    views: Views = Views()
+
+    def __call__(self, images: Images, context: Context) -> SoftLabels:
+        """Labels that are made when they are asked for."""
+        return OnlineLabels(images, lambda: self.committee(context), self.views, self.temperature, context.device)
+
+    def work(self, images: Images, context: Context) -> Iterable[Work]:
+        """The training of teachers; their passes are the student's."""
+        return self.passes(images, context, 0)

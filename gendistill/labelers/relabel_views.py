@@ -1,0 +1,141 @@
+"""A soft label for every view of every picture: FKD (Shen & Xing, ECCV 2022), https://arxiv.org/abs/2112.01528.
+
+Views are made again from their numbers, so only what teachers said of them is kept. Views are drawn alike, so that to prune them at
+random (LPLD, Xiao & He, NeurIPS 2024, https://arxiv.org/abs/2410.15919) is to keep fewer: a student goes round those there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gendistill.context import Context
+from gendistill.labelers.codecs.base import Codec, size
+from gendistill.labelers.codecs.floats import Half
+from gendistill.labelers.ensemble import Ensemble, blockwise
+from gendistill.labelers.temperature import Cooling
+from gendistill.store import fingerprint, fingerprint_file, read_tensors, write_tensors
+from gendistill.training import reader
+from gendistill.types import Images, LogProbs, SoftLabels, UserError
+from gendistill.views.numbered import Views
+from gendistill.work import Work
+
+SHARD_BYTES = 64 << 20
+"""Labels of one file, about: one is in memory at a time."""
+
+
+class ViewLabels(SoftLabels):
+    """Labels of numbered views, read shard by shard."""
+
+    kind = "views"
+
+    def __init__(
+        self,
+        shards: list[Path],
+        views: Views,
+        classes: int,
+        temperature: float,
+        codec: Codec,
+        cooling: Cooling | None = None,
+    ) -> None:
+        """Each shard holds the codec's rows of some views, (views, N, ...) each; the first shard is the largest."""
+        self.shards, self.views, self.codec, self.temperature, self.cooling = shards, views, codec, temperature, cooling
+        self._classes, self._open = classes, (-1, {})
+        held = [self._read(number) for number in range(len(shards))]
+        self.bytes = sum(size(rows) for rows in held)
+        counts = [len(next(iter(rows.values()))) for rows in held]
+        self.count, self._per_shard = sum(counts), counts[0]
+
+    def _read(self, number: int) -> dict[str, Tensor]:
+        if self._open[0] != number:
+            self._open = (number, read_tensors(self.shards[number]))
+        return self._open[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the files and the views they are of."""
+        return fingerprint(
+            *(fingerprint_file(shard) for shard in self.shards), self.views, self.temperature, self.cooling
+        )
+
+    def at(self, positions: Tensor, view: int = 0) -> LogProbs:
+        """Log-probabilities of the pictures at these positions in this view, one of ``count``."""
+        rows = self._read(view // self._per_shard)
+        mine = {name: tensor[view % self._per_shard, positions] for name, tensor in rows.items()}
+        return self.codec.decode(mine, self._classes)
+
+    def view(self, epoch: int) -> int:
+        """The views in turn, again and again."""
+        return epoch % self.count
+
+    def temperature_at(self, epoch: int) -> float:
+        """As it cools, where it does."""
+        return self.temperature if self.cooling is None else self.cooling.at(self.temperature, epoch)
+
+    def save(self, folder: Path) -> dict[str, object]:
+        """Write ``labels/``."""
+        for shard in self.shards:
+            write_tensors(folder / "labels" / shard.name, read_tensors(shard))
+        told: dict[str, object] = {name: repr(getattr(self, name)) for name in ("views", "codec", "cooling")}
+        return {"temperature": self.temperature, **told}
+
+
+@dataclass(frozen=True)
+class RelabelViews(Ensemble):
+    """Soft labels by an ensemble, of numbered views.
+
+    teachers     references of classifiers, see `gendistill.nets.trained.load`
+    average      what is averaged over teachers: there is no neutral choice, so there is no default
+    temperature  of the student's loss with these labels
+    views        what teachers and student look at
+    count        how many views of each picture are labelled; a student of more epochs sees them again
+    codec        how they are kept
+    cooling      how the temperature falls from epoch to epoch; None keeps it
+    """
+
+    views: Views = Views()
+    count: int = 300
+    codec: Codec = Half()
+    cooling: Cooling | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.count < 1:
+            raise UserError(f"count={self.count}: at least one view of each picture must be labelled")
+
+    def __call__(self, images: Images, context: Context) -> SoftLabels:
+        """All views, one shard after the other; what a killed run finished is not made again."""
+        key = {
+            "set": images.fingerprint,
+            "teachers": repr(self.teachers), "average": self.average, "data": context.real.train.fingerprint,
+            "views": repr(self.views), "count": self.count, "codec": repr(self.codec), "device": context.device.type,
+        }  # fmt: skip
+        folder = context.store.folder("labels", key, lambda place: self._make(place, images, context))
+        shards = sorted(folder.glob("*.safetensors"))
+        return ViewLabels(shards, self.views, len(images.classes), self.temperature, self.codec, self.cooling)
+
+    def _make(self, folder: Path, images: Images, context: Context) -> None:
+        committee, read = self.committee(context), reader(images, context.device)
+        each = self.codec.bytes(len(images.classes)) * len(images)
+        numbers = torch.arange(self.count).split(max(1, SHARD_BYTES // each))
+        for number, part in enumerate(context.progress(numbers, "label views", len(numbers))):
+            file = folder / f"views-{number:05d}.safetensors"
+            if not file.exists():
+                write_tensors(file, self._shard(part.tolist(), committee, read, images))
+
+    def _shard(self, numbers: list[int], committee: Any, read: Any, images: Images) -> dict[str, Tensor]:
+        made = [self.codec.encode(self._said(view, committee, read, images)) for view in numbers]
+        return {name: torch.stack([rows[name] for rows in made]) for name in made[0]}
+
+    def _said(self, view: int, committee: Any, read: Any, images: Images) -> LogProbs:
+        return blockwise(images, lambda part: committee(self.views.look(read, part, view, len(images)).pixels))
+
+    def work(self, images: Images, context: Context) -> Iterable[Work]:
+        """A pass of every teacher for every view."""
+        return self.passes(images, context, self.count)

@@ -1,0 +1,74 @@
+"""A classifier that was loaded elsewhere."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from gendistill.context import Context
+from gendistill.nets.class_order import check_once
+from gendistill.nets.reference import Reference
+from gendistill.store import fingerprint_state
+from gendistill.types import UserError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Loaded(Reference):
+    """A network that was loaded elsewhere: an ``nn.Module`` from pixels in [0, 1] to logits over the data's classes.
+
+    Two are equal where their weights are. The text of one shows their fingerprint, but cannot make it again.
+
+    net  the module; it is copied, and stays as it is
+    saw  the pictures it was trained on, for the card; empty where that is not known
+    """
+
+    net: nn.Module
+    saw: str = ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the weights."""
+        return fingerprint_state(self.net)
+
+    @cached_property
+    def checked(self) -> set[str]:
+        """Fingerprints of the pictures whose class order it was found to share, by this process.
+
+        Not kept in the store: a module may reorder its outputs by code, which the fingerprint of its weights does not see.
+        """
+        return set()
+
+    def load(self, context: Context) -> nn.Module:
+        """A copy of the module.
+
+        Raises:
+            UserError: it answers with another number of classes or in another order.
+        """
+        net = deepcopy(self.net).to(context.device).eval().requires_grad_(False)
+        probe = torch.zeros(1, *context.real.train.shape, device=context.device)
+        with torch.no_grad():
+            found = tuple(net(probe).shape)
+        if found != (1, len(context.real.classes)):
+            raise UserError(
+                f"the given {type(net).__name__} answers one picture with shape {found}; "
+                f"logits over {len(context.real.classes)} classes were expected"
+            )
+        check_once(net, context, self.checked)
+        return net
+
+    def origin(self, licence: str) -> dict[str, str]:
+        """Its text, and what it saw."""
+        return {"name": repr(self), **({"saw": self.saw} if self.saw else {})}
+
+    def __repr__(self) -> str:
+        return f"Loaded(<{type(self.net).__name__} {self.fingerprint}>{f', saw={self.saw!r}' if self.saw else ''})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Loaded) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))

@@ -1,0 +1,74 @@
+"""Brightness, contrast and saturation of single pictures, as torchvision changes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gendistill.types import Pixels, UserError
+from gendistill.views.base import Operation
+from gendistill.views.numbers import Draw
+
+GREY = (0.2989, 0.587, 0.114)
+"""Weights of red, green and blue in the grey of a picture (ITU-R BT.601, rounded as in torchvision)."""
+BRIGHTNESS, CONTRAST, SATURATION = range(3)
+ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+
+
+@dataclass(frozen=True)
+class ColorJitter(Operation):
+    """Brightness, contrast and saturation change by random factors; every picture draws their order, as torchvision does a call.
+
+    Each of them moves a picture towards something, or away from it: black, its mean grey, its grey copy. Values are kept in
+    [0, 1] after each.
+
+    brightness  factors are drawn evenly from 1 - brightness (not below 0) to 1 + brightness
+    contrast    likewise
+    saturation  likewise; of a picture with one channel it is nothing
+    """
+
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+
+    def __post_init__(self) -> None:
+        if min(self.brightness, self.contrast, self.saturation) < 0:
+            raise UserError(
+                f"a jitter takes numbers of 0 and above, got {self.brightness}, {self.contrast} and {self.saturation}"
+            )
+
+    def __call__(self, pixels: Pixels, draw: Draw) -> Pixels:
+        """The recoloured pictures."""
+        reach = torch.tensor([self.brightness, self.contrast, self.saturation], device=pixels.device)
+        orders = torch.tensor(ORDERS, device=pixels.device)
+        order = orders[(draw(1)[:, 0] * len(ORDERS)).long()]
+        low = (1 - reach).clamp_min(0)
+        return jittered(pixels, low + (1 + reach - low) * draw(3), order)
+
+
+def jittered(pixels: Pixels, factors: Tensor, order: Tensor) -> Pixels:
+    """Pictures after three changes each.
+
+    Args:
+        pixels: (n, c, h, w).
+        factors: (n, 3) of brightness, contrast and saturation; (1, 3) where one serves all.
+        order: (n, 3) or (1, 3), which of them comes first, second and third.
+    """
+    for place in range(3):
+        which = order[:, place]
+        copy = grey(pixels)  # (n, 1, h, w)
+        mean = copy.mean((1, 2, 3), keepdim=True)
+        chosen = which.view(-1, 1, 1, 1)
+        other = torch.where(chosen == SATURATION, copy, torch.where(chosen == CONTRAST, mean, 0.0))
+        factor = factors.gather(1, which.unsqueeze(1)).view(-1, 1, 1, 1)
+        pixels = torch.lerp(other, pixels, factor).clamp(0, 1)
+    return pixels
+
+
+def grey(pixels: Pixels) -> Tensor:
+    """The grey copy of pictures, (n, 1, h, w); the mean of the channels where they are not red, green and blue."""
+    if pixels.shape[1] != len(GREY):
+        return pixels.mean(1, keepdim=True)
+    return (pixels * torch.tensor(GREY, device=pixels.device).view(1, -1, 1, 1)).sum(1, keepdim=True)

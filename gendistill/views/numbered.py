@@ -1,0 +1,64 @@
+"""Views by number: what a picture looks like in view 7 is the same in every batch, order, process and device.
+
+A view follows from the set, the picture's position in it and the view's number alone. So a label of a view needs no crop box, flip
+or partner beside it (as in FKD, Shen & Xing, ECCV 2022, https://arxiv.org/abs/2112.01528): the student makes the view again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gendistill import seeds
+from gendistill.types import Pixels, UserError
+from gendistill.views.base import Look, Mix, Operation, Read
+from gendistill.views.crop import RandomResizedCrop
+from gendistill.views.cutmix import CutMix
+from gendistill.views.flip import Flip
+from gendistill.views.numbers import numbered, permutation
+
+
+@dataclass(frozen=True)
+class Views:
+    """Augmented looks at the pictures of a set, by number.
+
+    operations  what happens to each picture, in this order
+    mix         what happens to pairs then; the partner follows from a permutation of the whole set, another in every view
+    seed        of all of it
+    """
+
+    operations: tuple[Operation, ...] = (RandomResizedCrop(), Flip())
+    mix: Mix | None = CutMix()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "operations", tuple(self.operations))
+        wrong = [one for one in self.operations if not isinstance(one, Operation)]
+        if wrong or not (self.mix is None or isinstance(self.mix, Mix)):
+            raise UserError(
+                f"views are made of operations such as RandomResizedCrop() and a mix such as CutMix(), got {wrong or self.mix!r}"
+            )
+
+    def look(self, read: Read, positions: Tensor, view: int, count: int) -> Look:
+        """The pictures at these positions of a set of ``count``, seen in this view."""
+        pixels = self._seen(read, positions, view)
+        if self.mix is None:
+            return Look(pixels)
+        partners = permutation(self.seed, view, count)[positions]
+        draw = numbered(seeds.number(self.seed, "mix"), positions, view, pixels.device)
+        both, share = self.mix(pixels, self._seen(read, partners, view), draw)
+        return Look(both, partners, share)
+
+    def _seen(self, read: Read, positions: Tensor, view: int) -> Pixels:
+        pixels = read(positions)
+        draw = numbered(self.seed, positions, view, pixels.device)
+        for operation in self.operations:
+            pixels = operation(pixels, draw)
+        return pixels
+
+
+def partners_of(views: Views, positions: Tensor, view: int, count: int) -> Tensor | None:
+    """Positions of the pictures that these are mixed with; None where nothing is mixed. Makes no picture."""
+    return None if views.mix is None else permutation(views.seed, view, count)[torch.as_tensor(positions)]

@@ -1,0 +1,50 @@
+"""A student examined in one pass, and put through stress."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from gendistill.evaluation.metrics import examine as module
+from gendistill.evaluation.metrics.attacks import FGSM
+from gendistill.evaluation.metrics.corruptions import CORRUPTIONS
+from gendistill.evaluation.metrics.examine import Examination, Stress, examine, of_logits
+from gendistill.nets.base import Shape, build
+from gendistill.nets.convnet import ConvNet
+from gendistill.nets.logits import logits
+from gendistill.testing import ToyData
+from gendistill.training import accuracy
+from gendistill.types import UserError
+
+IMAGES, CPU = ToyData().open().train, torch.device("cpu")
+NET = build(ConvNet(depth=1, width=4), Shape(1, 8, 3, (0.5,), (0.5,)), 0, CPU).eval()
+STRESS = Stress(attacks=(FGSM(8),), corruptions=CORRUPTIONS[:2], severities=(1, 5), most=12)
+
+
+def test_everything_follows_from_one_pass(monkeypatch):
+    found, passes = examine(NET, IMAGES), []
+    monkeypatch.setattr(module, "logits", lambda *given: passes.append(given) or logits(*given))
+    assert examine(NET, IMAGES) == found and len(passes) == 1
+    assert found.accuracy == pytest.approx(accuracy(NET, IMAGES, CPU))
+    assert found.per_class.mean == pytest.approx(found.accuracy), "the classes are of one size"
+    assert sum(one.pictures for one in found.calibration.bins) == len(IMAGES)
+    assert (found.adversarial, found.corrupted) == (None, None)
+    assert of_logits(logits(NET, IMAGES), IMAGES.labels) == found
+
+
+def test_stress_is_on_pictures_of_all_classes_and_written_down():
+    found = examine(NET, IMAGES, stress=STRESS)
+    assert found.adversarial is not None and found.corrupted is not None
+    assert found.adversarial.pictures == found.corrupted.pictures == 12
+    assert found.adversarial.clean == found.corrupted.clean
+    assert len(found.corrupted.corruptions) == 2
+    assert Examination.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert Examination.from_json(json.loads(json.dumps(examine(NET, IMAGES).to_json()))) == examine(NET, IMAGES)
+
+
+def test_settings_of_stress_print_the_same_in_every_process():
+    assert " at 0x" not in repr(Stress()) and hash(Stress()) == hash(Stress())
+    with pytest.raises(UserError, match="most=0"):
+        Stress(most=0)

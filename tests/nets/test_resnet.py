@@ -1,0 +1,59 @@
+"""ResNets are those of torchvision where the stem is large, and what the field makes of them where it is small."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torchvision.models.resnet import BasicBlock, Bottleneck
+from torchvision.models.resnet import ResNet as Reference
+
+from gendistill.nets.base import Shape, build
+from gendistill.nets.resnet import ResNet
+from gendistill.types import UserError
+
+RGB = Shape(3, 64, 10, (0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("depth", "block", "counts"), [(18, BasicBlock, [2, 2, 2, 2]), (50, Bottleneck, [3, 4, 6, 3])])
+def test_with_a_large_stem_it_is_torchvisions(depth, block, counts):
+    net = build(ResNet(depth, stem="large"), RGB, 0, CPU).eval()
+    stream = torch.Generator().manual_seed(1)
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):  # statistics that are not the same everywhere
+            layer.running_mean.normal_(0, 0.1, generator=stream)
+            layer.running_var.uniform_(0.5, 1.5, generator=stream)
+    theirs = Reference(block, counts, num_classes=10).eval()
+    mine = [value for name, value in net.state_dict().items() if name not in ("mean", "std")]
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), mine, strict=True)))
+    pixels = torch.rand(2, 3, 64, 64, generator=stream)
+    with torch.no_grad():
+        torch.testing.assert_close(net(pixels), theirs((pixels - net.mean) / net.std), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("depth", "count"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160)])
+def test_it_has_as_many_weights_as_published(depth, count):
+    with torch.device("meta"):
+        net = ResNet(depth, stem="large").build(Shape(3, 224, 1000, (0.5,) * 3, (0.5,) * 3))
+    assert sum(weight.numel() for weight in net.parameters()) == count
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_bottlenecks_halve_small_pictures_three_times_and_widen_four_times(pool):
+    net = build(ResNet(50, width=4, pool=pool), Shape(1, 8, 3, (0.5,), (0.2,)), 0, CPU)
+    *blocks, features = net.layers(torch.rand(2, 1, 8, 8))
+    assert [tuple(block.shape[1:]) for block in blocks] == [(16, 8, 8), (32, 4, 4), (64, 2, 2), (128, 1, 1)]
+    assert features.shape == (2, 128) and net.head.in_features == 128
+
+
+def test_names_of_weights_stay_as_they_were_kept():
+    keys = list(build(ResNet(10, width=4), RGB, 0, CPU).state_dict())
+    weights = [name for name in keys if name.endswith("weight") and "body.4" in name]
+    assert weights == [f"body.4.{place}.weight" for place in
+                       ("main.0", "main.1", "main.4", "main.5", "shortcut.0", "shortcut.2")]  # fmt: skip
+    assert keys[:2] == ["mean", "std"] and keys[-2:] == ["head.weight", "head.bias"]
+
+
+def test_pictures_too_small_are_refused():
+    with pytest.raises(UserError, match="at least 32 px, these have 28"):
+        ResNet(50, stem="large").build(Shape(1, 28, 10, (0.5,), (0.2,)))

@@ -1,0 +1,82 @@
+"""A view is a function of set, picture and number alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gendistill.testing import ToyData
+from gendistill.training import reader
+from gendistill.types import UserError
+from gendistill.views.base import Mix, Operation
+from gendistill.views.color_jitter import ColorJitter
+from gendistill.views.crop import RandomResizedCrop, Shift
+from gendistill.views.cutmix import CutMix
+from gendistill.views.flip import Flip
+from gendistill.views.lighting import Lighting
+from gendistill.views.mixup import MixUp
+from gendistill.views.numbered import Views, partners_of
+from gendistill.views.shuffle_patches import ShufflePatches
+from tests.parts_under_test import example, subclasses
+
+CPU = torch.device("cpu")
+IMAGES = ToyData(channels=3).open().train
+READ = reader(IMAGES, CPU)
+COUNT = len(IMAGES)
+ALL = (ShufflePatches(), RandomResizedCrop(), Flip(), ColorJitter(), Lighting(), Shift(1))
+
+
+def seen(views, positions, view=0):
+    return views.look(READ, torch.as_tensor(positions), view, COUNT)
+
+
+@pytest.mark.parametrize("mix", [None, CutMix(), MixUp()])
+def test_a_picture_is_the_same_in_any_batch_and_order(mix):
+    views = Views(ALL, mix, seed=3)
+    whole, some = seen(views, range(COUNT), 4), seen(views, [9, 2, 30], 4)
+    assert torch.equal(whole.pixels[[9, 2, 30]], some.pixels)
+    if mix is not None:
+        assert torch.equal(whole.share[[9, 2, 30]], some.share)
+        assert torch.equal(whole.partners[[9, 2, 30]], some.partners)
+
+
+def test_views_and_seeds_differ():
+    looks = [seen(views, range(COUNT), view).pixels for views in (Views(), Views(seed=1)) for view in (0, 1)]
+    assert not any(torch.equal(a, b) for i, a in enumerate(looks) for b in looks[:i])
+
+
+def test_partners_are_those_that_are_told_and_every_picture_is_one_once():
+    views = Views(seed=5)
+    look = seen(views, range(COUNT), 2)
+    assert torch.equal(look.partners, partners_of(views, range(COUNT), 2, COUNT))
+    assert look.partners.sort().values.tolist() == list(range(COUNT))
+    assert seen(Views(mix=None), [0]).partners is None is partners_of(Views(mix=None), [0], 0, COUNT)
+
+
+def test_a_partner_is_seen_in_its_own_view_before_it_is_mixed():
+    """Where MixUp leaves nothing of a picture, its partner is seen, as it would be without a partner."""
+
+    class Partner(Mix):
+        def __call__(self, pixels, partners, draw):
+            return partners, torch.zeros(len(pixels))
+
+    views = Views(ALL, Partner(), seed=1)
+    mixed, alone = seen(views, range(COUNT)), seen(Views(ALL, None, seed=1), range(COUNT))
+    assert torch.equal(mixed.pixels, alone.pixels[mixed.partners])
+
+
+@pytest.mark.parametrize("part", subclasses(Operation), ids=lambda part: part.__name__)
+def test_every_operation_keeps_shape_and_takes_one_draw_for_all(part):
+    operation, pixels = example(part), READ(torch.arange(5))
+    numbers = torch.Generator().manual_seed(0)
+    found = operation(pixels, lambda *shape: torch.rand(1, *shape, generator=numbers))
+    assert found.shape == pixels.shape and bool(torch.isfinite(found).all())
+    first = operation(pixels[:1], lambda *shape: torch.rand(1, *shape, generator=numbers.manual_seed(0)))
+    assert first.shape == (1, 3, 8, 8)
+
+
+def test_what_is_no_operation_is_refused():
+    with pytest.raises(UserError, match="RandomResizedCrop"):
+        Views(operations=("flip",))
+    with pytest.raises(UserError, match="CutMix"):
+        Views(mix="cutmix")
