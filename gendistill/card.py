@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from datasets import DatasetInfo, SplitDict, SplitInfo
@@ -27,8 +28,18 @@ SIZES = (
 )
 
 
-def card(distilled: Distilled, written: Written, *, report: Report | None, provenance: Provenance) -> str:
-    """The text of ``README.md``: a YAML head that `datasets` and the hub read, then Markdown for people."""
+def card(
+    distilled: Distilled,
+    written: Written,
+    *,
+    report: Report | None,
+    provenance: Provenance,
+    views: Mapping[str, object] | None = None,
+) -> str:
+    """The text of ``README.md``: a YAML head that `datasets` and the hub read, then Markdown for people.
+
+    ``views`` is what must be known to use soft labels of views, empty where there are none.
+    """
     images, recipe = distilled.images, distilled.recipe
     real = provenance.get("real", {}).get("name", "real pictures")
     name = provenance.get("name", f"{real}, distilled")
@@ -42,7 +53,8 @@ def card(distilled: Distilled, written: Written, *, report: Report | None, prove
         generator=images if images.bytes is not None else None,
         soft=has_soft(distilled),
         prompts=distilled.prompts is not None,
-        kind=distilled.soft.kind,
+        views=views or {},
+        label_bytes=distilled.soft.bytes if views else 0,
         temperature=distilled.soft.temperature,
         classes=len(distilled.classes),
         channels=images.shape[0],

@@ -317,6 +317,86 @@ def evaluate(path: str, changes: tuple[str, ...], real: str | None, protocol: st
 
 
 @cli.command()
+@click.argument("path")
+@changes
+@click.option("--budget", required=True, metavar="BYTES", help="Of the soft labels of a set: 20MB, 500kB, 1500000.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the set with its new labels.",
+)
+@click.option(
+    "--teachers", metavar="TEACHERS", help="Who labels, 'Trained(), Trained(seed=1)' ...; by default the recipe's."
+)
+@click.option("--average", type=click.Choice(["logits", "probs"]), help="What is averaged over --teachers.")
+@click.option("--temperature", type=float, help="Of a student's loss with the labels of --teachers.  [default: 1.0]")
+@click.option("--real", metavar="SOURCE", help="The real data, where the set does not name them itself.")
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    help="How students learn: a named protocol, Protocol(...), or a pipeline whose to take.",
+)
+@device
+def relabel(
+    path: str,
+    changes: tuple[str, ...],
+    budget: str,
+    out: Path,
+    teachers: str | None,
+    average: str | None,
+    temperature: float | None,
+    real: str | None,
+    protocol: str | None,
+    device: str,
+) -> None:
+    """Label a finished set anew within a budget of bytes.
+
+    Few labels in full, or many coarse ones: students try what fits, and real training pictures that no student saw judge them. The
+    test pictures stay closed. The folder that comes out is read by evaluate and export as a run is.
+
+    PATH is a run. Words of the form path=value change the protocol: students=5, training.epochs=300.
+    """
+    if (teachers is None) != (average is None):
+        raise click.UsageError(
+            "--teachers and --average go together: whether logits or probabilities are averaged has no default"
+        )
+    if temperature is not None and teachers is None:
+        raise click.UsageError("--temperature is that of labels by --teachers; the recipe's labeler has its own")
+    from gendistill.environment import pick_device
+    from gendistill.fields import construct
+    from gendistill.formatting import bytes_of
+    from gendistill.overrides import alter_all, read_change, read_value
+
+    limit = bytes_of(budget)
+    chosen = alter_all(_protocol(protocol), [read_change(word.removeprefix("protocol.")) for word in changes])
+    against = None if real is None else _source(real, "--real")
+    from gendistill.labelers.relabel import Relabel
+    from gendistill.progress import progress
+    from gendistill.relabeling import relabel as label
+
+    asked = None
+    if teachers is not None:
+        given = read_value(teachers)
+        words = {"teachers": given if isinstance(given, tuple | list) else (given,), "average": average}
+        asked = construct(Relabel, (), words | ({} if temperature is None else {"temperature": temperature}))
+    hide_bars()
+    with resumable("Labels and students are kept; run the same command to go on."):
+        done = label(
+            path,
+            out,
+            limit,
+            labeler=asked,
+            real=against,
+            protocol=chosen,
+            device=pick_device(device),
+            progress=progress,
+            command=shlex.join(["gendistill", *sys.argv[1:]]),
+        )
+    click.echo(f"{done}\n\n{done.folder}")
+
+
+@cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
 @click.option("--imagefolder", is_flag=True, help="Plain PNG files, a folder per class: hard labels only.")
@@ -337,6 +417,28 @@ def export(run: Path, to: Path, imagefolder: bool) -> None:
     report = Report.from_json(json.loads(metrics.read_text())) if metrics.is_file() else None
     provenance = json.loads(about.read_text()).get("provenance") if about.is_file() else None
     click.echo(f"{write(made, to, report=report, provenance=provenance)}")
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder for compare.html and results.json.")
+def compare(runs: tuple[str, ...], to: Path | None) -> None:
+    """Put any number of runs side by side.
+
+    Prints what may be compared and which differences are more than chance. --to also writes a page, and all numbers as a file
+    of results that others can add to.
+
+    RUN is a run, or a file of results: JSON such as {"rows": [{"set": ..., "labels": ..., "student": ..., "protocol": ...,
+    "data": ..., "bytes": ..., "mean": ..., "n": ...}]}; published numbers say "published": true and their "rule". NAME=RUN
+    calls it otherwise; runs of one name are one set at several sizes.
+    """
+    from gendistill.evaluation.compare import compare as side_by_side
+    from gendistill.evaluation.compare_page import write
+
+    found = side_by_side(runs)
+    click.echo(str(found))
+    if to is not None:
+        click.echo(f"\n{write(found, to)}")
 
 
 @cli.command()

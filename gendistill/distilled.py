@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -138,9 +138,23 @@ class Distilled:
         hard = 0 if self.images.bytes is not None else HardLabels(self.labels, len(self.classes)).bytes
         return {"labels": hard, "soft labels": 0 if self.soft.kind == "hard" else self.soft.bytes}
 
-    def torch(self) -> Dataset:
-        """A map-style dataset of (pixels in [0, 1], target): the class index, or its log-probabilities where labels are soft."""
-        return TorchView(self)
+    def torch(self, view: int | None = None) -> Dataset:
+        """A map-style dataset of (pixels in [0, 1], target): the class index, or its log-probabilities where labels are soft.
+
+        Args:
+            view: number of the view that pixels and labels are of, where labels are of views: in an epoch ``soft.view(epoch)``.
+
+        Raises:
+            UserError: labels are of views and none is named, or they are not.
+        """
+        if view is None and self.soft.views is not None:
+            raise UserError(
+                "these labels are of views, not of the pictures as they are: name one, torch(view=distilled.soft.view(epoch)) in "
+                "every epoch, or take hard labels, distilled.hard().torch()"
+            )
+        if view is not None and self.soft.views is None:
+            raise UserError(f"view={view}: these labels are of the pictures as they are; leave view out")
+        return TorchView(self, view)
 
     def hf(self) -> datasets.Dataset:
         """A ``datasets.Dataset`` with the columns of the exported set, in memory."""
@@ -152,20 +166,26 @@ class Distilled:
 class TorchView(Dataset):
     """A distilled set as torch and timm loaders take it."""
 
-    def __init__(self, distilled: Distilled) -> None:
-        """View ``distilled``."""
-        self._set = distilled
+    def __init__(self, distilled: Distilled, view: int | None = None) -> None:
+        """Look at ``distilled`` as it is, or at one of the views that its labels are of."""
+        self._set, self._view = distilled, view
 
     def __len__(self) -> int:
         return len(self._set.images)
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        target = (
-            self._set.labels[position]
-            if self._set.soft.kind == "hard"
-            else self._set.soft.at(torch.tensor([position]))[0]
-        )
-        return self._set.images.pixels([position])[0], target
+        return self.__getitems__([position])[0]
+
+    def __getitems__(self, positions: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+        """Pixels and targets at some positions: a loader asks for a batch at once."""
+        images, soft, where = self._set.images, self._set.soft, torch.as_tensor(positions)
+        if self._view is None:
+            pixels = images.pixels(where)
+            targets = self._set.labels[where] if soft.kind == "hard" else soft.at(where)
+        else:
+            pixels = soft.views.look(images.pixels, where, self._view, len(images)).pixels
+            targets = soft.at(where, self._view).to(pixels.device)
+        return list(zip(pixels, targets, strict=True))
 
 
 def load(folder: str | Path) -> Distilled:

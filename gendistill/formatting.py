@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from gendistill.errors import UserError
+
 SET_NAMES = {
     "distilled": "distilled",
     "random_real": "random real",
+    "herding": "herding",
+    "k_centre": "k-centre",
     "unsteered": "unsteered prior",
     "full_real": "full real data",
 }
@@ -20,6 +25,11 @@ def spell_set(name: str) -> str:
     return SET_NAMES.get(name, name.replace("_", " "))
 
 
+def spell_labels(kind: str) -> str:
+    """A kind of labels, for readers: ``views`` is "labels of views"."""
+    return {"views": "labels of views", "online": "online labels"}.get(kind, f"{kind} labels")
+
+
 def spell_bytes(count: float) -> str:
     """Bytes in decimal units with three digits: 12345 is "12.3 kB"."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -27,6 +37,18 @@ def spell_bytes(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
+
+
+def bytes_of(text: str) -> int:
+    """What `spell_bytes` wrote, or anybody: "20MB", "1.5 kB", "300"; units are decimal.
+
+    Raises:
+        UserError: it is no number of bytes.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
+    if not found:
+        raise UserError(f"{text!r} is no number of bytes; write for example 20MB, 500kB or 1500000")
+    return int(float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " "))
 
 
 def spell_seconds(seconds: float) -> str:
@@ -46,6 +68,13 @@ def spell_accuracy(mean: float, std: float, n: int) -> str:
     return f"{mean:.1f} ± {std:.1f} ({n})" if n > 1 else f"{mean:.1f} ({n})"
 
 
+def spell_score(score: float | None, std: float | None = None) -> str:
+    """A robust score times 100 with its deviation; "" where it is not known."""
+    if score is None:
+        return ""
+    return f"{100 * score:.1f}" + (f" ± {100 * std:.1f}" if std else "")
+
+
 def plural(count: int, noun: str) -> str:
     """A number of things: "1 picture", "2 pictures", "2 classes"."""
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
@@ -54,8 +83,13 @@ def plural(count: int, noun: str) -> str:
 
 def describe(images: int, classes: int, shape: tuple[int, int, int]) -> str:
     """The size of a set in words: "100 pictures, 10 classes, 16 × 16 grey"."""
+    return spell_data(plural(images, "picture"), classes, shape)
+
+
+def spell_data(name: str, classes: int, shape: tuple[int, int, int]) -> str:
+    """What pictures are, in words: "digits, 10 classes, 16 × 16 grey"."""
     kind = {1: "grey", 3: "RGB", 4: "RGBA"}.get(shape[0], f"with {shape[0]} channels")
-    return f"{plural(images, 'picture')}, {plural(classes, 'class')}, {shape[1]} × {shape[2]} {kind}"
+    return f"{name}, {plural(classes, 'class')}, {shape[1]} × {shape[2]} {kind}"
 
 
 @cache
@@ -63,7 +97,7 @@ def template(name: str) -> Template:
     """A template of this package; HTML escapes what it is given, and a name it was not given is an error."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=lambda file: file is not None and file.startswith("report.html"),
+        autoescape=lambda file: file is not None and ".html" in file,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

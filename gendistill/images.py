@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gendistill.seeds import stream
 from gendistill.store import fingerprint as fingerprinted
-from gendistill.types import Class, Images, Stored
+from gendistill.types import Class, Images, Stored, UserError
+
+BLOCK = 256
+"""Pictures that are looked at together, where all are."""
 
 
 class StoredImages(Images):
@@ -27,6 +31,12 @@ class StoredImages(Images):
         return self._stored[torch.as_tensor(indices, dtype=torch.long)]
 
 
+def content(images: Images) -> str:
+    """Fingerprint of the pictures themselves, in their order, however they are kept and whatever they are called."""
+    blocks = torch.arange(len(images)).split(BLOCK)
+    return fingerprinted(images.shape, *(fingerprinted(images.stored(block)) for block in blocks))
+
+
 class Subset(Images):
     """Some positions of other images, still read on demand."""
 
@@ -40,3 +50,22 @@ class Subset(Images):
     def stored(self, indices: Sequence[int] | Tensor) -> Stored:
         """8-bit pictures at these positions of the view."""
         return self._images.stored(self._positions[torch.as_tensor(indices, dtype=torch.long)])
+
+
+def split(train: Images, fraction: float, seed: int, name: str) -> tuple[Images, Images]:
+    """The training pictures that are kept, and those that are held out: a part of each class, at least one.
+
+    Raises:
+        UserError: nothing of a class would be kept.
+    """
+    held = torch.zeros(len(train), dtype=torch.bool)
+    for index, one in enumerate(train.classes):
+        where = train.where(index)
+        count = max(1, round(fraction * len(where)))
+        if count >= len(where):
+            raise UserError(
+                f"{name} has too few training pictures of {one} to hold out {fraction:.0%} of them: {len(where)}"
+            )
+        held[where[torch.randperm(len(where), generator=stream("validation", seed, index))[:count]]] = True
+    positions = torch.arange(len(train))
+    return Subset(train, positions[~held]), Subset(train, positions[held])

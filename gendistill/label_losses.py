@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,28 +53,54 @@ class Divergence(LabelLoss):
 
 @dataclass(frozen=True)
 class AlignedDivergence(LabelLoss):
-    """KL to a student at the temperature that fits the labels best (LPQLD, Yan et al. 2025).
+    """KL to a student at the temperature that fits the labels best.
 
-    KL( softmax(log p / T) || softmax(z / s) ),  s of ``choices`` at which its mean over the batch is least
+    LPQLD (Xiao & He, TPAMI 2025), https://ieeexplore.ieee.org/document/11395619:
 
-    Without the alignment a label kept sharp by few classes asks for logits far larger than a student should have.
+    KL( softmax(log p / T) || softmax(z / s) ),  s of evenly spaced ones at which its mean over the batch is least
 
-    choices  temperatures of the student
+    Without the alignment a label kept sharp by few classes asks for logits far larger than a student should have. Published, s is
+    that of the last batch of the epoch before; here every batch has its own, and nothing is remembered.
+
+    least, most  of the student's temperatures
+    choices      how many of them
     """
 
-    choices: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    least: float = 0.01
+    most: float = 1.0
+    choices: int = 100
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "choices", tuple(self.choices))
-        if not self.choices or min(self.choices) <= 0:
-            raise UserError(f"choices={self.choices}: temperatures above 0")
+        if not 0 < self.least <= self.most or self.choices < 1:
+            raise UserError(
+                f"a student's temperature is one of at least one choice, from least above 0 to most, got {self.choices} from "
+                f"{self.least} to {self.most}"
+            )
 
     def __call__(self, logits: Tensor, log_probs: LogProbs, labels: Labels, temperature: float) -> Tensor:
         """KL at the chosen temperature; the choice has no gradient."""
         softened = (log_probs / temperature).log_softmax(1)
         with torch.no_grad():
-            best = min(self.choices, key=lambda s: float(divergence(logits / s, softened).sum()))
+            best = lowest(
+                torch.linspace(self.least, self.most, self.choices).tolist(),
+                lambda s: float(divergence(logits / s, softened).sum()),
+            )
         return divergence(logits / best, softened)
+
+
+def lowest(places: Sequence[float], value: Callable[[float], float]) -> float:
+    """Where among ascending places a value that falls, then rises, is lowest: so does KL in 1 / s, where it is convex.
+
+    By halving, so that a hundred places cost a dozen values.
+    """
+    low, high = 0, len(places) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if value(places[middle]) <= value(places[middle + 1]):
+            high = middle
+        else:
+            low = middle + 1
+    return places[low]
 
 
 @dataclass(frozen=True)
@@ -90,20 +117,20 @@ class LogitError(LabelLoss):
 
     def __call__(self, logits: Tensor, log_probs: LogProbs, labels: Labels, temperature: float) -> Tensor:
         """The error at temperature 1, whatever the labels ask for."""
-        if not bool(torch.isfinite(log_probs).all()):
-            raise UserError(
-                "a squared error of logits needs labels that give every class a probability above 0: keep all classes"
-            )
-        wanted = log_probs - log_probs.mean(1, keepdim=True)
         found = logits - logits.mean(1, keepdim=True)
-        return (found - wanted).square().mean(1) + self.weight * F.cross_entropy(logits, labels, reduction="none")
+        return (found - centred(log_probs)).square().mean(1) + self.weight * F.cross_entropy(
+            logits, labels, reduction="none"
+        )
 
 
 @dataclass(frozen=True)
 class CosineDistance(LabelLoss):
     """1 - cosine of logits and refined labels (GIFT, Shang et al., ICLR 2025), https://arxiv.org/abs/2405.14736.
 
-    1 - cos(z, p / |p| + refine * s / |s|),  s the class with label smoothing; no temperature of the student
+    1 - cos(z, t / |t| + refine * s / |s|),  t the teacher's logits, s_y = 1 - smoothing, s_k = smoothing / (classes - 1) else
+
+    Logits are as log-probabilities keep them, less their mean over classes, which of a network that was trained is near 0. There is
+    no temperature.
 
     refine     weight of the smoothed class
     smoothing  of it
@@ -113,8 +140,20 @@ class CosineDistance(LabelLoss):
     smoothing: float = 0.1
 
     def __call__(self, logits: Tensor, log_probs: LogProbs, labels: Labels, temperature: float) -> Tensor:
-        """The distance, in [0, 2]."""
+        """The distance, in [0, 2], whatever temperature the labels ask for."""
         k = logits.shape[1]
-        smooth = F.one_hot(labels, k).to(logits.dtype) * (1 - self.smoothing) + self.smoothing / k
-        wanted = F.normalize((log_probs / temperature).softmax(1), dim=1) + self.refine * F.normalize(smooth, dim=1)
+        smooth = torch.full_like(logits, self.smoothing / (k - 1))
+        smooth = smooth.scatter(1, labels.unsqueeze(1), 1 - self.smoothing)
+        wanted = F.normalize(centred(log_probs), dim=1) + self.refine * F.normalize(smooth, dim=1)
         return 1 - F.cosine_similarity(logits, wanted, dim=1)
+
+
+def centred(log_probs: LogProbs) -> Tensor:
+    """Logits less their mean over classes, from log-probabilities.
+
+    Raises:
+        UserError: a class was dropped, and its logit with it.
+    """
+    if not bool(torch.isfinite(log_probs).all()):
+        raise UserError("this loss takes logits, which classes of probability 0 have none of: keep all classes")
+    return log_probs - log_probs.mean(1, keepdim=True)

@@ -93,8 +93,8 @@ def quoted(text: str) -> str:
 
 
 def has_soft(distilled: Distilled) -> bool:
-    """Whether the set says more about a picture than its class."""
-    return distilled.soft.kind != "hard"
+    """Whether the set says more about a picture, as it is, than its class. What it says of views of it stands in no row."""
+    return distilled.soft.kind != "hard" and distilled.soft.views is None
 
 
 def features_of(distilled: Distilled) -> Features:
@@ -109,10 +109,13 @@ def features_of(distilled: Distilled) -> Features:
         "rank": Value("int32"),
         "weight": Value("float32"),
         "seed": Value("int64"),
+        "position": Value("int32"),
         "prompt": Value("string"),
     }
     if not has_soft(distilled):
         del columns["log_probs"]
+    if distilled.soft.views is None:
+        del columns["position"]
     if distilled.prompts is None:
         del columns["prompt"]
     return Features(columns)
@@ -174,6 +177,8 @@ def rows_of(distilled: Distilled, index: int, first: int, positions: Tensor, sch
     }
     if has_soft(distilled):
         columns["log_probs"] = log_probabilities(distilled, positions)
+    if distilled.soft.views is not None:
+        columns["position"] = pa.array(positions.numpy(), pa.int32())
     if distilled.prompts is not None:
         columns["prompt"] = pa.array([distilled.prompts[at] for at in positions.tolist()], pa.string())
     return pa.table([columns[name] for name in schema.names], schema=schema)

@@ -12,7 +12,10 @@ from types import ModuleType
 from typing import Any
 
 FOLDERS = ("data", "views", "nets", "priors", "anchors", "objectives", "steering", "labelers", "labelers.codecs")
-FILES = ("prompts", "schedules", "label_losses", "training", "recipe", "evaluation.protocols")
+FILES = (
+    "prompts", "schedules", "label_losses", "training", "recipe", "evaluation.protocol",
+    "evaluation.protocols", "evaluation.timm_protocols",
+)  # fmt: skip
 
 
 def modules() -> Iterator[ModuleType]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from gendistill import seeds
 from gendistill.context import Context, silent
@@ -129,33 +129,42 @@ def train(
     stream = seeds.stream(seed, "train")
     net.train()
     loss = torch.zeros(())
-    for epoch in progress(range(epochs), what):
-        if (now := images.at_epoch(epoch)) is not seen:
-            read, seen = reader(now, device), now
-        for batch in torch.randperm(len(images), generator=stream).split(settings.batch):
-            look = _look(read, batch, epoch, len(images), settings, soft, net, stream)
-            with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
-                logits = net(look.pixels)
-            each = _losses(logits.float(), batch, labels, soft, epoch, settings)
-            if look.partners is not None and look.share is not None and (soft is None or soft.views is None):
-                # Labels of single pictures: a mixed picture is learned from both of them.
-                other = _losses(logits.float(), look.partners, labels, soft, epoch, settings)
-                each = look.share * each + (1 - look.share) * other
-            counts = None if weight is None else weight[batch].to(device)
-            loss = each.mean() if counts is None else (each * counts).sum() / counts.sum()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
-            if mean is not None:
-                mean.update_parameters(net)
-        if after_epoch is not None:
-            after_epoch(epoch + 1)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):  # dropout draws from the global stream
+        torch.manual_seed(seeds.number(seed, "dropout"))
+        for epoch in progress(range(epochs), what):
+            if (now := images.at_epoch(epoch)) is not seen:
+                read, seen = reader(now, device), now
+            for batch in _batches(len(images), settings.batch, net, stream):
+                look = _look(read, batch, epoch, len(images), settings, soft, net, stream)
+                with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
+                    logits = net(look.pixels)
+                each = _losses(logits.float(), batch, labels, soft, epoch, settings)
+                if look.partners is not None and look.share is not None and (soft is None or soft.views is None):
+                    # Labels of single pictures: a mixed picture is learned from both of them.
+                    other = _losses(logits.float(), look.partners, labels, soft, epoch, settings)
+                    each = look.share * each + (1 - look.share) * other
+                counts = None if weight is None else weight[batch].to(device)
+                loss = each.mean() if counts is None else (each * counts).sum() / counts.sum()
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                scheduler.step()
+                if mean is not None:
+                    mean.update_parameters(net)
+            if after_epoch is not None:
+                after_epoch(epoch + 1)
     if not torch.isfinite(loss):
         raise Diverged(f"training diverged: the last loss is {float(loss)} with {settings}")
     if mean is not None:
         net.load_state_dict(mean.module.state_dict())
     return net.eval()
+
+
+def _batches(count: int, size: int, net: nn.Module, stream: torch.Generator) -> list[Tensor]:
+    """The positions of an epoch, shuffled. Batch norm learns nothing of a single picture, so a last batch of one is left out."""
+    batches = list(torch.randperm(count, generator=stream).split(size))
+    alone = len(batches) > 1 and len(batches[-1]) == 1
+    return batches[:-1] if alone and any(isinstance(part, nn.BatchNorm2d) for part in net.modules()) else batches
 
 
 def _look(

@@ -74,7 +74,7 @@ def test_help_and_list_do_not_wait_for_torch():
 
 def test_every_command_of_the_design_is_there():
     assert set(cli.commands) == {
-        "run", "list", "plan", "train-prior", "finetune", "generate", "evaluate", "export", "cite", "env",
+        "run", "list", "plan", "train-prior", "finetune", "generate", "evaluate", "relabel", "export", "cite", "env",
     }  # fmt: skip
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 
-import torch
-
 from gendistill.data.given import as_source
-from gendistill.images import Subset
-from gendistill.seeds import stream
-from gendistill.types import Images, RealData, Source, UserError
+from gendistill.images import split
+from gendistill.types import RealData, Source, UserError
 
 
 @dataclass(frozen=True)
@@ -36,22 +33,3 @@ class Validation:
         real = self.real.open()
         kept, out = split(real.train, self.fraction, self.seed, real.name)
         return RealData(real.name, kept, lambda: out, split="val", licence=real.licence)
-
-
-def split(train: Images, fraction: float, seed: int, name: str) -> tuple[Images, Images]:
-    """The training pictures that are kept, and those that are held out: a part of each class, at least one.
-
-    Raises:
-        UserError: nothing of a class would be kept.
-    """
-    held = torch.zeros(len(train), dtype=torch.bool)
-    for index, one in enumerate(train.classes):
-        where = train.where(index)
-        count = max(1, round(fraction * len(where)))
-        if count >= len(where):
-            raise UserError(
-                f"{name} has too few training pictures of {one} to hold out {fraction:.0%} of them: {len(where)}"
-            )
-        held[where[torch.randperm(len(where), generator=stream("validation", seed, index))[:count]]] = True
-    positions = torch.arange(len(train))
-    return Subset(train, positions[~held]), Subset(train, positions[held])

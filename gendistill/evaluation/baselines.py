@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gendistill.anchors.base import Anchors
 from gendistill.anchors.real_pictures import RealPictures
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
@@ -16,7 +18,12 @@ from gendistill.types import Denoises, Generates
 
 def random_real(recipe: Recipe) -> Recipe:
     """Real pictures drawn at random, anew for every seed. They are kept, also where a generator is what is distilled."""
-    return replace(recipe, prior=Pixels(), steering=(Start(RealPictures()),), rounds=1, draws=1, source="")
+    return coreset(recipe, RealPictures())
+
+
+def coreset(recipe: Recipe, anchors: Anchors) -> Recipe:
+    """Real pictures that are chosen by a rule, with the labels of the recipe."""
+    return replace(recipe, prior=Pixels(), steering=(Start(anchors),), rounds=1, draws=1, source="")
 
 
 def unsteered(recipe: Recipe) -> Recipe | None:
@@ -31,7 +38,13 @@ def unsteered(recipe: Recipe) -> Recipe | None:
     return replace(recipe, steering=(plain,), rounds=1, source="")
 
 
-def baselines(recipe: Recipe) -> Mapping[str, Recipe]:
+def baselines(recipe: Recipe, coresets: Sequence[Anchors] = ()) -> Mapping[str, Recipe]:
     """Name -> recipe of every comparison that makes sense; a recipe is not compared with itself."""
-    found = {"random_real": random_real(recipe), "unsteered": unsteered(recipe)}
+    chosen = {name_of(anchors): coreset(recipe, anchors) for anchors in coresets}
+    found = {"random_real": random_real(recipe), **chosen, "unsteered": unsteered(recipe)}
     return {name: other for name, other in found.items() if other is not None and other.steering != recipe.steering}
+
+
+def name_of(anchors: Anchors) -> str:
+    """What a rule is called as a set: the class `KCentre` is "k_centre"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(anchors).__name__).lower()

@@ -70,8 +70,11 @@ def mark(row: Row, x: Callable[[float], float], y: float) -> str:
 
 def axis(rows: Sequence[Row]) -> list[float]:
     """Round ticks from below all accuracies and their deviations to above them, within 0 to 100."""
-    low = min(row.mean - row.std for row in rows)
-    high = max(row.mean + row.std for row in rows)
+    return percentages(min(row.mean - row.std for row in rows), max(row.mean + row.std for row in rows))
+
+
+def percentages(low: float, high: float) -> list[float]:
+    """Round ticks from below ``low`` to above ``high``, within 0 to 100."""
     step = next(s for s in (1, 2, 5, 10, 20) if (high - low) / s <= 5 or s == 20)
     first = max(0, math.floor(low / step - 0.25))
     last = min(math.ceil(100 / step), math.ceil(high / step + 0.25))

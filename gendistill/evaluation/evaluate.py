@@ -1,15 +1,18 @@
 """Train students on sets and count what they get right: last epoch, mean and deviation over independent seeds, side by side.
 
-The held-out pictures are opened once, after everything was made. Nothing is chosen by them.
+The held-out pictures are opened once, after everything was made. Nothing is chosen by them. Student i of every set begins with the same
+weights and sees its pictures in the same order, so that sets can be compared seed by seed.
 """
 
 from __future__ import annotations
 
 import logging
+import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,6 +22,8 @@ from gendistill.context import Context, silent
 from gendistill.distilled import Distilled, load, set_folders
 from gendistill.evaluation import foreign
 from gendistill.evaluation.baselines import baselines
+from gendistill.evaluation.checks import check_apart, check_teachers
+from gendistill.evaluation.labelled import labelled, spell
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Report, Row
 from gendistill.nets.base import build
@@ -91,14 +96,14 @@ def evaluate_path(path: str, real: Source | None, protocol: Protocol, device: st
         distill(replace(stand_in, ipc=found.ipc, seed=i), context=context, device=device)
         for i in range(protocol.sets * protocol.students)
     ]
-    sets = {"distilled": [found], "random_real": drawn, "full_real": [Distilled.of(context.real.train)]}
-    return measure(sets, protocol, context)
+    others = make_baselines(replace(stand_in, ipc=found.ipc), protocol, context)
+    return measure({"distilled": [found], "random_real": drawn, **others}, protocol, context)
 
 
 def make_baselines(recipe: Recipe, protocol: Protocol, context: Context) -> dict[str, list[Distilled]]:
     """The sets that a recipe is compared with, one per (set, student) seed where drawing one is free."""
     made: dict[str, list[Distilled]] = {}
-    for name, other in baselines(recipe).items():
+    for name, other in baselines(recipe, protocol.coresets).items():
         try:
             for step in other.steering:
                 step.check(context.real, other.ipc)
@@ -118,18 +123,31 @@ def make_baselines(recipe: Recipe, protocol: Protocol, context: Context) -> dict
 
 
 def measure(sets: Sets, protocol: Protocol, context: Context) -> Report:
-    """Rows for every set, with hard labels and with its soft ones. Opens the held-out pictures."""
+    """Rows for every set, with every kind of labels and of every student of the protocol. Opens the held-out pictures.
+
+    Raises:
+        UserError: the held-out pictures were learned from, labels are none, or a teacher of the protocol knows too little.
+    """
     held_out = open_held_out(context.real)
     log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
-    rows, seconds = [], {}
+    notes = check_apart(held_out, sets, context)
+    for labeler in protocol.labelers:
+        labeler.check(context.real)
+        check_teachers(labeler, context)
+    found, seconds = [], {}
     for name, made in sets.items():
         started = time.monotonic()
-        for kind in ("hard", "soft"):
-            chosen = [one.hard() if kind == "hard" else one for one in made if kind == "hard" or one.soft.kind == kind]
-            if chosen:
-                rows.append(row(name, chosen, protocol, context, held_out))
+        found += rows(name, made, protocol, context, held_out)
         seconds[f"evaluate {name}"] = time.monotonic() - started
-    return Report(rows, seconds)
+    return Report(found, seconds, (*notes, *leakage(protocol, context.real)))
+
+
+def leakage(protocol: Protocol, data: RealData) -> Iterator[str]:
+    """What a reader must know of the teachers that a protocol brings."""
+    for words, labeler in zip(spell(protocol.labelers), protocol.labelers, strict=True):
+        for origin in labeler.origins(data.licence):
+            saw = f"it saw {origin['saw']}" if origin.get("saw") else "what it saw is not stated"
+            yield f"Labels by {words}: {origin['name']}; {saw}."
 
 
 def check_held_out(data: RealData) -> None:
@@ -152,24 +170,51 @@ def open_held_out(data: RealData) -> Images:
     return data.test()
 
 
-def row(name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images) -> Row:
+def rows(
+    name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images
+) -> Iterator[Row]:
+    """The lines of all sets of this name: for each kind of labels every student, and the mean over students where there are several."""
+    for labeler, chosen in labelled(name, made, protocol.labelers, context):
+        found = [row(name, chosen, alone, context, held_out, labeler) for alone in protocol.each]
+        yield from found
+        if len(found) > 1:
+            yield mean(found)
+
+
+def row(
+    name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images, labeler: str = ""
+) -> Row:
     """One line of the table: students on every set of this name, each from a seed of its own."""
-    whole = name == "full_real"
-    training = protocol.full if whole else protocol.training
+    whole, images = name == "full_real", made[0].images
+    training = protocol.full if whole else protocol.training_for(made[0].ipc, len(images.classes))
     total = 1 if whole else max(protocol.sets * protocol.students, len(made))
     pairs = [(made[i % len(made)], i) for i in range(total)]
     title = f"{name} {made[0].soft.kind}"
     inner, outer = (context.progress, silent) if whole else (silent, context.progress)
     scores = [score(one, protocol, training, i, context, held_out, inner) for one, i in outer(pairs, title, total)]
-    found = torch.tensor(scores, dtype=torch.float64)
-    epochs, images = training.passes(len(made[0].images)), made[0].images
+    epochs = training.passes(len(images))
     return Row(
-        set=name, labels=made[0].soft.kind, student=str(protocol.student), protocol=protocol.name, epochs=epochs,
+        set=name, labels=made[0].soft.kind, labeler=labeler, student=str(protocol.student), protocol=protocol.name, epochs=epochs,
         distinct=None if images.distinct == 1 else len(images) * min(images.distinct, epochs),
-        ipc=None if whole else made[0].ipc, split=context.real.split,
-        mean=float(found.mean()), std=float(found.std()) if total > 1 else 0.0, n=total,
-        bytes=size(made[0], context),
+        ipc=None if whole else made[0].ipc, split=context.real.split, training=repr(training), scores=tuple(scores),
+        **summary(scores), bytes=size(made[0], context),
     )  # fmt: skip
+
+
+def mean(found: Sequence[Row]) -> Row:
+    """The mean over several students, seed by seed. Epochs are those of the student that takes most."""
+    scores = [statistics.fmean(each) for each in zip(*(one.scores for one in found), strict=True)]
+    trainings = {one.training for one in found}
+    return replace(
+        found[0], student=f"mean of {len(found)} students", epochs=max(one.epochs for one in found), scores=tuple(scores),
+        training=found[0].training if len(trainings) == 1 else "", **summary(scores),
+    )  # fmt: skip
+
+
+def summary(scores: Sequence[float]) -> dict[str, Any]:
+    """Mean, deviation and number of accuracies, as a row has them."""
+    std = statistics.stdev(scores) if len(scores) > 1 else 0.0
+    return {"mean": statistics.fmean(scores), "std": std, "n": len(scores)}
 
 
 def size(made: Distilled, context: Context) -> int:

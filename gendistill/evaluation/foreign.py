@@ -18,7 +18,8 @@ from gendistill.data.folder import Folder
 from gendistill.data.hub import Hub
 from gendistill.data.parquet import Parquet
 from gendistill.distilled import Distilled, load
-from gendistill.images import StoredImages
+from gendistill.images import StoredImages, Subset, content
+from gendistill.labelers import stored
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.store import fingerprint
 from gendistill.types import Class, Images, LogProbs, RealData, SoftLabels, UserError
@@ -55,14 +56,54 @@ def table_or_folder(path: str, place: Path, real: RealData) -> Distilled:
     else:
         files = sorted(place.glob("data/train-*.parquet")) or sorted(place.glob("*.parquet")) if place.is_dir() else []
     if files:
-        images = Parquet(train=[str(file) for file in files], **frame).open().train
-        return with_soft_labels(Distilled.of(images), files)
+        return rows_of(files, place, frame)
     if place.is_dir():
         inside = place / "train" if (place / "train").is_dir() else place
         return Distilled.of(Folder(train=str(inside), **frame).open().train)
     if place.exists():
         raise UserError(f"{path} is no set of pictures: give a run, an image folder, .parquet, .pt, or a hub id")
     return Distilled.of(Hub(path, **frame).open().train)
+
+
+def exported(folder: str | Path) -> Distilled:
+    """A set that `gendistill.export` wrote, as it was, with whatever labels are there.
+
+    Raises:
+        UserError: there is none, or its labels are of another set.
+    """
+    place = Path(folder)
+    files = sorted(place.glob("data/train-*.parquet"))
+    if not files:
+        raise UserError(f"no exported set in {place}: there is no {place / 'data'}/train-*.parquet")
+    return rows_of(files, place, {})
+
+
+def rows_of(files: Sequence[Path], place: Path, frame: Mapping[str, Any]) -> Distilled:
+    """The set in Parquet files, with the soft labels beside its pictures, or in the folder they are in."""
+    images = Parquet(train=[str(file) for file in files], **frame).open().train
+    if (place / "labels.json").is_file():
+        return with_labels_of_views(images, files, place)
+    return with_soft_labels(Distilled.of(images), files)
+
+
+def with_labels_of_views(images: Images, files: Sequence[Path], place: Path) -> Distilled:
+    """The set in the order it was exported from, which its views follow from, and their labels.
+
+    Raises:
+        UserError: the labels are of other pictures.
+    """
+    told = json.loads((place / "labels.json").read_text())
+    columns = pyarrow.concat_tables(parquet.read_table(file, columns=["position"]) for file in files)
+    made = Distilled.of(Subset(images, torch.from_numpy(columns["position"].to_numpy()).argsort()))
+    if told.get("online"):
+        log.info("%s has soft labels by teachers, which are not in it: its labels are the hard ones", place)
+        return made
+    if told["pictures"] != content(made.images):
+        raise UserError(
+            f"the labels in {place} are of other pictures than these {len(images)}, or of another size of them: export the set "
+            "again, or delete labels.json to use hard labels"
+        )
+    return replace(made, soft=stored.read(place, told, made.images))
 
 
 def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:

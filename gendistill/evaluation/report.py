@@ -15,13 +15,16 @@ class Row:
 
     set       what was trained on: "distilled", "random_real", "unsteered", "full_real" ...
     labels    "hard", "soft", "views" or "online"
-    student   the network that was trained, as it calls itself
+    labeler   who labelled, in words; "" for hard labels and for those that the set has of its own
+    student   the network that was trained, as it calls itself, or the mean over several
     protocol  the name of the training protocol
     epochs    passes over the set
     ipc       pictures per class; None for a set that was taken whole
     split     pictures the accuracy was measured on: "val" or "test"
     mean, std accuracy of the last epoch in percent, over independent (set, student) seeds
     n         number of those seeds; with n = 1 there is no deviation and std is 0
+    scores    the accuracy of every seed, in percent: what belongs to one seed belongs together across rows
+    training  how the student learned, as code
     bytes     what a user stores: pictures, or the generator that draws them, labels and soft labels
     distinct  different pictures a student saw, where a generator drew them; None where the pictures are the set
     """
@@ -38,6 +41,22 @@ class Row:
     n: int
     bytes: int
     distinct: int | None = None
+    labeler: str = ""
+    scores: tuple[float, ...] = ()
+    training: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", tuple(self.scores))
+
+    @property
+    def labelled(self) -> str:
+        """What the labels are: "soft", or "soft, 2 teachers, T 4"."""
+        return ", ".join(filter(None, (self.labels, self.labeler)))
+
+    @property
+    def heading(self) -> str:
+        """The same as the head of a column: "soft labels", or "soft labels, 2 teachers, T 4"."""
+        return ", ".join(filter(None, (f"{self.labels} labels", self.labeler)))
 
 
 @dataclass(frozen=True)
@@ -61,8 +80,8 @@ class Block:
 
     @property
     def labels(self) -> list[str]:
-        """Kinds of labels, hard first."""
-        kinds = list(dict.fromkeys(row.labels for row in self.rows))
+        """What labels there are, by kind and by who gave them, hard ones first."""
+        kinds = list(dict.fromkeys(row.labelled for row in self.rows))
         return sorted(kinds, key=lambda kind: (kind != "hard", kinds.index(kind)))
 
     @property
@@ -82,16 +101,21 @@ class Block:
         ]
 
     def find(self, name: str, labels: str) -> Row | None:
-        """The row of this set with these labels."""
-        return next((row for row in self.rows if row.set == name and row.labels == labels), None)
+        """The row of this set with these labels, one of ``labels``."""
+        return next((row for row in self.rows if row.set == name and row.labelled == labels), None)
 
 
 @dataclass(frozen=True)
 class Report:
-    """All rows of an evaluation, and the seconds each stage took. Prints as an aligned table."""
+    """All rows of an evaluation. Prints as an aligned table.
+
+    seconds  each stage took
+    notes    what a reader must know beside: who labelled and what they saw, and test pictures that were learned from
+    """
 
     rows: Sequence[Row]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def blocks(self) -> list[Block]:
@@ -115,32 +139,31 @@ class Report:
         return next((block for block in self.blocks if block.ipc == ipc), next(iter(self.blocks), None))
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain values, ready for a JSON file: ``{"rows": [...], "seconds": {...}}``."""
-        return {"rows": [asdict(row) for row in self.rows], "seconds": dict(self.seconds)}
+        """The report as plain values, ready for a JSON file: ``{"rows": [...], "seconds": {...}}``, and notes if there are any."""
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        return {"rows": [asdict(row) for row in self.rows], "seconds": dict(self.seconds), **notes}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Report:
         """The report that `to_json` gave; entries this version does not know are left out."""
         names = {field.name for field in fields(Row)}
         rows = [Row(**{name: entry for name, entry in row.items() if name in names}) for row in value["rows"]]
-        return cls(rows, dict(value.get("seconds", {})))
+        return cls(rows, dict(value.get("seconds", {})), tuple(value.get("notes", ())))
 
     def __str__(self) -> str:
-        return (
-            "\n\n".join("\n".join([block.title, aligned(table(block)), *block.notes]) for block in self.blocks)
-            or "nothing was evaluated"
-        )
+        tables = ["\n".join([block.title, aligned(table(block)), *block.notes]) for block in self.blocks]
+        return "\n\n".join([*tables, *filter(None, ["\n".join(self.notes)])]) or "nothing was evaluated"
 
     def markdown(self) -> str:
         """The same tables for a card or a README."""
-        return "\n\n".join(
-            "\n\n".join([f"**{block.title}**", piped(table(block)), *block.notes]) for block in self.blocks
-        )
+        tables = ["\n\n".join([f"**{block.title}**", piped(table(block)), *block.notes]) for block in self.blocks]
+        return "\n\n".join([*tables, *self.notes])
 
 
 def table(block: Block) -> list[list[str]]:
     """Cells of a block with a header: sets by kinds of labels, then epochs and bytes."""
-    lines = [["accuracy in %, mean ± std (n)", *(f"{kind} labels" for kind in block.labels), "epochs", "bytes"]]
+    heads = {row.labelled: row.heading for row in block.rows}
+    lines = [["accuracy in %, mean ± std (n)", *(heads[kind] for kind in block.labels), "epochs", "bytes"]]
     for name in block.sets:
         rows = [block.find(name, kind) for kind in block.labels]
         cells = ["" if row is None else spell_accuracy(row.mean, row.std, row.n) for row in rows]

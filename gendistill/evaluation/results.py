@@ -9,31 +9,30 @@ A file of results is JSON. The simplest is {"rows": [row, ...]}; anything that a
 A row needs set, labels, student, protocol, mean and n. `Result` says what each entry means; whatever else stands in a row is kept.
 What `gendistill compare --to DIR` writes, DIR/results.json, is such a file: add rows to it, and compare it with other runs again.
 
-Numbers of a publication are welcome where they say so: "published": true, and by which rule they were reported, "rule": "best of 100
-tests, 3 seeds". They are shown marked, and nothing is computed from them.
+Numbers of a publication are welcome where they say so: "published": true, and by which rule they were reported, "rule": "best of
+100 tests, 3 seeds". They are shown marked, and nothing is computed from them.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import logging
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from gendistill.errors import UserError
-from gendistill.evaluation.report import Row
 from gendistill.formatting import SET_NAMES, spell_data, spell_set
 
-log = logging.getLogger("gendistill")
 LAST_EPOCH = "last epoch"
 BASELINES = frozenset(SET_NAMES) - {"distilled"}
 ASKED = ("set", "labels", "student", "protocol", "mean", "n")
-FORMAT = 'a file of results is JSON such as {"rows": [{"set": "our method", "labels": "hard", "student": "ConvNet-3/128", ...}]}'
+FORMAT = (
+    'a file of results is JSON such as {"rows": [{"set": "ours", "labels": "hard", "student": "ConvNet-3/128", ...}]}'
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +113,10 @@ class Result:
         """As a row of a file of results; what says nothing is left out."""
         known = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "more"}
         empty: tuple[object, ...] = ("", (), {}, None)
-        told = {name: value for name, value in known.items() if value not in empty or name == "ipc"}
-        if not self.published:
-            told.pop("published")
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
-        return {**plain, **self.more}
+        told = {name: value for name, value in known.items() if value not in empty and value is not False}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()} | {
+            **self.more
+        }
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any], where: str) -> Result:
@@ -130,13 +128,30 @@ class Result:
         missing = [name for name in ASKED if row.get(name) in (None, "")]
         if missing:
             raise UserError(f"{where} does not say {', '.join(missing)}; a row needs {', '.join(ASKED)}")
+        if row.get("published") and not row.get("rule"):
+            raise UserError(
+                f'{where} is published and does not say by which rule: add "rule", such as "best of 100 tests, 3 seeds"'
+            )
         known = {name: checked(name, row[name], where) for name in KINDS if row.get(name) is not None}
         found = cls(**known, more={name: value for name, value in row.items() if name not in KINDS})
         consistent(found, where)
         return found if found.seeds else replace(found, seeds=tuple(range(len(found.scores))))
 
 
-WORDS = ("set", "labels", "student", "protocol", "run", "data", "split", "labeler", "training", "rule", "source", "leakage")
+WORDS = (
+    "set",
+    "labels",
+    "student",
+    "protocol",
+    "run",
+    "data",
+    "split",
+    "labeler",
+    "training",
+    "rule",
+    "source",
+    "leakage",
+)
 KINDS: dict[str, str] = {
     **dict.fromkeys(WORDS, "text"),
     **dict.fromkeys(("mean", "std"), "a percentage, 0 to 100"),
@@ -148,6 +163,10 @@ KINDS: dict[str, str] = {
     "published": "true or false",
 }  # fmt: skip
 """What every entry of a row must be, in the words of an error."""
+SHARED = frozenset(
+    ("run", "data", "split", "protocol", "training", "published", "rule", "source", "leakage", "by", "date")
+)
+"""Entries that may stand beside the rows, for all of them."""
 
 
 def checked(name: str, value: Any, where: str) -> Any:
@@ -181,12 +200,7 @@ def whole(value: Any) -> bool:
 
 
 def consistent(found: Result, where: str) -> None:
-    """Refuse a row that contradicts itself, and a published number that does not say by which rule it was reported."""
-    if found.published and found.rule == LAST_EPOCH and not found.more.get("rule_stated"):
-        raise UserError(
-            f'{where} is published but does not say how it was reported: add "rule", such as "best of 100 tests, 3 seeds", '
-            'or "last epoch, 5 seeds"'
-        )
+    """Refuse a row that contradicts itself."""
     if found.scores and len(found.scores) != found.n:
         raise UserError(f"{where} says n = {found.n} and gives {len(found.scores)} scores")
     if found.scores and not math.isclose(statistics.fmean(found.scores), found.mean, abs_tol=0.051):
@@ -197,3 +211,92 @@ def consistent(found: Result, where: str) -> None:
         raise UserError(
             f"{where} gives {len(found.scores)} scores and seeds {list(found.seeds)}: one of its own for each"
         )
+
+
+def read(path: Path, run: str) -> list[Result]:
+    """The results of a run, or of a file or folder of results; ``run`` is what rows are called that do not say it themselves.
+
+    Raises:
+        UserError: there are none, or they are no results.
+    """
+    if path.name == "metrics.json" and (path.parent / "run.json").is_file():
+        path = path.parent
+    if (path / "run.json").is_file():
+        return of_run(path, run)
+    file = path / "results.json" if path.is_dir() else path
+    if not file.is_file():
+        there = "holds no run and no results.json" if path.is_dir() else "is not there"
+        raise UserError(
+            f"{path} {there}: give runs, or files of results; `gendistill evaluate {path} --real SOURCE` measures a set of others"
+        )
+    return rows(load(file), file, {"run": run})
+
+
+def of_run(folder: Path, run: str) -> list[Result]:
+    """The accuracies of a run, with what its other files say of them."""
+    metrics, about = folder / "metrics.json", load(folder / "run.json")
+    if not metrics.is_file():
+        raise UserError(f"the run in {folder} is not evaluated yet: go on with `gendistill run ... --resume`")
+    provenance = about.get("provenance") or {}
+    told = {
+        "run": run,
+        "data": data_of(folder, provenance.get("real", {}).get("name", "")),
+        "training": training_of(folder / "recipe.py"),
+        "leakage": provenance.get("leakage", ""),
+    }
+    return rows(load(metrics), metrics, told)
+
+
+def rows(value: Mapping[str, Any], file: Path, told: Mapping[str, Any]) -> list[Result]:
+    """The rows of a file. What a row does not say, the file says for all of them, or else ``told``."""
+    given = value.get("rows")
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        raise UserError(f'{file} has no list of "rows"; {FORMAT}')
+    if not given:
+        raise UserError(f"{file} holds no accuracy: `gendistill evaluate {file.parent} --real SOURCE` measures some")
+    shared = {name: entry for name, entry in value.items() if name in SHARED}
+    return [
+        Result.from_json({**told, **shared, **one}, f"row {number} of {file}") for number, one in enumerate(given, 1)
+    ]
+
+
+def load(file: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # no JSON, or no text at all
+        raise UserError(f"{file} is no JSON ({error}); {FORMAT}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{file} holds no JSON object; {FORMAT}")
+    return found
+
+
+def data_of(folder: Path, name: str) -> str:
+    """The real data of a run in words: their name, and the classes and the shape of its own pictures."""
+    from safetensors import safe_open
+
+    for told in sorted(folder.glob("sets/seed-*/set.json")):
+        about = load(told)
+        for shard in about["shards"]:
+            with safe_open(told.parent / "shards" / shard, framework="np") as file:
+                _, channels, height, width = file.get_slice("stored").get_shape()
+            return spell_data(name, len(about["classes"]), (channels, height, width))
+    return name
+
+
+def training_of(file: Path) -> str:
+    """How students learned in a run, as its recipe.py states the protocol; "" where it does not say."""
+    try:
+        statements = ast.parse(file.read_text(encoding="utf-8")).body
+    except (OSError, SyntaxError):  # settings that held loaded objects do not print as code
+        return ""
+    for one in statements:
+        if (
+            isinstance(one, ast.Assign)
+            and ast.unparse(one.targets[0]) == "protocol"
+            and isinstance(one.value, ast.Call)
+        ):
+            return next((ast.unparse(said.value) for said in one.value.keywords if said.arg == "training"), "")
+    return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gendistill.context import Context, together
+from gendistill.labelers import batch_statistics
 from gendistill.labelers.base import Labeler
 from gendistill.nets import ensemble, trained
 from gendistill.types import Images, LogProbs, Pixels, RealData, UserError
@@ -25,14 +27,16 @@ from gendistill.work import Work
 class Ensemble(Labeler):
     """What the labelers that ask teachers have in common.
 
-    teachers     references of classifiers, see `gendistill.nets.trained.load`
-    average      what is averaged over teachers: there is no neutral choice, so there is no default
-    temperature  of the student's loss with these labels
+    teachers          references of classifiers, see `gendistill.nets.trained.load`
+    average           what is averaged over teachers: there is no neutral choice, so there is no default
+    temperature       of the student's loss with these labels
+    batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
     """
 
     teachers: tuple[Any, ...]
     average: Literal["logits", "probs"]
     temperature: float = 1.0
+    batch_statistics: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "teachers", trained.as_references(self.teachers))
@@ -43,14 +47,29 @@ class Ensemble(Labeler):
             raise UserError(f"average={self.average!r}: 'logits' or 'probs'")
         if self.temperature <= 0:
             raise UserError(f"temperature={self.temperature} must be above 0")
+        if self.batch_statistics < 0 or self.batch_statistics == 1:
+            raise UserError(f"batch_statistics={self.batch_statistics}: 0 for none, or batches of at least 2 pictures")
 
     def check(self, data: RealData) -> None:
         """Raise `UserError` if a teacher cannot be had."""
         ensemble.check(self.teachers)
 
     def committee(self, context: Context) -> Committee:
-        """The teachers, loaded."""
-        return Committee([trained.load(reference, context) for reference in self.teachers], self.average)
+        """The teachers, loaded.
+
+        Raises:
+            UserError: they are to go by the statistics of a batch, and one has no batch norm.
+        """
+        by_batch = self.batch_statistics > 0
+        if by_batch:  # before any is trained
+            batch_statistics.check([trained.load(reference, replace(context, dry=True)) for reference in self.teachers])
+        return Committee([trained.load(reference, context) for reference in self.teachers], self.average, by_batch)
+
+    def blocks(self, images: Images, seed: int = 0, view: int = 0) -> Sequence[Tensor]:
+        """Positions of the pictures of a set, as they are shown to the teachers together: in batches of their own for each view."""
+        if self.batch_statistics:
+            return batch_statistics.batches(len(images), self.batch_statistics, seed, view)
+        return torch.arange(len(images)).split(together(images.shape))
 
     def passes(self, images: Images, context: Context, looks: int = 1) -> Iterable[Work]:
         """Training of the teachers that are trained in place, and so many passes of each over the pictures."""
@@ -68,9 +87,9 @@ class Ensemble(Labeler):
 class Committee:
     """Loaded teachers: pixels in [0, 1] in, log-probabilities out."""
 
-    def __init__(self, nets: Sequence[nn.Module], average: str) -> None:
-        """``average`` is "logits" or "probs"."""
-        self.nets, self.average = list(nets), average
+    def __init__(self, nets: Sequence[nn.Module], average: str, by_batch: bool = False) -> None:
+        """``average`` is "logits" or "probs"; ``by_batch`` makes batch norms go by the pictures they are shown."""
+        self.nets, self.average, self.by_batch = list(nets), average, by_batch
 
     @property
     def bytes(self) -> int:
@@ -81,12 +100,19 @@ class Committee:
     @torch.no_grad()
     def __call__(self, pixels: Pixels) -> LogProbs:
         """What they say together, (n, k) float32 at temperature 1."""
-        logits = torch.stack([net(pixels) for net in self.nets]).float()
+        with batch_statistics.by_batch(self.nets) if self.by_batch else nullcontext():
+            logits = torch.stack([net(pixels) for net in self.nets]).float()
         if self.average == "logits":
             return logits.mean(0).log_softmax(1)
         return logits.log_softmax(2).logsumexp(0) - math.log(len(self.nets))
 
 
-def blockwise(images: Images, say: Callable[[Tensor], LogProbs]) -> LogProbs:
-    """What is said of all pictures of a set, (N, k) on the CPU; ``say`` gets positions, a block at a time."""
-    return torch.cat([say(part).cpu() for part in torch.arange(len(images)).split(together(images.shape))])
+def blockwise(images: Images, say: Callable[[Tensor], LogProbs], blocks: Sequence[Tensor]) -> LogProbs:
+    """What is said of all pictures of a set, (N, k) on the CPU in their order; ``say`` gets the positions of a block at a time.
+
+    Of a picture that is in two blocks, what is said first counts.
+    """
+    said, order = torch.cat([say(block).cpu() for block in blocks]), torch.cat(list(blocks))
+    found = torch.empty_like(said[: len(images)])
+    found[order[: len(images)]] = said[: len(images)]
+    return found

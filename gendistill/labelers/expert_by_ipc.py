@@ -17,8 +17,7 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context
-from gendistill.data.validation import split
-from gendistill.images import Subset
+from gendistill.images import Subset, split
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet

@@ -14,7 +14,7 @@ from gendistill.context import Context
 from gendistill.labelers.ensemble import Committee, Ensemble
 from gendistill.store import fingerprint, fingerprint_state
 from gendistill.training import reader
-from gendistill.types import Images, LogProbs, SoftLabels
+from gendistill.types import Images, LogProbs, SoftLabels, UserError
 from gendistill.views.numbered import Views
 from gendistill.work import Work
 
@@ -75,6 +75,14 @@ class Online(Ensemble):
     """
 
     views: Views = Views()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_statistics:
+            raise UserError(
+                f"batch_statistics={self.batch_statistics}: Online() answers for whatever batch a student asks, so that its labels "
+                "would follow from who else is in it; use RelabelViews(), whose batches are fixed"
+            )
 
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """Labels that are made when they are asked for."""

@@ -54,10 +54,11 @@ class StaticLabels(SoftLabels):
 class Relabel(Ensemble):
     """Soft labels by an ensemble.
 
-    teachers     references of classifiers, see `gendistill.nets.trained.load`
-    average      what is averaged over teachers: there is no neutral choice, so there is no default
-    temperature  of the student's loss with these labels
-    codec        how they are kept
+    teachers          references of classifiers, see `gendistill.nets.trained.load`
+    average           what is averaged over teachers: there is no neutral choice, so there is no default
+    temperature       of the student's loss with these labels
+    batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
+    codec             how they are kept
     """
 
     codec: Codec = EXACT
@@ -65,7 +66,8 @@ class Relabel(Ensemble):
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """One label per picture."""
         committee = self.committee(context)
-        said = blockwise(images, lambda part: committee(images.pixels(part).to(context.device)))
+        blocks = self.blocks(images)
+        said = blockwise(images, lambda part: committee(images.pixels(part).to(context.device)), blocks)
         return StaticLabels.of(said, self.temperature, self.codec)
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:

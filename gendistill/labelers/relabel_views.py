@@ -47,10 +47,12 @@ class ViewLabels(SoftLabels):
         """Each shard holds the codec's rows of some views, (views, N, ...) each; the first shard is the largest."""
         self.shards, self.views, self.codec, self.temperature, self.cooling = shards, views, codec, temperature, cooling
         self._classes, self._open = classes, (-1, {})
-        held = [self._read(number) for number in range(len(shards))]
-        self.bytes = sum(size(rows) for rows in held)
-        counts = [len(next(iter(rows.values()))) for rows in held]
-        self.count, self._per_shard = sum(counts), counts[0]
+        self.bytes, counts = 0, []
+        for number in range(len(shards)):  # one at a time: together they may not fit
+            rows = self._read(number)
+            self.bytes += size(rows)
+            counts.append(next(iter(rows.values())).shape[:2])
+        self.count, (self._per_shard, self.pictures) = sum(views for views, _ in counts), counts[0]
 
     def _read(self, number: int) -> dict[str, Tensor]:
         if self._open[0] != number:
@@ -90,13 +92,15 @@ class ViewLabels(SoftLabels):
 class RelabelViews(Ensemble):
     """Soft labels by an ensemble, of numbered views.
 
-    teachers     references of classifiers, see `gendistill.nets.trained.load`
-    average      what is averaged over teachers: there is no neutral choice, so there is no default
-    temperature  of the student's loss with these labels
-    views        what teachers and student look at
-    count        how many views of each picture are labelled; a student of more epochs sees them again
-    codec        how they are kept
-    cooling      how the temperature falls from epoch to epoch; None keeps it
+    teachers          references of classifiers, see `gendistill.nets.trained.load`
+    average           what is averaged over teachers: there is no neutral choice, so there is no default
+    temperature       of the student's loss with these labels
+    batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
+    views             what teachers and student look at
+    count             how many views of each picture are labelled; a student of more epochs sees them again. Labels are pruned by
+                      keeping fewer (LPLD)
+    codec             how they are kept
+    cooling           how the temperature falls from epoch to epoch; None keeps it
     """
 
     views: Views = Views()
@@ -113,8 +117,9 @@ class RelabelViews(Ensemble):
         """All views, one shard after the other; what a killed run finished is not made again."""
         key = {
             "set": images.fingerprint,
-            "teachers": repr(self.teachers), "average": self.average, "data": context.real.train.fingerprint,
-            "views": repr(self.views), "count": self.count, "codec": repr(self.codec), "device": context.device.type,
+            "teachers": [one.identity(context) for one in self.teachers], "average": self.average,
+            "batch statistics": self.batch_statistics, "data": context.real.train.fingerprint, "views": repr(self.views),
+            "count": self.count, "codec": repr(self.codec), "device": context.device.type,
         }  # fmt: skip
         folder = context.store.folder("labels", key, lambda place: self._make(place, images, context))
         shards = sorted(folder.glob("*.safetensors"))
@@ -134,7 +139,8 @@ class RelabelViews(Ensemble):
         return {name: torch.stack([rows[name] for rows in made]) for name in made[0]}
 
     def _said(self, view: int, committee: Any, read: Any, images: Images) -> LogProbs:
-        return blockwise(images, lambda part: committee(self.views.look(read, part, view, len(images)).pixels))
+        blocks = self.blocks(images, self.views.seed, view)
+        return blockwise(images, lambda part: committee(self.views.look(read, part, view, len(images)).pixels), blocks)
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """A pass of every teacher for every view."""

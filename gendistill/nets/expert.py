@@ -12,7 +12,7 @@ from gendistill.context import Context
 from gendistill.nets.base import Classifier
 from gendistill.nets.reference import Reference
 from gendistill.nets.trained import Trained, checkpoint, passes
-from gendistill.types import UserError
+from gendistill.types import Images, UserError
 from gendistill.work import Work
 
 
@@ -52,3 +52,7 @@ class Expert(Reference):
     def work(self, context: Context) -> Iterable[Work]:
         """The whole training."""
         return self.trained.work(context)
+
+    def unseen(self, context: Context) -> Images:
+        """Those that its training held out."""
+        return self.trained.unseen(context)

@@ -9,7 +9,8 @@ from typing import ClassVar
 from torch import nn
 
 from gendistill.context import Context
-from gendistill.types import Class
+from gendistill.images import split
+from gendistill.types import Class, Images
 from gendistill.work import Work
 
 
@@ -43,3 +44,7 @@ class Reference(ABC):
     def identity(self, context: Context) -> str:
         """What its answers follow from, beside the real pictures: for the keys of what is kept."""
         return repr(self)
+
+    def unseen(self, context: Context) -> Images:
+        """Real training pictures it may be weighed and calibrated by: a tenth. What networks of others saw, nobody knows here."""
+        return split(context.real.train, 0.1, 0, context.real.name)[1]

@@ -1,4 +1,7 @@
-"""Any architecture of timm (Wightman, 2019), https://github.com/huggingface/pytorch-image-models, untrained."""
+"""Any architecture of timm, untrained.
+
+"PyTorch Image Models" (Wightman, 2019), https://github.com/huggingface/pytorch-image-models
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from gendistill.types import Pixels, UserError
 
 OURS = (
     "num_classes", "in_chans", "img_size", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path",
-    "cache_dir", "features_only", "out_indices", "global_pool",
+    "cache_dir", "features_only",
 )  # fmt: skip
 """Options that are not the user's to give: the data say them, they load weights, or they take the head away."""
 
@@ -45,9 +48,9 @@ class Timm:
 
     Dropout and stochastic depth are off, also where timm has them on (Swin), unless options speak of them.
 
-    name     as ``timm.list_models()`` has it: "mobilenetv2_100", "efficientnet_b0", "vit_tiny_patch16_224" ...; sizes in a name
-             are no more than part of it
-    stride   of the first convolution, None for timm's own: 1 shows a network that was made for 224 px more of small pictures
+    name     as ``timm.list_models()`` has it: "mobilenetv2_100", "efficientnet_b0", "vit_tiny_patch16_224" ...; the size in a
+             name binds nothing
+    stride   of the first convolution, None for timm's own; with 1, a network made for 224 px sees small pictures twice as large
     options  what else the architecture is told, a dictionary or pairs: {"patch_size": 4} for a transformer at 32 px, and
              {"patch_size": 2, "window_size": 4} for Swin
     """

@@ -15,7 +15,7 @@ from torch import nn
 
 from gendistill import seeds
 from gendistill.context import Context
-from gendistill.images import Subset
+from gendistill.images import Subset, split
 from gendistill.nets.base import Classifier, Net, Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.loaded import Loaded
@@ -34,12 +34,18 @@ class Trained(Reference):
     net       the architecture
     training  how
     seed      of weights and order; members of an ensemble differ by it
+    held_out  share of the training pictures of each class that it never sees, so that it may be weighed and calibrated by them
     """
 
     net: Net = ConvNet()
     training: Training = Training(epochs=30, schedule=CosineDecay())
     seed: int = 0
+    held_out: float = 0.0
     looks_at_real: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.held_out < 1:
+            raise UserError(f"held_out={self.held_out} is a share of the training pictures: a number in [0, 1)")
 
     def load(self, context: Context) -> Classifier:
         """The network as it is after its training."""
@@ -57,8 +63,21 @@ class Trained(Reference):
     def work(self, context: Context) -> Iterable[Work]:
         """Its training."""
         net = build(self.net, shape_of(context), 0, context.device)
-        for piece in training_work(net, context.real.train, self.training, context.device):
+        for piece in training_work(net, seen(self, context), self.training, context.device):
             yield replace(piece, what="teacher", shared=True, each="run")
+
+    def unseen(self, context: Context) -> Images:
+        """The pictures that were held out.
+
+        Raises:
+            UserError: none were.
+        """
+        if not self.held_out:
+            raise UserError(
+                f"{self.net} was trained on every training picture, so none is left to weigh or calibrate it by: give "
+                "Trained(..., held_out=0.1)"
+            )
+        return split(context.real.train, self.held_out, 0, context.real.name)[1]
 
 
 @dataclass(frozen=True)
@@ -169,9 +188,16 @@ def initial(reference: Trained | Student, context: Context) -> Classifier:
     return build(reference.net, shape_of(context), seeds.number(reference.seed, _role(reference)), context.device)
 
 
+def seen(reference: Trained, context: Context) -> Images:
+    """The real pictures it is trained on: all, or those that are not held out."""
+    if not reference.held_out:
+        return context.real.train
+    return split(context.real.train, reference.held_out, 0, context.real.name)[0]
+
+
 def passes(reference: Trained, context: Context) -> int:
     """How many passes over the real pictures its training takes."""
-    return reference.training.passes(len(context.real.train))
+    return reference.training.passes(len(seen(reference, context)))
 
 
 def _frozen(net: Classifier) -> Classifier:
@@ -204,7 +230,7 @@ def _train(
 ) -> Classifier:
     """Train on the real pictures, or on those made so far; ``keep`` sees the network before and after every epoch."""
     role = _role(reference)
-    images = context.made if isinstance(reference, Student) else context.real.train
+    images = context.made if isinstance(reference, Student) else seen(reference, context)
     assert images is not None
     net = initial(reference, context)
     if keep is not None:

@@ -17,7 +17,7 @@ from gendistill.views.base import Look, Mix, Operation, Read
 from gendistill.views.crop import RandomResizedCrop
 from gendistill.views.cutmix import CutMix
 from gendistill.views.flip import Flip
-from gendistill.views.numbers import numbered, permutation
+from gendistill.views.numbers import Draw, numbered, permutation
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,28 @@ class Views:
         if self.mix is None:
             return Look(pixels)
         partners = permutation(self.seed, view, count)[positions]
-        draw = numbered(seeds.number(self.seed, "mix"), positions, view, pixels.device)
-        both, share = self.mix(pixels, self._seen(read, partners, view), draw)
+        both, share = self.mix(pixels, self._seen(read, partners, view), self._mixing(positions, view, pixels.device))
         return Look(both, partners, share)
+
+    def mixing(self, positions: Tensor, view: int, count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Which pictures these are mixed with, and how much of each is the picture itself, as `look` has them; looks at none.
+
+        Where nothing is mixed, every picture is wholly itself.
+
+        Args:
+            positions: (n,) of the pictures.
+            view: its number.
+            count: pictures of the set.
+            size: height and width of the pictures.
+        """
+        if self.mix is None:
+            return positions, torch.ones(len(positions))
+        blank = torch.zeros(len(positions), 1, *size)
+        _, share = self.mix(blank, blank, self._mixing(positions, view, blank.device))
+        return permutation(self.seed, view, count)[positions], share
+
+    def _mixing(self, positions: Tensor, view: int, device: torch.device) -> Draw:
+        return numbered(seeds.number(self.seed, "mix"), positions, view, device)
 
     def _seen(self, read: Read, positions: Tensor, view: int) -> Pixels:
         pixels = read(positions)

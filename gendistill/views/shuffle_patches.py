@@ -44,4 +44,4 @@ class ShufflePatches(Operation):
     def order(self, keys: Tensor, size: int) -> Tensor:
         """Where along a side each pixel comes from, (n, size): strips are put in the order of their ``keys`` (n, parts)."""
         strip = (torch.arange(size, device=keys.device) // (size // self.parts)).clamp_max(self.parts - 1)
-        return keys[:, strip].argsort(1, stable=True)
+        return keys[:, strip].argsort(dim=1, stable=True)

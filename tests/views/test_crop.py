@@ -25,7 +25,8 @@ def test_boxes_are_enlarged_as_torchvision_enlarges_them():
     for n in range(40):
         box = [int(one[n]) for one in (top, left, height, width)]
         wanted = tv.resized_crop(PIXELS[n], *box, [32, 24], antialias=False)
-        torch.testing.assert_close(found[n], wanted, atol=1e-6, rtol=0)
+        # grid_sample counts places from -1 to 1, which rounds them by up to 2e-6 of a pixel here.
+        torch.testing.assert_close(found[n], wanted, atol=2e-6, rtol=0)
 
 
 def test_the_whole_picture_is_the_picture():

@@ -55,9 +55,10 @@ def test_weights_are_of_the_beta_distribution(beta):
     uniform = draw(4000)(1)[:, 0]
     found = beta_numbers(uniform, beta)
     assert stats.kstest(found.numpy(), stats.beta(beta, beta).cdf).pvalue > 0.01
-    wanted = torch.from_numpy(stats.beta.ppf(uniform.double().numpy(), beta, beta)).float()
-    torch.testing.assert_close(found, wanted, atol=2e-3, rtol=0)
-    assert bool((found.argsort() == uniform.argsort()).float().mean() > 0.99), "one number makes one, in order"
+    inner = (uniform > 1 / 256) & (uniform < 255 / 256)  # the last steps of the table are long
+    wanted = torch.from_numpy(stats.beta.ppf(uniform[inner].double().numpy(), beta, beta)).float()
+    torch.testing.assert_close(found[inner], wanted, atol=1e-3, rtol=0)
+    assert bool((found[uniform.argsort()].diff() >= 0).all()), "one number makes one, in order"
 
 
 def test_impossible_mixes_are_refused():

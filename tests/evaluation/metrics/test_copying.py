@@ -38,6 +38,12 @@ def test_a_real_picture_that_is_there_twice_is_no_neighbour_of_itself():
     assert (twice.real, twice.ratio) == (0, pytest.approx(2 / 10))
 
 
+def test_copies_of_many_pictures_are_told_apart_from_rounding():
+    real = noise("real", count=40)
+    found = copying(of(real.flip(0)), of(real)).neighbours
+    assert [(one.real, one.distance, one.ratio) for one in found] == [(39 - i, 0, 0) for i in range(40)]
+
+
 def test_the_likeliest_copy_comes_first():
     found = copying(grey(12, 60, 101), grey(0, 10, 100, 200))
     assert [one.picture for one in found.closest] == [2, 0, 1]

@@ -11,6 +11,7 @@ from gendistill.evaluation.metrics import examine as module
 from gendistill.evaluation.metrics.attacks import FGSM
 from gendistill.evaluation.metrics.corruptions import CORRUPTIONS
 from gendistill.evaluation.metrics.examine import Examination, Stress, examine, of_logits
+from gendistill.evaluation.metrics.robustness import attack
 from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.logits import logits
@@ -34,8 +35,11 @@ def test_everything_follows_from_one_pass(monkeypatch):
     assert of_logits(logits(NET, IMAGES), IMAGES.labels) == found
 
 
-def test_stress_is_on_pictures_of_all_classes_and_written_down():
+def test_stress_is_on_pictures_of_all_classes_and_written_down(monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, "attack", lambda net, some, *more: seen.append(some) or attack(net, some, *more))
     found = examine(NET, IMAGES, stress=STRESS)
+    assert set(seen[0].labels.tolist()) == {0, 1, 2}
     assert found.adversarial is not None and found.corrupted is not None
     assert found.adversarial.pictures == found.corrupted.pictures == 12
     assert found.adversarial.clean == found.corrupted.clean

@@ -26,7 +26,7 @@ def greys(*values, labels):
     return StoredImages([Class("dark"), Class("bright")], torch.tensor(labels), stored.contiguous())
 
 
-IMAGES = greys(97, 99, 104, 180, 20, labels=[0, 0, 1, 1, 1])  # the last one is taken for a dark one from the start
+IMAGES = greys(20, 97, 99, 104, 180, labels=[1, 0, 0, 1, 1])  # the first one is taken for a dark one from the start
 
 
 def under(clean, *attacked, seconds=1.0):

@@ -1,0 +1,141 @@
+"""What must be in order before a set is judged: no test picture in what was learned from, and labels that can be labels."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gendistill.context import Context
+from gendistill.distilled import Distilled
+from gendistill.images import Subset
+from gendistill.labelers.base import Labeler
+from gendistill.labelers.ensemble import Ensemble
+from gendistill.nets import trained
+from gendistill.nets.reference import Reference
+from gendistill.training import accuracy
+from gendistill.types import Images, UserError
+
+log = logging.getLogger("gendistill")
+
+TOLERATED = 0.01
+"""Share of held-out pictures that may be training pictures, too. Published splits hold a few: 3 of CIFAR-100's test pictures are in a
+fifth of its training pictures."""
+SUM_ERROR = 1e-2
+"""How far probabilities may be from a sum of 1 that were kept in 16 bits."""
+ASKED = 2000
+"""Training pictures by which a teacher is judged, at most."""
+SURE = 3.0
+"""Standard deviations above chance that a teacher must reach."""
+
+
+def check_apart(held_out: Images, sets: Mapping[str, Sequence[Distilled]], context: Context) -> list[str]:
+    """Refuse held-out pictures that were learned from, by the content of each; return what a reader must know of a few of them.
+
+    Raises:
+        UserError: too many of them are training pictures, or one is in a set and no training picture.
+    """
+    real = context.real
+    train, test = (
+        context.store.tensors("prints", {"images": one.fingerprint}, lambda one=one: {"prints": prints(one)})["prints"]
+        for one in (real.train, held_out)
+    )
+    both = torch.isin(test, train)
+    count = int(both.sum())
+    if count > TOLERATED * len(test):
+        raise UserError(
+            f"{count:,} of the {len(test):,} {real.split} pictures of {real.name} are among its training pictures, pixel for pixel: "
+            "accuracies on them would say nothing. Give test pictures of their own, or hold out a part of the training pictures with "
+            "real='Validation(...)'"
+        )
+    for name, made in sets.items():
+        for one in made if name != "full_real" else ():
+            stolen = int(torch.isin(prints(one.images), test[~both]).sum())
+            if stolen:
+                raise UserError(
+                    f"{stolen:,} of the {len(one.images):,} pictures of the set {name!r} are {real.split} pictures of {real.name}, which "
+                    "no set may be made of: distil from the training pictures, or give other data to judge it by"
+                )
+    if not count:
+        return []
+    log.warning("%d of %d %s pictures are training pictures, too", count, len(test), real.split)
+    return [f"{count:,} of the {len(test):,} {real.split} pictures are also training pictures, pixel for pixel."]
+
+
+def prints(images: Images) -> Tensor:
+    """A hash of the content of each picture, (N,) int64; equal pictures have equal ones, whatever their place."""
+    found = [
+        int.from_bytes(hashlib.blake2b(one.numpy().tobytes(), digest_size=8).digest(), "little", signed=True)
+        for part in torch.arange(len(images)).split(256)
+        for one in images.stored(part).contiguous()
+    ]
+    return torch.tensor(found, dtype=torch.int64)
+
+
+def check_labels(made: Distilled, name: str) -> None:
+    """Refuse soft labels that are those of another set, or no probabilities. Looks at one view.
+
+    Raises:
+        UserError: they know more or fewer pictures or classes than the set ``name``, do not sum to one, or are not numbers.
+    """
+    soft, count, classes = made.soft, len(made.images), len(made.images.classes)
+    if soft.kind == "hard" or not count:
+        return
+    view = soft.view(0)
+    try:
+        parts = [soft.at(part, view).double().cpu() for part in torch.arange(count).split(256)]
+    except IndexError:
+        raise UserError(f"the labels of the set {name!r} end before its {count:,} pictures do: they are of another set") from None
+    said = torch.cat(parts)
+    if said.shape[1] != classes:
+        raise UserError(
+            f"the labels of the set {name!r} are over {said.shape[1]:,} classes, its pictures of {classes:,}: they are of another set"
+        )
+    if soft.kind != "online" and knows(made, count):
+        raise UserError(f"the labels of the set {name!r} go on after its {count:,} pictures: they are of another set")
+    total = said.exp().sum(1)
+    wrong = ~((total - 1).abs() <= SUM_ERROR)  # so that NaN is wrong, too
+    if bool(wrong.any()):
+        first = int(torch.nonzero(wrong)[0])
+        raise UserError(
+            f"{int(wrong.sum()):,} of the {count:,} soft labels of the set {name!r} are no probabilities: that of picture {first} sums to "
+            f"{float(total[first]):.4g}; give log-probabilities, or use hard labels, distilled.hard()"
+        )
+
+
+def knows(made: Distilled, position: int) -> bool:
+    """Whether there is a label for a picture at this position. Labels that are kept lie on the CPU, where that is an error."""
+    try:
+        made.soft.at(torch.tensor([position]), made.soft.view(0))
+    except IndexError:
+        return False
+    return True
+
+
+def check_teachers(labeler: Labeler, context: Context) -> None:
+    """Refuse teachers that are not clearly better than a guess on real training pictures, whoever trained them.
+
+    Raises:
+        UserError: one of them is not.
+    """
+    for reference in labeler.teachers if isinstance(labeler, Ensemble) else ():
+        check_teacher(reference, context)
+
+
+def check_teacher(reference: Reference, context: Context) -> None:
+    """`check_teachers` for one."""
+    real = context.real.train
+    classes, count = len(real.classes), min(len(real), ASKED)
+    some = Subset(real, torch.linspace(0, len(real) - 1, count).round().long())
+    right = accuracy(trained.load(reference, context), some, context.device)  # pyright: ignore[reportArgumentType]
+    chance = 100 / classes
+    least = chance + SURE * 100 * math.sqrt((classes - 1) / count) / classes
+    if right < least:
+        raise UserError(
+            f"{reference} knows too little to label: it is right on {right:.1f} % of {count:,} real training pictures, a guess is on "
+            f"{chance:.1f} %, and below {least:.1f} % it may be one. Train it longer, or check that its classes are those of the data"
+        )

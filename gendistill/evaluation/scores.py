@@ -1,0 +1,384 @@
+"""What a set is worth apart from its labels and its augmentation: the robust scores of DD-Ranking, https://arxiv.org/abs/2505.13300.
+
+    HLR = A(full real) - A(set, hard labels)             how much the set loses without its labels
+    IOR = A(set, its labels) - A(random real, the same)  how much it gains on real pictures that are treated alike
+    alpha = w IOR - (1 - w) HLR                          LRS = (e^alpha - e^-1) / (e - e^-1)
+    beta  = g (A(set) - A(random real)) with augmentation + (1 - g) of the same without      ARS = (e^beta - e^-1) / (e - e^-1)
+
+Accuracies are fractions. LRS 0.269 is neutral: as good as random pictures, and nothing lost with hard labels.
+
+The package of that name (0.2.0) does not compute them so. Mended here:
+
+    it feeds percentages to the exponential                              they are refused
+    its score for hard labels counts every accuracy twice                once
+    it keeps the best of several epochs, on test pictures                last epoch; rates are chosen on held-out training pictures
+    training on all real data ignores the epochs that are asked for      the protocol's `full`
+    random pictures are not drawn class by class, or fail to be drawn    class by class, as many as the set has
+    its soft score fails to find the teachers                            those that labelled the set label random pictures too
+    ARS leaves the labels of random pictures undefined                   those of the set's labeler, with augmentation and without
+    test pictures are cropped to 64                                      all pictures keep the size of the data
+    one settings file differs from the method it is named for            the training is the protocol's
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import torch
+
+from gendistill import seeds
+from gendistill.context import Context
+from gendistill.data.validation import split
+from gendistill.distilled import Distilled
+from gendistill.evaluation.evaluate import check_held_out, open_held_out, score, size
+from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.report import Row
+from gendistill.formatting import spell_data, spell_score
+from gendistill.images import Subset
+from gendistill.labelers.base import Labeler
+from gendistill.labelers.ensemble import Ensemble
+from gendistill.labelers.hard import Hard
+from gendistill.labelers.relabel import Relabel
+from gendistill.recipe import Recipe
+from gendistill.training import Training
+from gendistill.types import Diverged, Images, UserError
+
+log = logging.getLogger("gendistill")
+RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
+"""Learning rates that are tried where a set brings none of its own."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A robust score.
+
+    value  in [0, 1]
+    std    over seeds; 0 with one seed
+    n      seeds
+    """
+
+    value: float
+    std: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{spell_score(self.value, self.std)} ({self.n})"
+
+
+def label_margin(full: float, hard: float, any_: float, random_any: float, weight: float = 0.5) -> float:
+    """alpha, in [-1, 1]: w (any - random) - (1 - w) (full - hard)."""
+    check_fractions(full=full, hard=hard, any_=any_, random_any=random_any, weight=weight)
+    return weight * (any_ - random_any) - (1 - weight) * (full - hard)
+
+
+def augmentation_margin(
+    augmented: float, random_augmented: float, plain: float, random_plain: float, weight: float = 0.5
+) -> float:
+    """beta, in [-1, 1]: g (augmented - random) + (1 - g) (plain - random)."""
+    check_fractions(
+        augmented=augmented, random_augmented=random_augmented, plain=plain, random_plain=random_plain, weight=weight
+    )
+    return weight * (augmented - random_augmented) + (1 - weight) * (plain - random_plain)
+
+
+def label_robust_score(full: float, hard: float, any_: float, random_any: float, weight: float = 0.5) -> float:
+    """LRS in [0, 1] of accuracies as fractions.
+
+    Args:
+        full: of all real pictures.
+        hard: of the set with hard labels.
+        any_: of the set as its method wants it.
+        random_any: of as many random real pictures, treated alike.
+        weight: w, of the last two, in [0, 1].
+
+    Raises:
+        UserError: one of them is no fraction, such as a percentage.
+    """
+    return squashed(label_margin(full, hard, any_, random_any, weight))
+
+
+def augmentation_robust_score(
+    augmented: float, random_augmented: float, plain: float, random_plain: float, weight: float = 0.5
+) -> float:
+    """ARS in [0, 1] of accuracies as fractions.
+
+    Args:
+        augmented: of the set with the method's augmentation.
+        random_augmented: of as many random real pictures, treated alike.
+        plain: of the set without augmentation.
+        random_plain: of the random pictures without it.
+        weight: g, of those with augmentation, in [0, 1].
+
+    Raises:
+        UserError: one of them is no fraction, such as a percentage.
+    """
+    return squashed(augmentation_margin(augmented, random_augmented, plain, random_plain, weight))
+
+
+def squashed(margin: float) -> float:
+    """(e^x - e^-1) / (e - e^-1): -1 is 0, 0 is 0.269, 1 is 1."""
+    return (math.exp(margin) - math.exp(-1)) / (math.e - math.exp(-1))
+
+
+def deviation(margin: float, std: float) -> float:
+    """Deviation of `squashed` where the margin has this one, to first order (delta method)."""
+    return math.exp(margin) / (math.e - math.exp(-1)) * std
+
+
+def over_seeds(margins: Sequence[float]) -> Score:
+    """The score of the mean margin, which is that of the mean accuracies, and its deviation over seeds."""
+    mean = statistics.fmean(margins)
+    std = statistics.stdev(margins) if len(margins) > 1 else 0.0
+    return Score(squashed(mean), deviation(mean, std), len(margins))
+
+
+def check_fractions(**given: float) -> None:
+    """Raise `UserError` unless all of these are in [0, 1]."""
+    for name, value in given.items():
+        if not 0 <= value <= 1:
+            raise UserError(
+                f"{name.rstrip('_')}={value:g}: robust scores take accuracies and weights as fractions in [0, 1]; "
+                "divide percentages by 100"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """LRS and ARS of a set under one protocol, with the accuracies they are made of: fractions, one per seed.
+
+    row           the set as its method wants it; its scores are percentages
+    data          the real data: name, classes and size of the pictures
+    training      how students learned
+    full          of all real pictures, trained once
+    hard          of the set with hard labels, at the chosen rates
+    random        of random real pictures with labels of the same source, at the chosen rates
+    plain         of the set without augmentation
+    random_plain  of the random pictures without augmentation, at the chosen rates
+    rates         learning rate of every seed, by the name of what it was chosen for
+    weight        of either half of both scores
+    """
+
+    row: Row
+    data: str
+    training: str
+    full: float
+    hard: tuple[float, ...]
+    random: tuple[float, ...]
+    plain: tuple[float, ...]
+    random_plain: tuple[float, ...]
+    rates: Mapping[str, tuple[float, ...]]
+    weight: float = 0.5
+
+    @property
+    def method(self) -> tuple[float, ...]:
+        """Of the set as its method wants it."""
+        return tuple(score / 100 for score in self.row.scores)
+
+    @property
+    def lrs(self) -> Score:
+        """Label-robust score."""
+        each = zip(self.hard, self.method, self.random, strict=True)
+        return over_seeds([label_margin(self.full, *one, self.weight) for one in each])
+
+    @property
+    def ars(self) -> Score:
+        """Augmentation-robust score."""
+        each = zip(self.method, self.random, self.plain, self.random_plain, strict=True)
+        return over_seeds([augmentation_margin(*one, self.weight) for one in each])
+
+    def to_json(self, run: str = "") -> dict[str, Any]:
+        """A file of results with one row, which `gendistill compare` reads; ``run`` is whose set it is."""
+        accuracies = ("full", "hard", "random", "plain", "random_plain", "rates", "weight")
+        scores = {"lrs": self.lrs.value, "lrs_std": self.lrs.std, "ars": self.ars.value, "ars_std": self.ars.std}
+        told = {"run": run, "data": self.data, "training": self.training, **asdict(self.row), **scores}
+        return {"rows": [{**told, "ranking": {name: getattr(self, name) for name in accuracies}}]}
+
+    def __str__(self) -> str:
+        arms = {"hard labels": self.hard, "its own labels": self.method, "random real": self.random}
+        arms |= {"no augmentation": self.plain, "random real, no augmentation": self.random_plain}
+        told = ", ".join(f"{name} {100 * statistics.fmean(values):.1f}" for name, values in arms.items())
+        return f"LRS {self.lrs}, ARS {self.ars}: full real data {100 * self.full:.1f}, {told}"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One treatment whose accuracy is wanted.
+
+    sets      one per seed
+    training  of the students
+    chosen    whether the learning rate is chosen on held-out training pictures, or that of the training
+    """
+
+    sets: Sequence[Distilled]
+    training: Training
+    chosen: bool
+
+
+def rank(
+    distilled: Distilled | Sequence[Distilled],
+    protocol: Protocol,
+    context: Context,
+    *,
+    labeler: Labeler | None = None,
+    rates: Sequence[float] = RATES,
+    weight: float = 0.5,
+    fraction: float = 0.1,
+) -> Ranking:
+    """Train all that LRS and ARS of a set ask for. Students are kept in the store, so a killed ranking goes on.
+
+    Args:
+        distilled: one set, or several made by the same recipe from different seeds.
+        protocol: which student, trained how, how often: `sets` times `students` seeds.
+        context: the real data.
+        labeler: who labelled the set, where its recipe does not say; random real pictures are labelled alike.
+        rates: learning rates to choose from.
+        weight: of either half of the scores.
+        fraction: of the training pictures of each class that rates are chosen on. Random real pictures are drawn from the others.
+
+    Raises:
+        UserError: nobody can label random pictures as the set is labelled, there are too few of them, or all rates diverge.
+    """
+    made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
+    check_fractions(weight=weight)
+    check_held_out(context.real)
+    total = max(protocol.sets * protocol.students, len(made))
+    if total < 3:
+        log.warning("LRS and ARS of %d seeds have no deviation worth the name; DD-Ranking takes 5", total)
+    kept, judged = split(context.real.train, fraction, 0, context.real.name)
+    sets = [made[seed % len(made)] for seed in range(total)]
+    arms = arms_of(sets, protocol.training, source(made[0], labeler), kept, context)
+    chosen = {name: _rates(name, arm, rates, protocol, context, judged) for name, arm in arms.items()}
+    held_out = open_held_out(context.real)
+    log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
+    full = score(Distilled.of(context.real.train), protocol, protocol.full, 0, context, held_out, context.progress)
+    found = {name: _accuracies(arm, chosen[name], protocol, context, held_out) for name, arm in arms.items()}
+    told = [100 * value for value in found["method"]]
+    row = Row(
+        set="distilled", labels=made[0].soft.kind, labeler=str(source(made[0], labeler)), student=str(protocol.student),
+        protocol=protocol.name, epochs=protocol.training.passes(len(made[0].images)), ipc=made[0].ipc,
+        split=context.real.split, mean=statistics.fmean(told), std=statistics.stdev(told) if total > 1 else 0.0,
+        n=total, bytes=size(made[0], context), scores=tuple(told),
+    )  # fmt: skip
+    return Ranking(
+        row=row,
+        data=spell_data(context.real.name, len(context.real.classes), context.real.train.shape),
+        training=repr(protocol.training),
+        full=full / 100,
+        rates={name: chosen[name] for name, arm in arms.items() if arm.chosen},
+        weight=weight,
+        **{name: values for name, values in found.items() if name != "method"},
+    )
+
+
+def arms_of(
+    sets: Sequence[Distilled], training: Training, labeler: Labeler, kept: Images, context: Context
+) -> dict[str, Arm]:
+    """All treatments but that of full real data, by name."""
+    inside, still = context.of(()), replace(training, augment=None)
+    random = [alike(one, kept, seed) for seed, one in enumerate(sets)]
+    labelled = [labelled_by(one, labeler, inside) for one in random]
+    check_kind(sets[0], labelled[0])
+    plain = {id(one): unaugmented(one, labeler, inside) for one in sets}
+    return {
+        "hard": Arm([one.hard() for one in sets], training, True),
+        "method": Arm(sets, training, False),
+        "random": Arm(labelled, training, True),
+        "plain": Arm([plain[id(one)] for one in sets], still, False),
+        "random_plain": Arm([unaugmented(one, labeler, inside) for one in labelled], still, True),
+    }
+
+
+def alike(made: Distilled, real: Images, seed: int) -> Distilled:
+    """As many random real pictures of every class as a set has, from a stream of their own for every seed."""
+    counts = torch.bincount(made.labels, minlength=len(real.classes))
+    picked = []
+    for index, count in enumerate(counts.tolist()):
+        where = real.where(index)
+        if len(where) < count:
+            raise UserError(
+                f"{len(where)} real pictures of {real.classes[index]} are left to draw {count} from: lower `fraction`, "
+                "or rank a smaller set"
+            )
+        picked.append(where[torch.randperm(len(where), generator=seeds.stream("rank", seed, index))[:count]])
+    return Distilled.of(Subset(real, torch.cat(picked)))
+
+
+def source(made: Distilled, labeler: Labeler | None) -> Labeler:
+    """Who labels random pictures as the set is labelled.
+
+    Raises:
+        UserError: the set does not say it.
+    """
+    if made.soft.kind == "hard":
+        return Hard()
+    if labeler is not None:
+        return labeler
+    if isinstance(made.recipe, Recipe):
+        return made.recipe.labeler
+    raise UserError(
+        f"this set has {made.soft.kind} labels and does not know who gave them: say it by labeler=, such as "
+        'Relabel((Trained(ConvNet()),), average="logits"), or rank its hard labels, distilled.hard()'
+    )
+
+
+def labelled_by(made: Distilled, labeler: Labeler, context: Context) -> Distilled:
+    """The same pictures with the labels of this labeler."""
+    return replace(made, soft=labeler(made.images, context))
+
+
+def unaugmented(made: Distilled, labeler: Labeler, context: Context) -> Distilled:
+    """The same pictures with labels of the same source that are of the pictures as they are, not of augmented views."""
+    if made.soft.views is None:
+        return made
+    if not isinstance(labeler, Ensemble):
+        raise UserError(
+            f"{labeler!r} labels augmented views only: without augmentation, ARS needs labels of the pictures as they are"
+        )
+    same = {one.name: getattr(labeler, one.name) for one in fields(Ensemble)}
+    return labelled_by(made, Relabel(**same), context)
+
+
+def check_kind(made: Distilled, random: Distilled) -> None:
+    """Raise `UserError` if a set and its random pictures have other kinds of labels."""
+    if made.soft.kind != random.soft.kind:
+        raise UserError(
+            f"the set has {made.soft.kind} labels and its labeler gives {random.soft.kind} ones: give the labeler that labelled it"
+        )
+
+
+def _rates(
+    name: str, arm: Arm, rates: Sequence[float], protocol: Protocol, context: Context, judged: Images
+) -> tuple[float, ...]:
+    """The learning rate of every seed: the best one on pictures that are neither of the test nor of random sets."""
+    if not arm.chosen:
+        return (arm.training.lr,) * len(arm.sets)
+
+    def worth(rate: float, seed: int) -> float:
+        try:
+            return score(arm.sets[seed], protocol, replace(arm.training, lr=rate), seed, context, judged)
+        except Diverged:
+            return -math.inf
+
+    found = []
+    for seed in context.progress(range(len(arm.sets)), f"rates of {name}", len(arm.sets)):
+        worths = {rate: worth(rate, seed) for rate in rates}
+        best = max(worths, key=lambda rate: worths[rate], default=None)
+        if best is None or worths[best] == -math.inf:
+            raise Diverged(f"no learning rate of {tuple(rates)} trains a student with {arm.training}: give lower ones")
+        found.append(best)
+    return tuple(found)
+
+
+def _accuracies(
+    arm: Arm, rates: Sequence[float], protocol: Protocol, context: Context, held_out: Images
+) -> tuple[float, ...]:
+    """The accuracy of every seed at its rate, as a fraction."""
+    return tuple(
+        score(one, protocol, replace(arm.training, lr=rate), seed, context, held_out) / 100
+        for seed, (one, rate) in enumerate(zip(arm.sets, rates, strict=True))
+    )

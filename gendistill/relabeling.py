@@ -1,0 +1,302 @@
+"""A finished set labelled anew within a budget of bytes, by the labels that students learn most from.
+
+A budget buys a few exact labels of each picture or many coarse ones. Which are worth more is measured: students learn from the set
+with each candidate, and are asked about real training pictures that no student saw. Teachers and set may have seen those, alike for
+all candidates; the test pictures stay closed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TypeVar
+
+import torch
+
+from gendistill.anchors.real_pictures import RealPictures
+from gendistill.context import Context, silent
+from gendistill.distilled import Distilled, read_set, set_folders
+from gendistill.drawn import DrawnImages
+from gendistill.environment import versions
+from gendistill.evaluation.evaluate import score
+from gendistill.evaluation.protocols import SCREENING, Protocol
+from gendistill.evaluation.report import aligned
+from gendistill.export import whole_folder
+from gendistill.formatting import plural, spell_accuracy, spell_bytes
+from gendistill.images import split
+from gendistill.labelers.alternate import Alternate
+from gendistill.labelers.base import Labeler
+from gendistill.labelers.codecs.base import Codec
+from gendistill.labelers.codecs.eight_bit import EightBit
+from gendistill.labelers.codecs.floats import Half
+from gendistill.labelers.codecs.top_k import TopK
+from gendistill.labelers.ensemble import Ensemble
+from gendistill.labelers.relabel import Relabel
+from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.overrides import read_value
+from gendistill.priors.pixels import Pixels
+from gendistill.provenance import Provenance
+from gendistill.recipe import Recipe
+from gendistill.runs import open_context, origin
+from gendistill.steering.start import Start
+from gendistill.store import fingerprint, write_json
+from gendistill.types import Images, Source, UserError
+
+log = logging.getLogger("gendistill")
+L = TypeVar("L", bound=Ensemble)
+SHARES = (0.3, 0.1, 0.03, 0.01)
+"""Of the classes that a candidate keeps, beside those that keep all."""
+
+OURS = {"sets", "run.json", "relabel.json"}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Labels that were tried.
+
+    labeler     who makes them
+    bytes       what they cost
+    accuracies  of a student each, in percent, on held-out training pictures
+    """
+
+    labeler: Labeler
+    bytes: int
+    accuracies: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Of the accuracies."""
+        return fmean(self.accuracies)
+
+    @property
+    def words(self) -> list[str]:
+        """What they are, what they cost and what they are worth, for people."""
+        n = len(self.accuracies)
+        spread = stdev(self.accuracies) if n > 1 else 0.0
+        return [described(self.labeler), spell_bytes(self.bytes), spell_accuracy(self.mean, spread, n)]
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """A set that was labelled anew. Prints as the table of what was tried.
+
+    folder  where it is: `gendistill.load`, evaluate and export read it as a run
+    tried   the candidates
+    chosen  the one that it has
+    """
+
+    folder: Path
+    tried: tuple[Tried, ...]
+    chosen: Tried
+
+    def __str__(self) -> str:
+        rows = [[*one.words, "chosen" if one is self.chosen else ""] for one in self.tried]
+        return aligned([["soft labels", "bytes", "accuracy in %, mean ± std (n)", ""], *rows])
+
+
+def relabel(
+    path: str | Path,
+    out: str | Path,
+    budget: int,
+    *,
+    labeler: Labeler | None = None,
+    real: Source | None = None,
+    protocol: Protocol = SCREENING,
+    fraction: float = 0.1,
+    device: str | torch.device = "cpu",
+    progress: Callable[..., Iterable] = silent,
+    command: str = "",
+) -> Relabelled:
+    """Label the sets of a run anew, in at most so many bytes each, and leave them in a folder of their own.
+
+    Args:
+        path: a run, or one of its sets; the labels are chosen on the first.
+        out: a new folder, or one that an earlier call wrote.
+        budget: bytes of the soft labels of a set.
+        labeler: whose teachers label, and all else but codec and number of views; None for that of the recipe.
+        real: the real pictures; None for those of the recipe.
+        protocol: how students learn. Views that they have no epochs for are not labelled, so that it should be the one in mind.
+        fraction: of the training pictures of each class that judge.
+        device: where to compute.
+        progress: wraps iterables to show how far they are.
+        command: what the user typed, for the card.
+
+    Raises:
+        UserError: no labels are that small, nobody is there to give soft ones, or the set does not fit the real pictures.
+    """
+    folders = sets_in(Path(path))
+    made = [read_set(folder, read_value) for folder in folders]
+    first, recipe = made[0], made[0].recipe
+    if isinstance(first.images, DrawnImages):
+        raise UserError(
+            f"{path} is a generator, whose pictures are drawn anew for every epoch: there are none to label"
+        )
+    asked, source = labeler, real
+    if isinstance(recipe, Recipe):
+        asked, source = labeler or recipe.labeler, real or recipe.real
+    ensemble = asked.labeler if isinstance(asked, Alternate) else asked
+    if source is None or not isinstance(ensemble, Ensemble):
+        lacking = "real data: give --real" if source is None else "teachers: give --teachers and --average"
+        raise UserError(f"{path} does not name its {lacking}")
+    options = candidates(ensemble, first.images, budget, protocol.training.passes(len(first.images)))
+    if isinstance(asked, Alternate):
+        options = [replace(asked, labeler=one) for one in options]
+    context = opened(source, first, ensemble, torch.device(device), progress)
+    _, judges = split(context.real.train, fraction, 0, context.real.name)
+    log.info(
+        "%s within %s, judged by %s",
+        plural(len(options), "candidate"),
+        spell_bytes(budget),
+        plural(len(judges), "picture"),
+    )
+    tried = tuple(tried_out(one, first, protocol, context, judges) for one in progress(options, "labels", len(options)))
+    chosen = max(tried, key=lambda one: (one.mean, -one.bytes))
+    with whole_folder(Path(out), OURS) as part:
+        for folder, one in zip(folders, made, strict=True):
+            name = folder.name if re.fullmatch(r"seed-\d+", folder.name) else "seed-0"
+            told = write_set(folder, part / "sets" / name, one, chosen.labeler, context)
+        write_json(part / "relabel.json", {
+            "budget": budget, "protocol": repr(protocol), "judges": len(judges), "chosen": repr(chosen.labeler),
+            "tried": [{"labeler": repr(o.labeler), "bytes": o.bytes, "accuracies": o.accuracies} for o in tried],
+        })  # fmt: skip
+        about = {"command": command, "device": str(device), "versions": versions(), "seconds": {}}
+        write_json(part / "run.json", {**about, "provenance": {**told, "command": command}})
+    return Relabelled(Path(out), tried, chosen)
+
+
+def sets_in(place: Path) -> list[Path]:
+    """The folders of the finished sets of a run, or of the one that is named."""
+    found = [folder for folder in (place, *set_folders(place)) if (folder / "set.json").exists()]
+    if not found:
+        raise UserError(f"no finished set of gendistill in {place}; give the folder of a run, or of one of its sets")
+    return found
+
+
+def opened(
+    source: Source, made: Distilled, labeler: Labeler, device: torch.device, progress: Callable[..., Iterable]
+) -> Context:
+    """The real pictures of a set that is finished, so that no prior is needed.
+
+    Raises:
+        UserError: the set is not one of them.
+    """
+    stand_in = Recipe(real=source, prior=Pixels(), steering=(Start(RealPictures()),), labeler=labeler, ipc=1)
+    context = open_context(stand_in, device, torch.float32, progress).anew(ipc=made.ipc)
+    train = context.real.train
+    if made.classes != train.classes or made.images.shape != train.shape:
+        raise UserError(
+            f"the set has {len(made.classes)} classes of pictures {made.images.shape}, the real data {context.real.name} "
+            f"{len(train.classes)} of {train.shape}: give those it was made from, in the order of its classes"
+        )
+    return context
+
+
+def ladder(classes: int) -> list[Codec]:
+    """Ways to keep a label, from the finest to the coarsest, each in fewer bytes than the one before.
+
+    The rest is spread, which costs a byte: so a label stays what it was at the high temperatures that labels are learned at.
+    """
+    kept = sorted({max(2, round(share * classes)) for share in SHARES}, reverse=True)
+    found: list[Codec] = []
+    for codec in (Half(), EightBit(), *(TopK(k, EightBit(), spread=True) for k in kept)):
+        if not found or codec.bytes(classes) < found[-1].bytes(classes):
+            found.append(codec)
+    return found
+
+
+def candidates(asked: Ensemble, images: Images, budget: int, most: int) -> list[Labeler]:
+    """Labelers within a budget: for each codec as many views as fit, ``most`` at most, and the finest label of the picture itself.
+
+    What costs as much as another and keeps less is none: a coarser codec where a finer one has all views already.
+
+    Raises:
+        UserError: nothing fits.
+    """
+    n, classes, found, codecs = len(images), len(images.classes), [], ladder(len(images.classes))
+    for codec in codecs:
+        each = n * codec.bytes(classes)
+        count = min(budget // each, most)
+        if count and not found:
+            found.append(like(Relabel, asked, codec=codec))
+        if count:
+            found.append(like(RelabelViews, asked, codec=codec, count=count))
+        if count == most:
+            break
+    if not found:
+        least = n * codecs[-1].bytes(classes)
+        raise UserError(
+            f"{spell_bytes(budget)} hold no soft labels of {plural(n, 'picture')}: the smallest are {least} bytes, one a picture "
+            f"by {codecs[-1]}; hard labels cost none of them"
+        )
+    return found
+
+
+def like(kind: type[L], asked: Ensemble, **more: object) -> L:
+    """Another kind of labeler with the settings that both have."""
+    shared = {one.name for one in fields(kind)} & {one.name for one in fields(asked)}
+    return kind(**{**{name: getattr(asked, name) for name in shared}, **more})
+
+
+def tried_out(labeler: Labeler, made: Distilled, protocol: Protocol, context: Context, judges: Images) -> Tried:
+    """What a set with these labels is worth. Students of a number begin alike whatever the labels."""
+    soft = labeler(made.images, context.of(()))
+    inner = replace(context, progress=silent)
+    found = replace(made, soft=soft)
+    scores = [score(found, protocol, protocol.training, seed, inner, judges) for seed in range(protocol.students)]
+    log.info("%s: %.1f", described(labeler), fmean(scores))
+    return Tried(labeler, soft.bytes, tuple(scores))
+
+
+def write_set(source: Path, folder: Path, made: Distilled, labeler: Labeler, context: Context) -> Provenance:
+    """A finished set with other labels, and what is known of it; the pictures are the same files where the disk allows it."""
+    about = json.loads((source / "set.json").read_text())
+    for name in about["shards"]:
+        link(source / "shards" / name, folder / "shards" / name)
+    recipe = replace(made.recipe, labeler=labeler) if isinstance(made.recipe, Recipe) else made.recipe
+    told = retold(made, labeler, context)
+    changed = {
+        "identity": fingerprint(about["identity"], repr(labeler)),
+        "recipe": recipe if isinstance(recipe, str) else repr(recipe),
+        "soft": labeler(made.images, context.of(())).save(folder),
+        "origin": told,
+    }
+    write_json(folder / "set.json", {**about, **changed})
+    return told
+
+
+def retold(made: Distilled, labeler: Labeler, context: Context) -> Provenance:
+    """What a reader must know of the set: its teachers are others now."""
+    if isinstance(made.recipe, Recipe):
+        fresh = origin(replace(made.recipe, labeler=labeler), context)
+        changed = {name: value for name, value in fresh.items() if name in ("teachers", "leakage")}
+    else:
+        known = list(made.origin.get("teachers", ()))
+        new = [one for one in labeler.origins(context.real.licence) if one not in known]
+        changed = {"teachers": [*known, *new]}
+    return Provenance(**{**made.origin, **changed})
+
+
+def link(source: Path, place: Path) -> None:
+    """The same file in another place, or a copy of it. Ours are replaced, never changed, so that they may be shared."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copyfile(source, place)
+
+
+def described(labeler: Labeler) -> str:
+    """Labels of a candidate in words."""
+    if isinstance(labeler, Alternate):
+        return f"{described(labeler.labeler)}, taking turns with hard ones"
+    if isinstance(labeler, RelabelViews):
+        return f"of {plural(labeler.count, 'view')}, {labeler.codec}"
+    assert isinstance(labeler, Relabel)
+    return f"of the pictures, {labeler.codec}"
