@@ -1,11 +1,14 @@
-"""Two pieces of work timed in interleaved pairs, in random order, so that what else the machine does meets both alike."""
+"""Pieces of work timed in interleaved rounds, in random order, so that what else the machine does meets all of them alike."""
 
 from __future__ import annotations
 
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def compared(ours: Callable[[], object], theirs: Callable[[], object], pairs: int) -> dict[str, object]:
@@ -27,17 +30,26 @@ def timed(run: Callable[[], object]) -> Callable[[], float]:
 
 def ratios(ours: Callable[[], float], theirs: Callable[[], float], pairs: int) -> dict[str, object]:
     """As `compared`, of runs that tell their seconds themselves."""
-    found, order = [], random.Random(0)
-    for _ in range(pairs):
-        pair, taken = [ours, theirs], {}
-        order.shuffle(pair)
-        for run in pair:
-            taken[run] = run()
-        found.append(taken[ours] / taken[theirs])
+    found = rounds({"ours": ours, "theirs": theirs}, pairs)
+    return middle([one["ours"] / one["theirs"] for one in found])
+
+
+def rounds(runs: Mapping[str, Callable[[], T]], count: int) -> list[dict[str, T]]:
+    """What each run tells, round by round: in every round each has its turn, in an order drawn anew."""
+    order, found = random.Random(0), []
+    for _ in range(count):
+        turns = list(runs)
+        order.shuffle(turns)
+        found.append({name: runs[name]() for name in turns})
+    return found
+
+
+def middle(values: Sequence[float]) -> dict[str, object]:
+    """The median of the ratios of some pairs, and its 95 % interval by bootstrap."""
     draws = random.Random(1)
-    medians = sorted(statistics.median(draws.choices(found, k=len(found))) for _ in range(2000))
+    medians = sorted(statistics.median(draws.choices(values, k=len(values))) for _ in range(2000))
     return {
-        "median time ratio": statistics.median(found),
+        "median time ratio": statistics.median(values),
         "95 % interval": [medians[50], medians[1949]],
-        "pairs": pairs,
+        "pairs": len(values),
     }

@@ -295,8 +295,13 @@ def finetune(
 @click.option(
     "--protocol", metavar="NAME", help="A named protocol, Protocol(...), or a pipeline whose protocol to take."
 )
+@click.option(
+    "--to", type=click.Path(path_type=Path, dir_okay=False), help="File of results, which `gendistill compare` reads."
+)
 @device
-def evaluate(path: str, changes: tuple[str, ...], real: str | None, protocol: str | None, device: str) -> None:
+def evaluate(
+    path: str, changes: tuple[str, ...], real: str | None, protocol: str | None, to: Path | None, device: str
+) -> None:
     """Say what any small set is worth.
 
     Trains students on it, on random real pictures and on all real ones.
@@ -313,7 +318,14 @@ def evaluate(path: str, changes: tuple[str, ...], real: str | None, protocol: st
 
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
-        click.echo(str(evaluate_path(path, against, chosen, pick_device(device))))
+        report = evaluate_path(path, against, chosen, pick_device(device))
+    click.echo(str(report))
+    if to is not None:
+        from gendistill.distilled import load
+        from gendistill.evaluation.results import of_report
+        from gendistill.store import write_json
+
+        write_json(to, of_report(report, Path(path).name, (against or load(path).recipe.real).open()))
 
 
 @cli.command()
@@ -331,6 +343,11 @@ def evaluate(path: str, changes: tuple[str, ...], real: str | None, protocol: st
 )
 @click.option("--average", type=click.Choice(["logits", "probs"]), help="What is averaged over --teachers.")
 @click.option("--temperature", type=float, help="Of a student's loss with the labels of --teachers.  [default: 1.0]")
+@click.option(
+    "--views",
+    metavar="VIEWS",
+    help="What is labelled, 'Views((Shift(4), Flip()), mix=None)' ...; by default the recipe's.",
+)
 @click.option("--real", metavar="SOURCE", help="The real data, where the set does not name them itself.")
 @click.option(
     "--protocol",
@@ -346,6 +363,7 @@ def relabel(
     teachers: str | None,
     average: str | None,
     temperature: float | None,
+    views: str | None,
     real: str | None,
     protocol: str | None,
     device: str,
@@ -364,7 +382,7 @@ def relabel(
     if temperature is not None and teachers is None:
         raise click.UsageError("--temperature is that of labels by --teachers; the recipe's labeler has its own")
     from gendistill.environment import pick_device
-    from gendistill.fields import construct
+    from gendistill.fields import construct, fit
     from gendistill.formatting import bytes_of
     from gendistill.overrides import alter_all, read_change, read_value
 
@@ -374,6 +392,7 @@ def relabel(
     from gendistill.labelers.relabel import Relabel
     from gendistill.progress import progress
     from gendistill.relabeling import relabel as label
+    from gendistill.views.numbered import Views
 
     asked = None
     if teachers is not None:
@@ -387,6 +406,7 @@ def relabel(
             out,
             limit,
             labeler=asked,
+            views=None if views is None else fit(read_value(views), Views, "--views"),
             real=against,
             protocol=chosen,
             device=pick_device(device),
@@ -421,7 +441,9 @@ def export(run: Path, to: Path, imagefolder: bool) -> None:
 
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder for compare.html and results.json.")
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), help="Folder for compare.html and results.json."
+)
 def compare(runs: tuple[str, ...], to: Path | None) -> None:
     """Put any number of runs side by side.
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import click
 
 from gendistill.environment import import_trouble
+from gendistill.errors import UserError
 
 NOISY = ("httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "filelock", "fsspec", "PIL", "datasets", "matplotlib")
 BARS = ("diffusers.utils.logging", "transformers.utils.logging")
@@ -93,9 +94,6 @@ def hide_bars() -> None:
 
 def _mistake(error: Exception) -> str | None:
     """What to tell a user who made this error happen; None if it is ours."""
-    types = sys.modules.get(
-        "gendistill.types"
-    )  # importing it here would take seconds, and be in vain if it failed before
-    if types is not None and isinstance(error, types.UserError):
+    if isinstance(error, UserError):
         return str(error)
     return import_trouble(error)

@@ -147,7 +147,7 @@ def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Ru
         note(folder, provenance=origin)
         export(distilled, folder / "dataset", report=report, provenance=origin)
     about = json.loads((folder / "run.json").read_text())
-    report = Report(report.rows, about["seconds"])
+    report = replace(report, seconds=about["seconds"])
     write_json(folder / "metrics.json", report.to_json())
     page(
         distilled,

@@ -25,9 +25,10 @@ def spell_set(name: str) -> str:
     return SET_NAMES.get(name, name.replace("_", " "))
 
 
-def spell_labels(kind: str) -> str:
-    """A kind of labels, for readers: ``views`` is "labels of views"."""
-    return {"views": "labels of views", "online": "online labels"}.get(kind, f"{kind} labels")
+def spell_labels(kind: str, labeler: str = "") -> str:
+    """A kind of labels and who gave them, for readers: "labels of views", "soft labels, 2 teachers, T 4"."""
+    words = {"views": "labels of views", "online": "online labels"}.get(kind, f"{kind} labels")
+    return ", ".join(filter(None, (words, labeler)))
 
 
 def spell_bytes(count: float) -> str:

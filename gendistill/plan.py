@@ -24,6 +24,7 @@ from gendistill.evaluation.report import aligned
 from gendistill.execute import first_draft, tuned
 from gendistill.formatting import spell_bytes, spell_seconds
 from gendistill.labelers.hard import Hard
+from gendistill.labelers.online import Online
 from gendistill.nets.base import build
 from gendistill.nets.trained import shape_of
 from gendistill.pictures import MODES, png
@@ -135,7 +136,7 @@ def plan(recipe: Recipe, protocol: Protocol, device: str = "cpu", dtype: str = "
         lines += timed("prior", recipe.prior.work(context.real, where), 1)
         lines += distilling("distil", recipe, context, protocol.sets)
         compared = len(context.real.train) > 0
-        for name, other in baselines(recipe).items() if compared else ():
+        for name, other in baselines(recipe, protocol.coresets).items() if compared else ():
             inner = context
             if other.prior != recipe.prior:
                 inner = replace(context, prior=other.prior.sketch(context.real, where, context.dtype))
@@ -211,16 +212,30 @@ class Imagined(Images):
 
 
 def evaluating(recipe: Recipe, protocol: Protocol, context: Context) -> Iterator[Line]:
-    """Students on every set, with hard labels and, where there is a relabeler, with soft ones; and on all real pictures."""
-    net = build(protocol.student, shape_of(context), 0, context.device)
-    small, kinds = Imagined(context.real.train, recipe.ipc), 1 if isinstance(recipe.labeler, Hard) else 2
-    compared = 1 + len(baselines(recipe))
-    yield from timed(
-        "evaluate",
-        training_work(net, small, protocol.training, context.device),
-        compared * kinds * protocol.sets * protocol.students,
-    )
-    yield from timed("evaluate full real", training_work(net, context.real.train, protocol.full, context.device), 1)
+    """Students on every set, with every kind of labels, and on all real pictures; and the labels that the protocol asks for."""
+    small, classes = Imagined(context.real.train, recipe.ipc), len(context.real.classes)
+    kinds = len(protocol.labelers) or (1 if isinstance(recipe.labeler, Hard) else 2)
+    compared, each = 1 + len(baselines(recipe, protocol.coresets)), protocol.sets * protocol.students
+    for labeler in protocol.labelers:
+        for work in labeler.work(small, context):
+            once = work.shared
+            # Random real pictures are another set for every student, all others one for several.
+            yield from timed(
+                "teachers" if once else "label", [work], 1 if once else (compared - 1) * protocol.sets + each
+            )
+    for alone in protocol.each:
+        net, training = (
+            build(alone.student, shape_of(context), 0, context.device),
+            alone.training_for(recipe.ipc, classes),
+        )
+        yield from timed("evaluate", training_work(net, small, training, context.device), compared * kinds * each)
+        for labeler in protocol.labelers:
+            if isinstance(labeler, Online):
+                asked = [
+                    work for work in labeler.passes(small, context, training.passes(len(small))) if not work.shared
+                ]
+                yield from timed("evaluate", asked, compared * each)
+        yield from timed("evaluate full real", training_work(net, context.real.train, alone.full, context.device), 1)
 
 
 def timed(part: str, pieces: Iterable[Work], times: float) -> Iterator[Line]:

@@ -25,7 +25,9 @@ from gendistill.context import Context, silent
 from gendistill.distilled import Distilled, read_set, set_folders
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
+from gendistill.evaluation.checks import check_teachers
 from gendistill.evaluation.evaluate import score
+from gendistill.evaluation.labelled import relabelled
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import aligned
 from gendistill.export import whole_folder
@@ -48,6 +50,7 @@ from gendistill.runs import open_context, origin
 from gendistill.steering.start import Start
 from gendistill.store import fingerprint, write_json
 from gendistill.types import Images, Source, UserError
+from gendistill.views.numbered import Views
 
 log = logging.getLogger("gendistill")
 L = TypeVar("L", bound=Ensemble)
@@ -107,6 +110,7 @@ def relabel(
     budget: int,
     *,
     labeler: Labeler | None = None,
+    views: Views | None = None,
     real: Source | None = None,
     protocol: Protocol = SCREENING,
     fraction: float = 0.1,
@@ -121,6 +125,7 @@ def relabel(
         out: a new folder, or one that an earlier call wrote.
         budget: bytes of the soft labels of a set.
         labeler: whose teachers label, and all else but codec and number of views; None for that of the recipe.
+        views: what is labelled, where it is views; None for those of the labeler, or for `Views()` where it labels none.
         real: the real pictures; None for those of the recipe.
         protocol: how students learn. Views that they have no epochs for are not labelled, so that it should be the one in mind.
         fraction: of the training pictures of each class that judge.
@@ -145,10 +150,13 @@ def relabel(
     if source is None or not isinstance(ensemble, Ensemble):
         lacking = "real data: give --real" if source is None else "teachers: give --teachers and --average"
         raise UserError(f"{path} does not name its {lacking}")
+    if views is not None:
+        ensemble = like(RelabelViews, ensemble, views=views)
     options = candidates(ensemble, first.images, budget, protocol.training.passes(len(first.images)))
     if isinstance(asked, Alternate):
         options = [replace(asked, labeler=one) for one in options]
     context = opened(source, first, ensemble, torch.device(device), progress)
+    check_teachers(ensemble, context)
     _, judges = split(context.real.train, fraction, 0, context.real.name)
     log.info(
         "%s within %s, judged by %s",
@@ -188,7 +196,7 @@ def opened(
         UserError: the set is not one of them.
     """
     stand_in = Recipe(real=source, prior=Pixels(), steering=(Start(RealPictures()),), labeler=labeler, ipc=1)
-    context = open_context(stand_in, device, torch.float32, progress).anew(ipc=made.ipc)
+    context = open_context(stand_in, device, torch.float32, progress)
     train = context.real.train
     if made.classes != train.classes or made.images.shape != train.shape:
         raise UserError(
@@ -246,12 +254,10 @@ def like(kind: type[L], asked: Ensemble, **more: object) -> L:
 
 def tried_out(labeler: Labeler, made: Distilled, protocol: Protocol, context: Context, judges: Images) -> Tried:
     """What a set with these labels is worth. Students of a number begin alike whatever the labels."""
-    soft = labeler(made.images, context.of(()))
-    inner = replace(context, progress=silent)
-    found = replace(made, soft=soft)
-    scores = [score(found, protocol, protocol.training, seed, inner, judges) for seed in range(protocol.students)]
-    log.info("%s: %.1f", described(labeler), fmean(scores))
-    return Tried(labeler, soft.bytes, tuple(scores))
+    found = relabelled(made, labeler, context)
+    scores = [score(found, protocol, protocol.training, seed, context, judges) for seed in range(protocol.students)]
+    log.info("labels %s: %.1f", described(labeler), fmean(scores))
+    return Tried(labeler, found.soft.bytes, tuple(scores))
 
 
 def write_set(source: Path, folder: Path, made: Distilled, labeler: Labeler, context: Context) -> Provenance:
@@ -264,7 +270,7 @@ def write_set(source: Path, folder: Path, made: Distilled, labeler: Labeler, con
     changed = {
         "identity": fingerprint(about["identity"], repr(labeler)),
         "recipe": recipe if isinstance(recipe, str) else repr(recipe),
-        "soft": labeler(made.images, context.of(())).save(folder),
+        "soft": relabelled(made, labeler, context).soft.save(folder),
         "origin": told,
     }
     write_json(folder / "set.json", {**about, **changed})

@@ -122,6 +122,34 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return load_file(path)
 
 
+def write_state(path: Path, variables: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Write an optimisation as it is before ``step``, whole or not at all."""
+    tensors = {"step": torch.tensor(step), **variables}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors.update(
+            {f"state/{number}/{name}": torch.as_tensor(value) for name, value in state.items() if value is not None}
+        )
+    write_tensors(path, tensors)
+
+
+def read_state(path: Path, variables: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
+    """Put back what `write_state` wrote, bit by bit, if it is there; returns the step to go on from."""
+    if not path.exists():
+        return 0
+    tensors = read_tensors(path)
+    state: dict[int, dict[str, Tensor]] = {}
+    with torch.no_grad():
+        for name, value in tensors.items():
+            kind, _, rest = name.partition("/")
+            if name in variables:
+                variables[name].copy_(value)
+            elif kind == "state":
+                number, _, entry = rest.partition("/")
+                state.setdefault(int(number), {})[entry] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    return int(tensors["step"])
+
+
 def as_tensor(texts: Sequence[str]) -> Tensor:
     """Texts as bytes, to be kept beside other tensors."""
     return torch.frombuffer(bytearray(json.dumps(list(texts)).encode()), dtype=torch.uint8)

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from gendistill import parts
+from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
 from gendistill.nets.zero_shot import Clip
@@ -37,6 +38,7 @@ TEACHER = Trained(net=ConvNet(depth=2, width=8), training=Training(epochs=1, bat
 WANTED = (CrossEntropy((TEACHER,)),)
 REQUIRED: dict[str, Any] = {
     "objectives": WANTED, "teachers": (TEACHER,), "average": "logits", "optimize": Optimize(WANTED),
+    "labeler": RelabelViews((TEACHER,), "logits"),
 }  # fmt: skip
 
 

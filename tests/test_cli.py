@@ -74,7 +74,8 @@ def test_help_and_list_do_not_wait_for_torch():
 
 def test_every_command_of_the_design_is_there():
     assert set(cli.commands) == {
-        "run", "list", "plan", "train-prior", "finetune", "generate", "evaluate", "relabel", "export", "cite", "env",
+        "run", "list", "plan", "train-prior", "finetune", "generate", "evaluate", "relabel", "compare", "export", "cite",
+        "env",
     }  # fmt: skip
 
 
@@ -116,6 +117,8 @@ def test_a_pipeline_may_be_a_file(ran, tmp_path):
         (["evaluate", "x", "--protocol", "SCRENING"], "there is no protocol 'SCRENING'; did you mean 'SCREENING'"),
         (["evaluate", "x", "studnets=3"], "Protocol has no field 'studnets'; did you mean 'students'"),
         (["export", "nowhere", "--to", "x"], "no run of gendistill in nowhere"),
+        (["compare", "nowhere", "--to", "x"], "Error: nowhere is not there: give runs, or files of results"),
+        (["compare"], "Missing argument 'RUN...'"),
         (["cite", "tyo"], "did you mean 'toy'"),
     ],
 )  # fmt: skip
@@ -248,6 +251,48 @@ def test_evaluate_takes_a_source_and_a_protocol(monkeypatch, capsys, tmp_path):
     assert [call[0] for call in calls] == ["some/set"] * 3 and capsys.readouterr().out == "table\n" * 3
     assert [type(call[1]).__name__ for call in calls] == ["NoneType", "Folder", "Digits"]
     assert [(call[2].name, call[2].students, call[2].sets) for call in calls][1] == ("matching line", 2, 3)
+
+
+def test_compare_prints_a_table_and_writes_a_page(tmp_path, capsys):
+    told = {"labels": "hard", "student": "ConvNet-3", "protocol": "demo", "ipc": 10, "n": 2, "bytes": 1000}
+    theirs, ours = tmp_path / "theirs.json", tmp_path / "ours.json"
+    for file, mean in ((theirs, 40.0), (ours, 45.0)):
+        row = {**told, "set": file.stem, "mean": mean, "scores": [mean - 1, mean + 1]}
+        file.write_text(json.dumps({"data": "pets", "rows": [row]}))
+    assert execute(cli, ["compare", f"them={theirs}", str(ours), "--to", str(tmp_path / "to")]) == 0
+    told = capsys.readouterr().out
+    assert "theirs − ours, hard labels, IPC 10: -5.0" in told and told.endswith(
+        f"\n{tmp_path / 'to' / 'compare.html'}\n"
+    )
+    assert sorted(path.name for path in (tmp_path / "to").iterdir()) == ["compare.html", "results.json"]
+    assert [row["run"] for row in json.loads((tmp_path / "to" / "results.json").read_text())["rows"]] == [
+        "them",
+        "ours",
+    ]
+
+
+def test_comparing_does_not_wait_for_torch(tmp_path):
+    row = {"set": "a", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 40.0, "n": 1}
+    (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
+    done = python(
+        "import sys\nfrom gendistill.cli import cli\nfrom gendistill.console import execute\n"
+        f"assert execute(cli, ['compare', {str(tmp_path / 'a.json')!r}]) == 0\n"
+        "assert execute(cli, ['compare', 'nowhere']) == 2 and 'torch' not in sys.modules\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "data not stated · ConvNet-3 · demo · test" in done.stdout and "Traceback" not in done.stderr
+
+
+def test_evaluate_writes_what_compare_reads(monkeypatch, tmp_path, capsys):
+    from gendistill.evaluation.report import Report, Row
+
+    row = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=1, ipc=1, split="test", mean=40.0,
+              std=0.0, n=1, bytes=9, scores=(40.0,))  # fmt: skip
+    monkeypatch.setattr("gendistill.evaluation.evaluate.evaluate_path", lambda *_: Report([row]))
+    words = ["evaluate", "some/set", "--real", "Digits(size=8)", "--device", "cpu", "--to", str(tmp_path / "set.json")]
+    assert execute(cli, words) == 0 and execute(cli, ["compare", str(tmp_path / "set.json")]) == 0
+    told = capsys.readouterr().out
+    assert "digits, 10 classes, 8 × 8 grey · ConvNet-3 · demo · test\n" in told and "\nset " in told
 
 
 def test_export_takes_report_and_provenance_along(monkeypatch, tmp_path, capsys):

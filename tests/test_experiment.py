@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from gendistill import experiment
 from gendistill.distilled import load
 from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.report import Row
 from gendistill.experiment import run
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.convnet import ConvNet
@@ -48,8 +50,8 @@ def test_everything_is_there(done):
     there = {path.name for path in done.folder.iterdir() if not path.name.startswith(".")}
     assert there == {"recipe.py", "run.json", "sets", "dataset", "report.html", "metrics.json", "run.log", "log.jsonl"}
     metrics = json.loads((done.folder / "metrics.json").read_text())
-    fields = {"set", "labels", "student", "protocol", "epochs", "ipc", "split", "mean", "std", "n", "bytes", "distinct"}
-    assert all(set(row) == fields for row in metrics["rows"]) and metrics["seconds"]
+    names = {one.name for one in dataclasses.fields(Row)}
+    assert all(set(row) == names and len(row["scores"]) == row["n"] for row in metrics["rows"]) and metrics["seconds"]
     assert {"distil", "evaluate", "export"} <= set(metrics["seconds"])
     assert "gendistill run toy" in (done.folder / "report.html").read_text()
     assert all(json.loads(line)["message"] for line in (done.folder / "log.jsonl").read_text().splitlines())

@@ -20,11 +20,16 @@ from datasets.features import ClassLabel, List
 from PIL.Image import open as open_picture
 
 from gendistill.distilled import Distilled
+from gendistill.evaluation.foreign import exported
 from gendistill.evaluation.report import Report, Row
 from gendistill.export import export, imagefolder, to_dataset
 from gendistill.images import StoredImages
+from gendistill.labelers.codecs.floats import Half
+from gendistill.labelers.relabel_views import ViewLabels
 from gendistill.parquet import unique_names, write_parquet
+from gendistill.store import fingerprint, write_tensors
 from gendistill.types import Class, SoftLabels, UserError
+from gendistill.views.numbered import Views
 
 ORIGIN = {
     "real": {"name": "made-up pictures", "licence": "cc0-1.0"},
@@ -42,9 +47,18 @@ class Table(SoftLabels):
         """``log_probs`` (N, k)."""
         self.log_probs, self.kind, self.temperature, self.bytes = log_probs, kind, temperature, log_probs.nbytes
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the table."""
+        return fingerprint(self.log_probs)
+
     def at(self, positions: torch.Tensor, view: int = 0) -> torch.Tensor:
         """Rows of the table."""
         return self.log_probs[positions]
+
+    def save(self, folder: Path) -> dict[str, object]:
+        """Not asked for: a row holds its label."""
+        raise AssertionError("labels of pictures are in their rows")
 
 
 def made_up(shape=(3, 16, 16), classes=3, ipc=4, kind="soft", recipe=None) -> Distilled:
@@ -186,6 +200,60 @@ def test_foreign_folders_empty_sets_and_wrong_labels_are_refused(tmp_path: Path)
     with pytest.raises(ValueError, match="4 of 4 pictures do not sum to 1"):
         export(logits, tmp_path / "logits")
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]  # nothing half-written
+
+
+def with_labels_of_views(folder: Path) -> Distilled:
+    """The made-up set with labels of three views, in two files."""
+    made, dice = made_up(), torch.Generator().manual_seed(1)
+    log_probs = torch.randn(3, 12, 3, generator=dice).log_softmax(-1).half()
+    shards = [folder / f"views-{number:05d}.safetensors" for number in range(2)]
+    for shard, part in zip(shards, log_probs.split(2), strict=True):
+        write_tensors(shard, {"log_probs": part})
+    return replace(made, soft=ViewLabels(shards, Views(seed=5), 3, 20.0, Half()))
+
+
+def test_labels_of_views_are_replayed_from_an_export(tmp_path: Path) -> None:
+    made = with_labels_of_views(tmp_path / "labels")
+    folder = export(made, tmp_path / "dataset")
+    read, again = load(folder, tmp_path / "cache"), exported(folder)
+    assert "log_probs" not in read.features, "a row would pair them with pictures they do not describe"
+    assert sorted(read["position"]) == list(range(12)) != read["position"][:], "rows go class by class, views do not"
+    positions = torch.tensor([7, 0, 11])
+    assert (again.soft.temperature, again.soft.views, again.soft.bytes) == (20.0, Views(seed=5), 3 * 12 * 3 * 2)
+    for view in range(3):
+        assert torch.equal(again.soft.at(positions, view), made.soft.at(positions, view))
+        both = [one.torch(view)[5][0] for one in (made, again)]
+        assert torch.equal(*both), "a view of the set that was read is a view of the set that was written"
+    card = (folder / "README.md").read_text()
+    assert "Soft labels of views" in card and "216 B" in card and "seed=5" in card and "hard ones." in card
+    snippet = next(code for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "exported" in code)
+    exec(snippet.replace('exported("dataset")', f"exported({str(folder)!r})"), {})
+    (folder / "preview.png").unlink()
+    export(made, folder)  # replaces what an export wrote, labels included
+
+
+def test_labels_of_views_of_other_pictures_are_refused(tmp_path: Path) -> None:
+    folder = export(with_labels_of_views(tmp_path / "labels"), tmp_path / "dataset")
+    told = json.loads((folder / "labels.json").read_text())
+    (folder / "labels.json").write_text(json.dumps({**told, "pictures": "0123456789abcdef"}))
+    with pytest.raises(UserError, match="other pictures"):
+        exported(folder)
+    with pytest.raises(UserError, match="no exported set"):
+        exported(tmp_path)
+
+
+def test_labels_by_teachers_that_are_elsewhere_are_not_pretended(tmp_path: Path) -> None:
+    class Asked(Table):
+        def save(self, folder: Path) -> dict[str, object]:
+            """As online labels are saved."""
+            return {"temperature": 20.0, "views": repr(self.views), "online": True}
+
+    soft = Asked(made_up().soft.log_probs, "online")
+    soft.views = Views()
+    folder = export(replace(made_up(), soft=soft), tmp_path / "dataset")
+    assert "log_probs" not in load(folder, tmp_path / "cache").features
+    assert "teachers give while a student learns" in (folder / "README.md").read_text()
+    assert exported(folder).soft.kind == "hard"
 
 
 def test_image_folder_view(tmp_path: Path) -> None:

@@ -109,6 +109,22 @@ def test_low_rank_changes_draw_in_the_stock_pipeline_what_they_draw_here(name, t
     assert f"`{type(pipe).__name__}`" in told.read_text() and "DiTPipeline" not in told.read_text()
 
 
+def test_convolutions_may_change_too_and_the_stock_pipeline_loads_them(tune, tmp_path):
+    wide = replace(QUICK, parameters=replace(QUICK.parameters, beside=("conv1", "ff.net.2")))
+    folder = tune("stable_diffusion", how=wide)
+    assert any("conv1.lora_A" in name for name in load_file(folder / LORA_FILE))
+    context, _ = placed("stable_diffusion", tmp_path, loaded("stable_diffusion"))
+    ours = latents("stable_diffusion", FineTune(**tuning(wide)).tune(context), tmp_path)
+    pipe = tiny("stable_diffusion")
+    pipe.load_lora_weights(folder)
+    same(ours, theirs("stable_diffusion", pipe, loaded("stable_diffusion")))
+
+
+def test_layers_that_are_not_there_are_refused(tune):
+    with pytest.raises(UserError, match="no layers called onv1"):
+        tune("stable_diffusion", how=replace(QUICK, parameters=replace(QUICK.parameters, beside=("onv1",))))
+
+
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [("stable_diffusion", Everything()), ("sd3", Everything()), ("flux", Everything()), ("pixart_sigma", DiffFit())],

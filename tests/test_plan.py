@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gendistill.evaluation.protocols import Protocol
+from gendistill.anchors.herding import Herding
+from gendistill.evaluation.protocol import Protocol, When
+from gendistill.labelers.hard import Hard
+from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
+from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.convnet import ConvNet
 from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.objectives.mode_pull import ModePull
@@ -94,3 +98,17 @@ def test_a_plan_writes_nothing(tmp_path, monkeypatch):
 def test_it_prints_as_a_table():
     text = str(plan(RECIPE, PROTOCOL))
     assert "denoiser evaluations" in text and "random_real" in text and "as if nothing were cached" in text
+
+
+def test_what_a_protocol_asks_is_counted():
+    """Labels of two views a set, online teachers beside every step, two students, and real pictures that are chosen."""
+    protocol = replace(
+        PROTOCOL, also=(ConvNet(depth=1, width=8),), cases=(When(most_ipc=5, epochs=3),), coresets=(Herding((TEACHER,)),),
+        labelers=(Hard(), RelabelViews((TEACHER,), "logits", count=2), Online((TEACHER,), "logits")),
+    )  # fmt: skip
+    told = plan(RECIPE, protocol)
+    # The recipe is its own unsteered prior: three sets stand side by side, with three kinds of labels, of 2 x 3 students each.
+    steps = sum(line.calls for line in told.lines if (line.part, line.what) == ("evaluate", "train"))
+    assert steps == pytest.approx(2 * 15 / 4 * 3 * 3 * 3 * 6)
+    assert found(told, "evaluate", "label").calls == pytest.approx(2 * 3 * 3 * 6)
+    assert found(told, "label", "label").calls == pytest.approx(2 * (2 + 2 + 6))

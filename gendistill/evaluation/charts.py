@@ -14,7 +14,9 @@ WIDTH = 960
 """Width of every chart in its own units; the page scales it."""
 
 LEFT, RIGHT = 170, 190
-FIGURES = WIDTH - RIGHT + 24
+"""Beside the axis: names, and figures with what the labels are, as far as these are hard, soft ..."""
+LETTER = 6.4
+"""Width of a letter of what more there is to say of labels."""
 ROW, STEP, AXIS = 30, 17, 30
 SHARES = 6
 """Colours of a stacked bar; what is left over shares the last one."""
@@ -26,9 +28,10 @@ def accuracy_chart(block: Block, ticks: Sequence[float]) -> Markup:
     The axis runs from the first tick to the last; charts that are read together share theirs.
     """
     low, high = ticks[0], ticks[-1]
+    right = WIDTH - RIGHT - LETTER * max(len(row.labelled) - len(row.labels) for row in block.rows)
 
     def x(value: float) -> float:
-        return LEFT + (value - low) / (high - low) * (WIDTH - RIGHT - LEFT)
+        return LEFT + (value - low) / (high - low) * (right - LEFT)
 
     parts, y = [], 6.0
     for name in block.sets:
@@ -38,7 +41,7 @@ def accuracy_chart(block: Block, ticks: Sequence[float]) -> Markup:
             parts.append(f'<rect class="band" x="0" y="{y:.1f}" width="{WIDTH}" height="{height}" rx="6"/>')
         style = "name strong" if name == "distilled" else "name"
         parts.append(text(12, y + height / 2, spell_set(name), style))
-        parts += [mark(row, x, y + ROW / 2 + STEP * place) for place, row in enumerate(rows)]
+        parts += [mark(row, x, y + ROW / 2 + STEP * place, right + 24) for place, row in enumerate(rows)]
         y += height + 6
     grid = [
         f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="0" y2="{y:.1f}"/>'
@@ -48,8 +51,8 @@ def accuracy_chart(block: Block, ticks: Sequence[float]) -> Markup:
     return svg(y + AXIS, f"Accuracy: {block.title}", grid + parts)
 
 
-def mark(row: Row, x: Callable[[float], float], y: float) -> str:
-    """A dot, its deviation, and its value in figures at the right."""
+def mark(row: Row, x: Callable[[float], float], y: float, right: float) -> str:
+    """A dot, its deviation, and its value in figures from ``right`` on."""
     kind = "hard" if row.labels == "hard" else "soft"
     spread = ""
     if row.n > 1:
@@ -63,8 +66,8 @@ def mark(row: Row, x: Callable[[float], float], y: float) -> str:
     else:
         dot = f'<path class="dot soft" d="M{middle:.1f} {y - 6.4:.1f}l6.4 6.4l-6.4 6.4l-6.4 -6.4z"/>'
     value = f"{row.mean:.1f}" + (f" ± {row.std:.1f}" if row.n > 1 else "")
-    words = f"{spell_set(row.set)}, {row.labels} labels: {value} %, n = {row.n}, {row.epochs} epochs"
-    figures = text(FIGURES, y, value, "value") + text(FIGURES + 82, y, f"{row.labels}, n = {row.n}", "faint")
+    words = f"{spell_set(row.set)}, {row.heading}: {value} %, n = {row.n}, {row.epochs} epochs"
+    figures = text(right, y, value, "value") + text(right + 82, y, f"{row.labelled}, n = {row.n}", "faint")
     return f"<g><title>{escape(words)}</title>{spread}{dot}{figures}</g>"
 
 

@@ -17,14 +17,15 @@ from gendistill.labelers.base import Labeler
 from gendistill.labelers.ensemble import Ensemble
 from gendistill.nets import trained
 from gendistill.nets.reference import Reference
+from gendistill.parts import inside
 from gendistill.training import accuracy
 from gendistill.types import Images, UserError
 
 log = logging.getLogger("gendistill")
 
 TOLERATED = 0.01
-"""Share of held-out pictures that may be training pictures, too. Published splits hold a few: 3 of CIFAR-100's test pictures are in a
-fifth of its training pictures."""
+"""Share of held-out pictures that may be training pictures, too. Published splits hold a few: a fifth of CIFAR-100's training
+pictures holds 3 of its 10,000 test pictures."""
 SUM_ERROR = 1e-2
 """How far probabilities may be from a sum of 1 that were kept in 16 bits."""
 ASKED = 2000
@@ -48,17 +49,17 @@ def check_apart(held_out: Images, sets: Mapping[str, Sequence[Distilled]], conte
     count = int(both.sum())
     if count > TOLERATED * len(test):
         raise UserError(
-            f"{count:,} of the {len(test):,} {real.split} pictures of {real.name} are among its training pictures, pixel for pixel: "
-            "accuracies on them would say nothing. Give test pictures of their own, or hold out a part of the training pictures with "
-            "real='Validation(...)'"
+            f"{count:,} of the {len(test):,} {real.split} pictures of {real.name} are among its training pictures, pixel for "
+            "pixel: accuracies on them would say nothing. Give test pictures of their own, or hold out a part of the training "
+            "pictures with real='Validation(...)'"
         )
     for name, made in sets.items():
         for one in made if name != "full_real" else ():
             stolen = int(torch.isin(prints(one.images), test[~both]).sum())
             if stolen:
                 raise UserError(
-                    f"{stolen:,} of the {len(one.images):,} pictures of the set {name!r} are {real.split} pictures of {real.name}, which "
-                    "no set may be made of: distil from the training pictures, or give other data to judge it by"
+                    f"{stolen:,} of the {len(one.images):,} pictures of the set {name!r} are {real.split} pictures of "
+                    f"{real.name}, of which no set may be made: distil from the training pictures, or judge it by other data"
                 )
     if not count:
         return []
@@ -85,15 +86,17 @@ def check_labels(made: Distilled, name: str) -> None:
     soft, count, classes = made.soft, len(made.images), len(made.images.classes)
     if soft.kind == "hard" or not count:
         return
-    view = soft.view(0)
     try:
-        parts = [soft.at(part, view).double().cpu() for part in torch.arange(count).split(256)]
+        parts = [soft.at(part).double().cpu() for part in torch.arange(count).split(256)]
     except IndexError:
-        raise UserError(f"the labels of the set {name!r} end before its {count:,} pictures do: they are of another set") from None
+        raise UserError(
+            f"the labels of the set {name!r} end before its {count:,} pictures do: they are of another set"
+        ) from None
     said = torch.cat(parts)
     if said.shape[1] != classes:
         raise UserError(
-            f"the labels of the set {name!r} are over {said.shape[1]:,} classes, its pictures of {classes:,}: they are of another set"
+            f"the labels of the set {name!r} are over {said.shape[1]:,} classes, its pictures of {classes:,}: they are of "
+            "another set"
         )
     if soft.kind != "online" and knows(made, count):
         raise UserError(f"the labels of the set {name!r} go on after its {count:,} pictures: they are of another set")
@@ -102,15 +105,15 @@ def check_labels(made: Distilled, name: str) -> None:
     if bool(wrong.any()):
         first = int(torch.nonzero(wrong)[0])
         raise UserError(
-            f"{int(wrong.sum()):,} of the {count:,} soft labels of the set {name!r} are no probabilities: that of picture {first} sums to "
-            f"{float(total[first]):.4g}; give log-probabilities, or use hard labels, distilled.hard()"
+            f"{int(wrong.sum()):,} of the {count:,} soft labels of the set {name!r} are no probabilities: that of picture {first} "
+            f"sums to {float(total[first]):.4g}; give log-probabilities, or use hard labels, distilled.hard()"
         )
 
 
 def knows(made: Distilled, position: int) -> bool:
     """Whether there is a label for a picture at this position. Labels that are kept lie on the CPU, where that is an error."""
     try:
-        made.soft.at(torch.tensor([position]), made.soft.view(0))
+        made.soft.at(torch.tensor([position]))
     except IndexError:
         return False
     return True
@@ -122,8 +125,9 @@ def check_teachers(labeler: Labeler, context: Context) -> None:
     Raises:
         UserError: one of them is not.
     """
-    for reference in labeler.teachers if isinstance(labeler, Ensemble) else ():
-        check_teacher(reference, context)
+    for one in inside(labeler):
+        for reference in one.teachers if isinstance(one, Ensemble) else ():
+            check_teacher(reference, context)
 
 
 def check_teacher(reference: Reference, context: Context) -> None:
@@ -136,6 +140,6 @@ def check_teacher(reference: Reference, context: Context) -> None:
     least = chance + SURE * 100 * math.sqrt((classes - 1) / count) / classes
     if right < least:
         raise UserError(
-            f"{reference} knows too little to label: it is right on {right:.1f} % of {count:,} real training pictures, a guess is on "
-            f"{chance:.1f} %, and below {least:.1f} % it may be one. Train it longer, or check that its classes are those of the data"
+            f"{reference} knows too little to label: it is right on {right:.1f} % of {count:,} real training pictures, a guess is "
+            f"on {chance:.1f} %, and below {least:.1f} % it may be one. Train it longer, or check that its classes are the data's"
         )

@@ -38,18 +38,20 @@ class Pair:
 
 @dataclass(frozen=True)
 class Group:
-    """Results that may be compared: of the same data, split, student, protocol and training. Published ones are among them, marked.
+    """Results that may be compared: of the same data, split, student and protocol, and at each IPC of the same training.
 
-    training  as the protocol states it; "" where no result does
-    others    other trainings that go by the name of the same protocol
+    Published results and sets that were taken whole are among them, whatever their training.
+
+    training  the only one that counts here, where several go by the name of the protocol; "" where there is no such choice
+    others    the others
     """
 
     data: str
     split: str
     student: str
     protocol: str
-    training: str
     results: tuple[Result, ...]
+    training: str = ""
     others: tuple[str, ...] = ()
 
     @property
@@ -59,40 +61,38 @@ class Group:
 
     @property
     def names(self) -> list[str]:
-        """What each result is called here: no two of one kind of labels and one IPC are called alike."""
+        """What each result is called here: by its set, and by its run where that is needed to tell it from another's."""
         runs: dict[tuple[object, ...], set[str]] = {}
-        labelers: dict[tuple[object, ...], set[str]] = {}
         for one in self.results:
-            runs.setdefault((one.name, one.labels, one.ipc), set()).add(one.run)
-            labelers.setdefault((one.name, one.run, one.labels, one.ipc), set()).add(one.labeler)
-        by_run = {name for (name, *_), those in runs.items() if len(those) > 1}
-        by_labeler = {(name, run) for (name, run, *_), those in labelers.items() if len(those) > 1}
-        found = []
-        for one in self.results:
-            run = one.run if one.name in by_run and one.run != one.name else ""
-            labeler = one.labeler if (one.name, one.run) in by_labeler else ""
-            found.append(" · ".join(filter(None, (one.name, run, labeler))))
-        return found
+            runs.setdefault((one.name, one.labelled, one.ipc), set()).add(one.run)
+        clashing = {name for (name, *_), those in runs.items() if len(those) > 1}
+        return [
+            f"{one.name} · {one.run}" if one.name in clashing and one.run not in ("", one.name) else one.name
+            for one in self.results
+        ]
+
+    @property
+    def trainings(self) -> dict[str, str]:
+        """How students learned, by the size of their sets; under "" where all learned alike."""
+        found = {spell_size(one): one.training for one in self.results if one.training and is_asked(one)}
+        return {"": next(iter(found.values()))} if len(set(found.values())) == 1 else found
 
     @property
     def notes(self) -> list[str]:
         """What a reader must know of these numbers."""
+        named = list(zip(self.names, self.results, strict=True))
         found = []
         if self.others:
             found.append(
                 f"Other trainings go by the name of this protocol; here {differing(self.training, self.others)}."
             )
-        silent = [
-            name
-            for name, one in zip(self.names, self.results, strict=True)
-            if self.training and not one.training and not one.published
-        ]
+        if len(self.trainings) > 1:
+            found.append("Students learn in another way at another IPC.")
+        silent = [name for name, one in named if self.trainings and not one.training and is_asked(one)]
         if silent:
             found.append(f"Taken at their word, as they name the protocol only: {', '.join(dict.fromkeys(silent))}.")
         published = [
-            f"{name} ({one.rule}{f', {one.source}' if one.source else ''})"
-            for name, one in zip(self.names, self.results, strict=True)
-            if one.published
+            f"{name} ({one.rule}{f', {one.source}' if one.source else ''})" for name, one in named if one.published
         ]
         if published:
             found.append(
@@ -102,32 +102,30 @@ class Group:
 
     @property
     def pairs(self) -> list[Pair]:
-        """What is more than chance: every set less every other of its IPC and kind of labels, where they share seeds."""
+        """What is more than chance: every set less every other with its kind of labels and IPC, where they share seeds."""
         named = list(zip(self.names, self.results, strict=True))
         found = []
         for place, (ours, one) in enumerate(named):
             for theirs, other in named[place + 1 :]:
-                if (one.baseline and other.baseline) or (one.labels, one.ipc) != (other.labels, other.ipc):
+                if (one.baseline and other.baseline) or (one.labelled, one.ipc) != (other.labelled, other.ipc):
                     continue
                 if one.run != other.run and any(r.baseline and n != r.name for n, r in ((ours, one), (theirs, other))):
                     continue  # a baseline that is called by its run is that of another run
-                labels = spell_labels(one.labels)
-                if one.labeler != other.labeler and one.labels != "hard":
-                    labels += " of different labelers"
                 # A set is compared with its baseline, not the baseline with the set.
                 pair = (theirs, other, ours, one) if one.baseline else (ours, one, theirs, other)
-                found += shared(*pair, f"{labels}, {spell_size(one)}")
+                found += shared(*pair, f"{spell_labels(one.labels, one.labeler)}, {spell_size(one)}")
         return found
 
     @property
     def label_pairs(self) -> list[Pair]:
-        """What the labels bring: every other kind of labels less the hard ones, of the same pictures and seeds."""
+        """What the labels bring, to the same pictures with the same seeds: every kind less the hard ones, labeler less labeler."""
         named = list(zip(self.names, self.results, strict=True))
         found = []
-        for ours, one in named:
-            for other in self.results if one.labels != "hard" else ():
-                if other.labels == "hard" and (one.set, one.run, one.ipc) == (other.set, other.run, other.ipc):
-                    found += shared(f"{ours}, {one.labels}", one, "hard", other, spell_size(one))
+        for place, (ours, one) in enumerate(named):
+            for before, (_, other) in enumerate(named):
+                alike = (one.set, one.run, one.ipc) == (other.set, other.run, other.ipc) and one.labels != "hard"
+                if alike and (other.labels == "hard" or (other.labels == one.labels and before < place)):
+                    found += shared(f"{ours}, {one.labelled}", one, other.labelled, other, spell_size(one))
         return found
 
 
@@ -206,7 +204,7 @@ def table(group: Group) -> list[list[str]]:
         [
             name,
             "all" if one.ipc is None else str(one.ipc),
-            one.labels,
+            one.labelled,
             spell_accuracy(one.mean, one.std, one.n),
             "not stated" if one.bytes is None else spell_bytes(one.bytes),
             "" if one.epochs is None else str(one.epochs),
@@ -229,27 +227,38 @@ def in_order(group: Group) -> list[tuple[str, Result]]:
 def grouped(results: Sequence[Result]) -> list[Group]:
     """Results that may be compared, together.
 
-    Those that name a protocol and do not state its training stand with those that do, unless several trainings have that name.
+    A protocol may train on small sets in another way than on large ones, but at one IPC in one way: where several trainings of one
+    IPC go by its name, each has a group of its own, and so have results that only name the protocol.
     """
     claims: dict[Claim, list[Result]] = {}
     for one in results:
         claims.setdefault(claim(one), []).append(one)
     found = []
     for those in claims.values():
-        measured = [one for one in those if not one.published]
-        stated = list(dict.fromkeys(one.training for one in measured if one.training)) or [""]
-        if len(stated) > 1 and not all(one.training for one in measured):
-            stated.append("")
+        what = (those[0].data, those[0].split, those[0].student, those[0].protocol)
+        stated = trainings_of(those)
+        if not stated:
+            found.append(Group(*what, tuple(those)))
         for training in stated:
-            mine = [
-                one
-                for one in those
-                if one.published or one.training == training or (not one.training and len(stated) == 1)
-            ]
-            first = mine[0]
-            others = tuple(other for other in stated if other != training)
-            found.append(Group(first.data, first.split, first.student, first.protocol, training, tuple(mine), others))
+            mine = tuple(one for one in those if one.training == training or not is_asked(one))
+            found.append(Group(*what, mine, training, tuple(other for other in stated if other != training)))
     return found
+
+
+def trainings_of(results: Sequence[Result]) -> list[str]:
+    """The trainings that must be kept apart; none where each IPC has one. Not to state it is one of its own."""
+    asked = [one for one in results if is_asked(one)]
+    stated: dict[int | None, set[str]] = {}
+    for one in asked:
+        stated.setdefault(one.ipc, set()).update(filter(None, (one.training,)))
+    if all(len(those) <= 1 for those in stated.values()):
+        return []
+    return list(dict.fromkeys(one.training for one in asked))
+
+
+def is_asked(one: Result) -> bool:
+    """Whether its training counts: published results state none, and whole sets are learned from in a way of their own."""
+    return not one.published and not one.whole
 
 
 def claim(one: Result) -> Claim:
@@ -296,7 +305,7 @@ def check_common(found: Sequence[Sequence[Result]], names: Sequence[str]) -> Non
     """Refuse runs of which no two may be compared, and name those that stand alone."""
     home = {id(one): place for place, results in enumerate(found) for one in results}
     groups = grouped([one for results in found for one in results])
-    company = [{home[id(one)] for one in group.results} for group in groups]
+    company = [{home[id(one)] for one in group.results if not one.whole} for group in groups]
     alone = [place for place in range(len(found)) if not any(place in those and len(those) > 1 for those in company)]
     if len(found) > 1 and len(alone) == len(found):
         told = "\n".join(f"  {name}: {spell_claims(results)}" for name, results in zip(names, found, strict=True))
@@ -313,11 +322,11 @@ def check_names(results: Sequence[Result]) -> None:
     seen: dict[tuple[object, ...], Result] = {}
     for one in results:
         if one.run and not one.published and not one.baseline:
-            key = (*claim(one), one.training, one.run, one.set, one.labels, one.labeler, one.ipc, one.bytes)
+            key = (*claim(one), one.training, one.run, one.set, one.labelled, one.ipc, one.bytes)
             if seen.setdefault(key, one) is not one:
                 raise UserError(
-                    f"two results with {spell_labels(one.labels)} and {spell_size(one)} are called {one.run}: call one of the runs "
-                    "otherwise, NAME=PATH"
+                    f"two results with {spell_labels(one.labels, one.labeler)} and {spell_size(one)} are called {one.run}: call "
+                    "one of the runs otherwise, NAME=PATH"
                 )
 
 
@@ -342,7 +351,7 @@ def several(count: int) -> str:
 
 def differing(training: str, others: Sequence[str]) -> str:
     """The settings of a training that are not those of all the others, in words."""
-    mine, theirs = settings(training), [settings(other) for other in others]
+    mine, theirs = settings(training), [settings(other) for other in others if other]
     told = [f"{name}={value}" for name, value in mine.items() if any(other.get(name) != value for other in theirs)]
     return ", ".join(told) or ("it is not stated" if not training else "it is another")
 

@@ -14,8 +14,8 @@ from gendistill.formatting import spell_accuracy, spell_bytes, spell_labels
 
 COLOURS = 8
 """Colours of sets; further ones begin again, which is why every set has a number as well."""
-PLAIN = {"random_real": "random", "unsteered": "unsteered"}
-"""Baselines have no number and are grey."""
+PLAIN = {"random_real": "random", "unsteered": "unsteered", "herding": "herding", "k_centre": "centres"}
+"""Baselines have no number, and greyer colours."""
 
 LEFT, RIGHT, TOP, HEIGHT, BOTTOM = 44, 26, 14, 370, 46
 NEAR, APART = 11.0, 13.0
@@ -49,15 +49,14 @@ class Mark:
         size = "not stated" if one.bytes is None else spell_bytes(one.bytes)
         ipc = "" if one.ipc is None else f", IPC {one.ipc}"
         rule = f", published: {one.rule}" if one.published else ""
-        return (
-            f"{self.name}{ipc}, {spell_labels(one.labels)}: {spell_accuracy(one.mean, one.std, one.n)} %, {size}{rule}"
-        )
+        accuracy = f"{spell_accuracy(one.mean, one.std, one.n)} %"
+        return f"{self.name}{ipc}, {spell_labels(one.labels, one.labeler)}: {accuracy}, {size}{rule}"
 
 
 def cloud(marks: Sequence[Mark]) -> Markup:
     """Accuracy against bytes, in powers of ten. Sets that were taken whole are lines: their bytes would dwarf all others."""
     drawn = [mark for mark in marks if is_drawn(mark.result)]
-    lines = [mark for mark in marks if is_line(mark.result)]
+    lines = [mark for mark in marks if mark.result.whole]
     low = min(mark.result.mean - mark.result.std for mark in drawn)
     high = max(mark.result.mean + mark.result.std for mark in drawn)
     lines = [mark for mark in lines if within_sight(mark.result, low, high)]
@@ -94,14 +93,9 @@ def cloud(marks: Sequence[Mark]) -> Markup:
     return svg(floor + BOTTOM, "Accuracy against bytes", parts)
 
 
-def is_line(one: Result) -> bool:
-    """Whether it is of a whole set, and drawn as a line."""
-    return one.baseline and one.ipc is None
-
-
 def is_drawn(one: Result) -> bool:
     """Whether it has a place of its own: its bytes are known."""
-    return one.bytes is not None and not is_line(one)
+    return one.bytes is not None and not one.whole
 
 
 def within_sight(one: Result, low: float, high: float) -> bool:
@@ -134,7 +128,7 @@ def threads(marks: Sequence[Mark], places: Sequence[float], y) -> list[str]:
     """Lines through what differs in bytes alone: one set with one kind of labels."""
     found: dict[tuple[object, ...], list[tuple[float, float, str]]] = {}
     for mark, place in zip(marks, places, strict=True):
-        key = (mark.name, mark.result.labels, mark.result.published)
+        key = (mark.name, mark.result.labelled, mark.result.published)
         found.setdefault(key, []).append((place, y(mark.result.mean), mark.style))
     return [
         f'<polyline class="thread {points[0][2]}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b, _ in sorted(points))}"/>'

@@ -15,7 +15,6 @@ from gendistill.evaluation.compare_charts import (
     cloud,
     intervals,
     is_drawn,
-    is_line,
     key,
     signed,
     within_sight,
@@ -85,21 +84,18 @@ def of_group(group: Group) -> dict[str, Any]:
     drawn = [mark for mark in marks if is_drawn(mark.result)]
     named = [mark.name if mark.number else spell_set(mark.result.set) for mark in drawn]
     series = list(dict.fromkeys(Series(name, one.number, one.style) for name, one in zip(named, drawn, strict=True)))
-    by_kind = {kind: {one.labeler for one in group.results if one.labels == kind and one.labeler} for kind in KINDS}
-    mixed = {kind for kind, found in by_kind.items() if len(found) > 1}
     by_name = {(mark.name, id(mark.result)): mark for mark in marks}
     return {
         "title": f"{group.data or 'Data not stated'}",
         "details": f"{group.student} · {group.protocol} · {group.split} pictures",
-        "training": group.training,
-        "labelers": labelers(group),
+        "trainings": group.trainings,
         "notes": group.notes,
         "chart": cloud(marks) if drawn else "",
         "series": sorted(series, key=lambda one: (one.number == 0, one.number)),
         "kinds": [kind for kind in KINDS if any(mark.result.labels == kind for mark in drawn)],
         "hollow": any(mark.result.published for mark in drawn),
         "unseen": unseen(marks, drawn),
-        "rows": [row(by_name[name, id(one)], one.labels in mixed) for name, one in in_order(group)],
+        "rows": [row(by_name[name, id(one)]) for name, one in in_order(group)],
         "scored": any(one.lrs is not None or one.ars is not None for one in group.results),
         "marked": any(one.published or one.rule != LAST_EPOCH for one in group.results),
         "pairs": [
@@ -116,14 +112,8 @@ def of_group(group: Group) -> dict[str, Any]:
     }
 
 
-def labelers(group: Group) -> list[tuple[str, str]]:
-    """Kinds of labels and who gave them."""
-    found = ((spell_labels(one.labels), one.labeler) for one in group.results if one.labels != "hard" and one.labeler)
-    return list(dict.fromkeys(found))
-
-
-def row(mark: Mark, labeler: bool) -> dict[str, Any]:
-    """A line of the table; ``labeler`` says who labelled."""
+def row(mark: Mark) -> dict[str, Any]:
+    """A line of the table."""
     one = mark.result
     return {
         "number": mark.number or "",
@@ -132,7 +122,7 @@ def row(mark: Mark, labeler: bool) -> dict[str, Any]:
         "own": not one.baseline,
         "ipc": "all" if one.ipc is None else str(one.ipc),
         "labels": one.labels,
-        "labeler": one.labeler if labeler and one.labels != "hard" else "",
+        "labeler": one.labeler,
         "mean": f"{one.mean:.1f}" + (f" ± {one.std:.1f}" if one.n > 1 else ""),
         "n": str(one.n),
         "bytes": "not stated" if one.bytes is None else spell_bytes(one.bytes),
@@ -153,9 +143,9 @@ def unseen(marks: Sequence[Mark], drawn: Sequence[Mark]) -> list[str]:
         high = max(mark.result.mean + mark.result.std for mark in drawn)
         for mark in marks:
             one = mark.result
-            if is_line(one) and not within_sight(one, low, high):
+            if one.whole and not within_sight(one, low, high):
                 size = "" if one.bytes is None else f", {spell_bytes(one.bytes)}"
-                labels = "" if one.labels == "hard" else f" with {spell_labels(one.labels)}"
+                labels = "" if one.labels == "hard" else f" with {spell_labels(one.labels, one.labeler)}"
                 found.append(f"Outside the chart: {mark.name}{labels}, {one.mean:.1f} %{size}.")
     return found
 
@@ -188,12 +178,14 @@ def protocols(groups: Sequence[Group]) -> list[tuple[str, str, str]]:
 
 def by_student(groups: Sequence[Group], what: tuple[str, str, str]) -> dict[str, Any] | None:
     """The same sets under every student: sets in lines, students in columns. None where no set has two."""
-    mine = [group for group in groups if (group.data, group.split, group.protocol) == what]
+    mine = [
+        group for group in groups if (group.data, group.split, group.protocol) == what and not is_mean(group.student)
+    ]
     found: dict[tuple[str, str, int | None], dict[int, Result]] = {}
     for column, group in enumerate(mine):
         for name, one in zip(group.names, group.results, strict=True):
             if not one.published:
-                found.setdefault((name, one.labels, one.ipc), {})[column] = one
+                found.setdefault((name, one.labelled, one.ipc), {})[column] = one
     shared = [item for item in found.items() if len({one.student for one in item[1].values()}) > 1]
     if not shared:
         return None
@@ -212,6 +204,11 @@ def by_student(groups: Sequence[Group], what: tuple[str, str, str]) -> dict[str,
     ]
     columns = [(group.student, differing(group.training, group.others) if group.others else "") for group in mine]
     return {"title": " · ".join(filter(None, what)), "columns": columns, "rows": lines}
+
+
+def is_mean(student: str) -> bool:
+    """Whether it is no student, but the mean over several, which has a group of its own."""
+    return student.startswith("mean of ")
 
 
 def mean(those: Mapping[int, Result]) -> float:
@@ -241,7 +238,7 @@ def by_class(group: Group) -> dict[str, Any] | None:
     shown = sorted(names, key=lambda name: -width(name))[:SHOWN_CLASSES] if len(names) > SHOWN_CLASSES else names
     return {
         "columns": [
-            {"name": name, "what": f"{one.labels}, {'all' if one.ipc is None else f'IPC {one.ipc}'}"}
+            {"name": name, "what": f"{one.labelled}, {'all' if one.ipc is None else f'IPC {one.ipc}'}"}
             for name, one in columns
         ],
         "rows": [(name, [one.per_class.get(name) for _, one in columns]) for name in shown],
@@ -261,7 +258,7 @@ def ranked(groups: Sequence[Group]) -> list[dict[str, Any]]:
                 if value is not None:
                     ipc = "" if one.ipc is None else f", IPC {one.ipc}"
                     ends = max(100 * (value - std), 0), min(100 * (value + std), 100)
-                    rest = f"{spell_labels(one.labels)}{ipc}, {group.student}"
+                    rest = f"{spell_labels(one.labels, one.labeler)}{ipc}, {group.student}"
                     bars.append(Bar(title, rest, 100 * value, *ends, f"{spell_score(value, std)} n = {one.n}"))
         if bars:
             found.append({"title": name, "chart": intervals(bars, NEUTRAL, f"{NEUTRAL} is neutral", name)})

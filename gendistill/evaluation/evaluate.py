@@ -1,7 +1,7 @@
 """Train students on sets and count what they get right: last epoch, mean and deviation over independent seeds, side by side.
 
-The held-out pictures are opened once, after everything was made. Nothing is chosen by them. Student i of every set begins with the same
-weights and sees its pictures in the same order, so that sets can be compared seed by seed.
+The held-out pictures are opened once, after everything was made. Nothing is chosen by them. Student i of every set begins with
+the same weights and sees its pictures in the same order, so that sets can be compared seed by seed.
 """
 
 from __future__ import annotations
@@ -128,12 +128,12 @@ def measure(sets: Sets, protocol: Protocol, context: Context) -> Report:
     Raises:
         UserError: the held-out pictures were learned from, labels are none, or a teacher of the protocol knows too little.
     """
-    held_out = open_held_out(context.real)
-    log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
-    notes = check_apart(held_out, sets, context)
     for labeler in protocol.labelers:
         labeler.check(context.real)
         check_teachers(labeler, context)
+    held_out = open_held_out(context.real)
+    log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
+    notes = check_apart(held_out, sets, context)
     found, seconds = [], {}
     for name, made in sets.items():
         started = time.monotonic()
@@ -170,10 +170,8 @@ def open_held_out(data: RealData) -> Images:
     return data.test()
 
 
-def rows(
-    name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images
-) -> Iterator[Row]:
-    """The lines of all sets of this name: for each kind of labels every student, and the mean over students where there are several."""
+def rows(name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images) -> Iterator[Row]:
+    """The lines of all sets of this name: for each kind of labels every student, and the mean over them where there are several."""
     for labeler, chosen in labelled(name, made, protocol.labelers, context):
         found = [row(name, chosen, alone, context, held_out, labeler) for alone in protocol.each]
         yield from found

@@ -17,6 +17,7 @@ from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.reference import Reference
 from gendistill.nets.trained import Trained
+from gendistill.parts import inside
 
 log = logging.getLogger("gendistill")
 KNOWN = (Relabel, RelabelViews, Online)
@@ -47,7 +48,9 @@ def labelled(
             yield "", hard
         elif any(one.images.distinct > 1 for one in made):
             log.warning(
-                "no row for %s with labels by %s: its pictures are drawn anew in every epoch, and labels are of one draw", name, words
+                "no row for %s with labels by %s: its pictures are drawn anew in every epoch, and labels are of one draw",
+                name,
+                words,
             )
         else:
             log.info("%s: labels by %s", name, words)
@@ -77,10 +80,11 @@ def spell_one(labeler: Labeler) -> str:
     if isinstance(labeler, Hard):
         return ""
     named = [] if type(labeler) in KNOWN else [type(labeler).__name__]
-    if isinstance(labeler, Ensemble):
-        one = len(labeler.teachers) == 1
-        named.append(spell_teacher(labeler.teachers[0]) if one else f"{len(labeler.teachers)} teachers")
-        named.append(f"T {labeler.temperature:g}")
+    for asked in inside(labeler):  # it may take turns with another
+        if isinstance(asked, Ensemble):
+            one = len(asked.teachers) == 1
+            named.append(spell_teacher(asked.teachers[0]) if one else f"{len(asked.teachers)} teachers")
+            named.append(f"T {asked.temperature:g}")
     return ", ".join(named)
 
 

@@ -60,7 +60,7 @@ def page(
         source="" if recipe is None or isinstance(recipe, str) else recipe.source,
         tiles=tiles(report.block(int(counts.max())), seconds, byte_sizes, len(images)),
         charts=[(block.title, accuracy_chart(block, axis(report.rows)), block.notes) for block in report.blocks],
-        kinds=[kind for block in report.blocks for kind in block.labels],
+        kinds=[row.labels for row in report.rows],
         classes=[of_class(distilled, index) for index in range(min(SHOWN_CLASSES, len(distilled.classes)))],
         hidden=left_out(counts),
         odd_channels=0 if images.shape[0] in (1, 3, 4) else images.shape[0],
@@ -68,6 +68,7 @@ def page(
         tile=TILE // images.shape[2] * images.shape[2] or TILE,
         labels=label_summary(distilled),
         rows=report.rows,
+        notes=report.notes,
         bars=[
             (name, stacked_bar(parts, name), parts, spell(sum(amounts.values())), spell)
             for name, amounts, spell in (
@@ -106,7 +107,7 @@ def accuracy_tiles(block: Block) -> list[tuple[str, str, str]]:
     for kind in block.labels:
         row, random = block.find("distilled", kind), block.find("random_real", kind)
         if row:
-            found.append((f"distilled, {kind} labels", f"{row.mean:.1f} %", beside(row, random)))
+            found.append((f"distilled, {row.heading}", f"{row.mean:.1f} %", beside(row, random)))
     full = block.find("full_real", "hard")
     if full:
         found.append(("full real data", f"{full.mean:.1f} %", f"{full.labels} labels, {spell_bytes(full.bytes)}"))

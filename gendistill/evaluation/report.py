@@ -45,9 +45,6 @@ class Row:
     scores: tuple[float, ...] = ()
     training: str = ""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scores", tuple(self.scores))
-
     @property
     def labelled(self) -> str:
         """What the labels are: "soft", or "soft, 2 teachers, T 4"."""
@@ -146,8 +143,11 @@ class Report:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Report:
         """The report that `to_json` gave; entries this version does not know are left out."""
-        names = {field.name for field in fields(Row)}
-        rows = [Row(**{name: entry for name, entry in row.items() if name in names}) for row in value["rows"]]
+        names = {field.name for field in fields(Row)} - {"scores"}
+        rows = [
+            Row(**{name: entry for name, entry in row.items() if name in names}, scores=tuple(row.get("scores", ())))
+            for row in value["rows"]
+        ]
         return cls(rows, dict(value.get("seconds", {})), tuple(value.get("notes", ())))
 
     def __str__(self) -> str:

@@ -15,17 +15,20 @@ Numbers of a publication are welcome where they say so: "published": true, and b
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gendistill.errors import UserError
+from gendistill.evaluation.report import Report
 from gendistill.formatting import SET_NAMES, spell_data, spell_set
+
+if TYPE_CHECKING:
+    from gendistill.types import RealData  # imports torch, which reading results needs for nothing
 
 LAST_EPOCH = "last epoch"
 BASELINES = frozenset(SET_NAMES) - {"distilled"}
@@ -48,14 +51,14 @@ class Result:
     run        whose result it is: a run, or a file
     data       the real data: name, classes and size of the pictures; "" where it is not stated
     split      pictures the accuracy was measured on: "val" or "test"
-    labeler    who labelled
+    labeler    who labelled, in words; "" for hard labels and those that the set has of its own
     epochs     passes over the set
     ipc        pictures per class; None for a set that was taken whole
     bytes      what a user stores; None where it is not known
     distinct   different pictures a student saw, where a generator drew them
     scores     the accuracy of every seed
     seeds      their numbers; 0, 1, 2 ... where they are not stated, as `gendistill` counts
-    training   how the student learned, in the words of the protocol; "" where only its name is stated
+    training   how the student learned, as code; "" where only the protocol is named
     per_class  accuracy in percent by name of class
     lrs, ars   label-robust and augmentation-robust score, in [0, 1], and their deviations over seeds
     published  a number that a publication reports, measured by its authors
@@ -98,6 +101,16 @@ class Result:
     def baseline(self) -> bool:
         """Whether it is what sets are compared with."""
         return self.set in BASELINES
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is of all real pictures."""
+        return self.baseline and self.ipc is None
+
+    @property
+    def labelled(self) -> str:
+        """What the labels are: "soft", or "soft, 2 teachers, T 4"."""
+        return ", ".join(filter(None, (self.labels, self.labeler)))
 
     @property
     def name(self) -> str:
@@ -213,6 +226,11 @@ def consistent(found: Result, where: str) -> None:
         )
 
 
+def of_report(report: Report, run: str, real: RealData) -> dict[str, Any]:
+    """A file of results with the rows of a report; ``run`` is what the set is called."""
+    return {"run": run, "data": spell_data(real.name, len(real.classes), real.train.shape), **report.to_json()}
+
+
 def read(path: Path, run: str) -> list[Result]:
     """The results of a run, or of a file or folder of results; ``run`` is what rows are called that do not say it themselves.
 
@@ -241,7 +259,6 @@ def of_run(folder: Path, run: str) -> list[Result]:
     told = {
         "run": run,
         "data": data_of(folder, provenance.get("real", {}).get("name", "")),
-        "training": training_of(folder / "recipe.py"),
         "leakage": provenance.get("leakage", ""),
     }
     return rows(load(metrics), metrics, told)
@@ -254,10 +271,11 @@ def rows(value: Mapping[str, Any], file: Path, told: Mapping[str, Any]) -> list[
         raise UserError(f'{file} has no list of "rows"; {FORMAT}')
     if not given:
         raise UserError(f"{file} holds no accuracy: `gendistill evaluate {file.parent} --real SOURCE` measures some")
-    shared = {name: entry for name, entry in value.items() if name in SHARED}
-    return [
-        Result.from_json({**told, **shared, **one}, f"row {number} of {file}") for number, one in enumerate(given, 1)
-    ]
+    shared = {**told, **{name: entry for name, entry in value.items() if name in SHARED}}
+    notes = value.get("notes")
+    said = map(str, notes) if isinstance(notes, list) else ()
+    shared["leakage"] = " ".join(filter(None, (shared.get("leakage"), *said)))
+    return [Result.from_json({**shared, **one}, f"row {number} of {file}") for number, one in enumerate(given, 1)]
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -284,19 +302,3 @@ def data_of(folder: Path, name: str) -> str:
                 _, channels, height, width = file.get_slice("stored").get_shape()
             return spell_data(name, len(about["classes"]), (channels, height, width))
     return name
-
-
-def training_of(file: Path) -> str:
-    """How students learned in a run, as its recipe.py states the protocol; "" where it does not say."""
-    try:
-        statements = ast.parse(file.read_text(encoding="utf-8")).body
-    except (OSError, SyntaxError):  # settings that held loaded objects do not print as code
-        return ""
-    for one in statements:
-        if (
-            isinstance(one, ast.Assign)
-            and ast.unparse(one.targets[0]) == "protocol"
-            and isinstance(one.value, ast.Call)
-        ):
-            return next((ast.unparse(said.value) for said in one.value.keywords if said.arg == "training"), "")
-    return ""

@@ -35,8 +35,10 @@ from gendistill import seeds
 from gendistill.context import Context
 from gendistill.data.validation import split
 from gendistill.distilled import Distilled
-from gendistill.evaluation.evaluate import check_held_out, open_held_out, score, size
-from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.checks import check_apart
+from gendistill.evaluation.evaluate import check_held_out, open_held_out, score, size, summary
+from gendistill.evaluation.labelled import relabelled, spell_one
+from gendistill.evaluation.protocol import Protocol
 from gendistill.evaluation.report import Row
 from gendistill.formatting import spell_data, spell_score
 from gendistill.images import Subset
@@ -153,7 +155,6 @@ class Ranking:
 
     row           the set as its method wants it; its scores are percentages
     data          the real data: name, classes and size of the pictures
-    training      how students learned
     full          of all real pictures, trained once
     hard          of the set with hard labels, at the chosen rates
     random        of random real pictures with labels of the same source, at the chosen rates
@@ -161,11 +162,11 @@ class Ranking:
     random_plain  of the random pictures without augmentation, at the chosen rates
     rates         learning rate of every seed, by the name of what it was chosen for
     weight        of either half of both scores
+    notes         what a reader must know of the test pictures
     """
 
     row: Row
     data: str
-    training: str
     full: float
     hard: tuple[float, ...]
     random: tuple[float, ...]
@@ -173,6 +174,7 @@ class Ranking:
     random_plain: tuple[float, ...]
     rates: Mapping[str, tuple[float, ...]]
     weight: float = 0.5
+    notes: tuple[str, ...] = ()
 
     @property
     def method(self) -> tuple[float, ...]:
@@ -195,8 +197,9 @@ class Ranking:
         """A file of results with one row, which `gendistill compare` reads; ``run`` is whose set it is."""
         accuracies = ("full", "hard", "random", "plain", "random_plain", "rates", "weight")
         scores = {"lrs": self.lrs.value, "lrs_std": self.lrs.std, "ars": self.ars.value, "ars_std": self.ars.std}
-        told = {"run": run, "data": self.data, "training": self.training, **asdict(self.row), **scores}
-        return {"rows": [{**told, "ranking": {name: getattr(self, name) for name in accuracies}}]}
+        told = {"run": run, "data": self.data, **asdict(self.row), **scores}
+        made_of = {name: getattr(self, name) for name in accuracies}
+        return {"rows": [{**told, "ranking": made_of}], "notes": list(self.notes)}
 
     def __str__(self) -> str:
         arms = {"hard labels": self.hard, "its own labels": self.method, "random real": self.random}
@@ -231,11 +234,14 @@ def rank(
 ) -> Ranking:
     """Train all that LRS and ARS of a set ask for. Students are kept in the store, so a killed ranking goes on.
 
+    A protocol of several students is ranked for each apart: ``[rank(made, one, context) for one in protocol.each]``.
+
     Args:
         distilled: one set, or several made by the same recipe from different seeds.
         protocol: which student, trained how, how often: `sets` times `students` seeds.
         context: the real data.
-        labeler: who labelled the set, where its recipe does not say; random real pictures are labelled alike.
+        labeler: who labels the set and the random pictures; None for the one the protocol brings, or else for the labels the set
+            has, which its recipe gives to random pictures, too.
         rates: learning rates to choose from.
         weight: of either half of the scores.
         fraction: of the training pictures of each class that rates are chosen on. Random real pictures are drawn from the others.
@@ -249,29 +255,65 @@ def rank(
     total = max(protocol.sets * protocol.students, len(made))
     if total < 3:
         log.warning("LRS and ARS of %d seeds have no deviation worth the name; DD-Ranking takes 5", total)
+    training = protocol.training_for(made[0].ipc, len(made[0].classes))
     kept, judged = split(context.real.train, fraction, 0, context.real.name)
-    sets = [made[seed % len(made)] for seed in range(total)]
-    arms = arms_of(sets, protocol.training, source(made[0], labeler), kept, context)
+    made, own = with_source(made, labeler or brought(protocol), context)
+    arms = arms_of([made[seed % len(made)] for seed in range(total)], training, own, kept, context)
     chosen = {name: _rates(name, arm, rates, protocol, context, judged) for name, arm in arms.items()}
     held_out = open_held_out(context.real)
     log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
+    notes = check_apart(held_out, {"distilled": made}, context)
     full = score(Distilled.of(context.real.train), protocol, protocol.full, 0, context, held_out, context.progress)
     found = {name: _accuracies(arm, chosen[name], protocol, context, held_out) for name, arm in arms.items()}
-    told = [100 * value for value in found["method"]]
+    told = tuple(100 * value for value in found.pop("method"))
     row = Row(
-        set="distilled", labels=made[0].soft.kind, labeler=str(source(made[0], labeler)), student=str(protocol.student),
-        protocol=protocol.name, epochs=protocol.training.passes(len(made[0].images)), ipc=made[0].ipc,
-        split=context.real.split, mean=statistics.fmean(told), std=statistics.stdev(told) if total > 1 else 0.0,
-        n=total, bytes=size(made[0], context), scores=tuple(told),
+        set="distilled", labels=made[0].soft.kind, labeler=spell_one(labeler or brought(protocol) or Hard()),
+        student=str(protocol.student), protocol=protocol.name, epochs=training.passes(len(made[0].images)), ipc=made[0].ipc,
+        split=context.real.split, bytes=size(made[0], context), training=repr(training), scores=told, **summary(told),
     )  # fmt: skip
     return Ranking(
         row=row,
         data=spell_data(context.real.name, len(context.real.classes), context.real.train.shape),
-        training=repr(protocol.training),
         full=full / 100,
         rates={name: chosen[name] for name, arm in arms.items() if arm.chosen},
         weight=weight,
-        **{name: values for name, values in found.items() if name != "method"},
+        notes=tuple(notes),
+        **found,
+    )
+
+
+def brought(protocol: Protocol) -> Labeler | None:
+    """The labeler of a protocol; None where it brings none but hard labels.
+
+    Raises:
+        UserError: it brings several.
+    """
+    found = [labeler for labeler in protocol.labelers if not isinstance(labeler, Hard)]
+    if len(found) > 1:
+        raise UserError(
+            f"the protocol {protocol.name!r} brings {len(found)} labelers: say by labeler= which one ranks the set"
+        )
+    return found[0] if found else None
+
+
+def with_source(
+    made: Sequence[Distilled], labeler: Labeler | None, context: Context
+) -> tuple[list[Distilled], Labeler]:
+    """The sets with the labels they are ranked with, and who gives random pictures the same.
+
+    Raises:
+        UserError: nobody knows it.
+    """
+    if labeler is not None:
+        return [relabelled(one, labeler, context) for one in made], labeler
+    first = made[0]
+    if first.soft.kind == "hard":
+        return list(made), Hard()
+    if isinstance(first.recipe, Recipe):
+        return list(made), first.recipe.labeler
+    raise UserError(
+        f"this set has {first.soft.kind} labels and does not know who gave them: say by labeler= who labels it and random ones, "
+        'such as Relabel((Trained(ConvNet()),), average="logits"), or rank its hard labels, distilled.hard()'
     )
 
 
@@ -279,17 +321,20 @@ def arms_of(
     sets: Sequence[Distilled], training: Training, labeler: Labeler, kept: Images, context: Context
 ) -> dict[str, Arm]:
     """All treatments but that of full real data, by name."""
-    inside, still = context.of(()), replace(training, augment=None)
-    random = [alike(one, kept, seed) for seed, one in enumerate(sets)]
-    labelled = [labelled_by(one, labeler, inside) for one in random]
-    check_kind(sets[0], labelled[0])
-    plain = {id(one): unaugmented(one, labeler, inside) for one in sets}
+    still = replace(training, augment=None)
+    random = [relabelled(alike(one, kept, seed), labeler, context) for seed, one in enumerate(sets)]
+    if sets[0].soft.kind != random[0].soft.kind:
+        raise UserError(
+            f"the set has {sets[0].soft.kind} labels and its recipe gives {random[0].soft.kind} ones: "
+            "say by labeler= who labels both"
+        )
+    plain = {id(one): unaugmented(one, labeler, context) for one in sets}
     return {
         "hard": Arm([one.hard() for one in sets], training, True),
         "method": Arm(sets, training, False),
-        "random": Arm(labelled, training, True),
+        "random": Arm(random, training, True),
         "plain": Arm([plain[id(one)] for one in sets], still, False),
-        "random_plain": Arm([unaugmented(one, labeler, inside) for one in labelled], still, True),
+        "random_plain": Arm([unaugmented(one, labeler, context) for one in random], still, True),
     }
 
 
@@ -308,29 +353,6 @@ def alike(made: Distilled, real: Images, seed: int) -> Distilled:
     return Distilled.of(Subset(real, torch.cat(picked)))
 
 
-def source(made: Distilled, labeler: Labeler | None) -> Labeler:
-    """Who labels random pictures as the set is labelled.
-
-    Raises:
-        UserError: the set does not say it.
-    """
-    if made.soft.kind == "hard":
-        return Hard()
-    if labeler is not None:
-        return labeler
-    if isinstance(made.recipe, Recipe):
-        return made.recipe.labeler
-    raise UserError(
-        f"this set has {made.soft.kind} labels and does not know who gave them: say it by labeler=, such as "
-        'Relabel((Trained(ConvNet()),), average="logits"), or rank its hard labels, distilled.hard()'
-    )
-
-
-def labelled_by(made: Distilled, labeler: Labeler, context: Context) -> Distilled:
-    """The same pictures with the labels of this labeler."""
-    return replace(made, soft=labeler(made.images, context))
-
-
 def unaugmented(made: Distilled, labeler: Labeler, context: Context) -> Distilled:
     """The same pictures with labels of the same source that are of the pictures as they are, not of augmented views."""
     if made.soft.views is None:
@@ -340,15 +362,7 @@ def unaugmented(made: Distilled, labeler: Labeler, context: Context) -> Distille
             f"{labeler!r} labels augmented views only: without augmentation, ARS needs labels of the pictures as they are"
         )
     same = {one.name: getattr(labeler, one.name) for one in fields(Ensemble)}
-    return labelled_by(made, Relabel(**same), context)
-
-
-def check_kind(made: Distilled, random: Distilled) -> None:
-    """Raise `UserError` if a set and its random pictures have other kinds of labels."""
-    if made.soft.kind != random.soft.kind:
-        raise UserError(
-            f"the set has {made.soft.kind} labels and its labeler gives {random.soft.kind} ones: give the labeler that labelled it"
-        )
+    return relabelled(made, Relabel(**same), context)
 
 
 def _rates(

@@ -103,7 +103,8 @@ def agreement(
 ) -> Agreement:
     """Spearman's rank correlation of two measures of the same sets: whether a quick protocol orders them as a full one does.
 
-    Resamples that hold one value only have no order, and are left out.
+    Resamples that hold one value only have no order, and are left out. The others hold sets twice, whose ties lower the correlation
+    a little: the interval errs on the side of doubt.
 
     Raises:
         UserError: fewer than three sets, a measure that is the same for all of them, or numbers that do not pair up.

@@ -57,6 +57,14 @@ class Networks(ABC):
         """What the first draw will cost: training."""
         return ()
 
+    def check(self) -> None:
+        """Raise `UserError` if one of others cannot be had. Loads no weights."""
+        return None
+
+    def identity(self, context: Context) -> str:
+        """What they follow from, beside the real pictures and the key: for the keys of what is kept."""
+        return repr(self)
+
     @abstractmethod
     def draw(self, context: Context, *key: seeds.Part) -> Sequence[Network]:
         """The frozen networks of ``key``, at least one: they follow from it alone. Costs little beside a forward pass."""
@@ -139,6 +147,14 @@ class Fixed(Networks):
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The teachers."""
         return ensemble.origins(self.teachers, licence)
+
+    def check(self) -> None:
+        """Raise `UserError` if a teacher cannot be had."""
+        ensemble.check(self.teachers)
+
+    def identity(self, context: Context) -> str:
+        """Those of the teachers."""
+        return repr((self.all, [one.identity(context) for one in self.teachers]))
 
     def work(self, context: Context) -> Iterable[Work]:
         """Training of those that are trained in place."""

@@ -26,12 +26,15 @@ WRAPPED = "base_model.model."
 class LoRA(Parameters):
     """Low-rank changes of the linear layers of every attention, and of the MLPs where diffusers' own scripts change these too.
 
-    rank   of a change
-    alpha  a change is scaled by alpha / rank
+    rank    of a change
+    alpha   a change is scaled by alpha / rank
+    beside  how the names of further layers end that are changed, linear or convolutional: "conv1", "conv2", "ff.net.2" ... A small
+            U-Net draws a new class by its convolutions, not by its attention alone
     """
 
     rank: int = 16
     alpha: int = 16
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.rank < 1 or self.alpha <= 0:
@@ -43,7 +46,12 @@ class LoRA(Parameters):
         Raises:
             UserError: the denoiser has no such layers.
         """
-        named = rf"(.*\.)?({'|'.join(map(re.escape, layers))})"
+        lacking = [one for one in self.beside if not any(ends(name, one) for name, _ in denoiser.named_modules())]
+        if lacking:
+            raise UserError(
+                f"{type(denoiser).__name__} has no layers called {', '.join(lacking)}: leave them out of beside="
+            )
+        named = rf"(.*\.)?({'|'.join(map(re.escape, (*layers, *self.beside)))})"
         if not layers or not any(re.fullmatch(named, name) for name, _ in denoiser.named_modules()):
             raise UserError(
                 f"LoRA changes the linear layers of attention, called {', '.join(layers) or '...'}, and "
@@ -74,6 +82,11 @@ class LoRA(Parameters):
         config = {**model.peft_config["default"].to_dict(), "target_modules": changed, "base_model_name_or_path": None}
         given = {f"{prior.network}_lora_layers": state, f"{prior.network}_lora_adapter_metadata": config}
         prior.pipeline.save_lora_weights(str(folder), **given)
+
+
+def ends(name: str, wanted: str) -> bool:
+    """Whether the name of a layer is, or ends by a whole part with, the wanted one."""
+    return name == wanted or name.endswith(f".{wanted}")
 
 
 def loads_lora(prior: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Literal, cast
@@ -16,7 +16,7 @@ from gendistill.objectives.base import Objective
 from gendistill.steering.base import Steering, asked, unshaped
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample, joined
-from gendistill.store import read_tensors, write_tensors
+from gendistill.store import read_state, write_state
 from gendistill.types import Conditions, Diverged, Draft, Embeds, Latents, Loss, Synthetic, UserError
 from gendistill.work import Work
 
@@ -105,7 +105,7 @@ class Optimize(Steering):
         optimizer = self._optimizer(variables)
         saved, period = monotonic(), math.lcm(*(objective.period for objective in self.objectives))
         rates = [group["lr"] for group in optimizer.param_groups]
-        first = _restore(context, variables, optimizer)
+        first = 0 if context.resume is None else read_state(context.resume, variables, optimizer)
         for step in context.progress(range(first, self.steps), "optimize", self.steps - first):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * self._factor(step)
@@ -115,7 +115,7 @@ class Optimize(Steering):
             self._bound(variables)
             at_rest = (step + 1) % period == 0
             if context.resume is not None and at_rest and monotonic() - saved > SAVE_EVERY_S:
-                _save(context, variables, optimizer, step + 1)
+                write_state(context.resume, variables, optimizer, step + 1)
                 saved = monotonic()
         moved = self._moved(draft, {name: value.detach() for name, value in variables.items()})
         if self.through is None:
@@ -227,31 +227,3 @@ class Optimize(Steering):
 
 def _below(kind: str, variables: Latents) -> dict[str, Tensor]:
     return {name.partition("/")[2]: value for name, value in variables.items() if name.startswith(kind + "/")}
-
-
-def _save(context: Context, variables: Latents, optimizer: torch.optim.Optimizer, step: int) -> None:
-    assert context.resume is not None
-    tensors: dict[str, Tensor] = {"step": torch.tensor(step), **variables}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors.update(
-            {f"state/{number}/{name}": torch.as_tensor(value) for name, value in state.items() if value is not None}
-        )
-    write_tensors(context.resume, tensors)
-
-
-def _restore(context: Context, variables: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> int:
-    """Put back what a killed run saved, bit by bit; returns the step to go on from."""
-    if context.resume is None or not context.resume.exists():
-        return 0
-    tensors = read_tensors(context.resume)
-    state: dict[int, dict[str, Tensor]] = {}
-    with torch.no_grad():
-        for name, value in tensors.items():
-            kind, _, rest = name.partition("/")
-            if name in variables:
-                variables[name].copy_(value)
-            elif kind == "state":
-                number, _, entry = rest.partition("/")
-                state.setdefault(int(number), {})[entry] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    return int(tensors["step"])

@@ -43,12 +43,15 @@ class Views:
 
     def look(self, read: Read, positions: Tensor, view: int, count: int) -> Look:
         """The pictures at these positions of a set of ``count``, seen in this view."""
-        pixels = self._seen(read, positions, view)
         if self.mix is None:
-            return Look(pixels)
+            return Look(self._seen(read, positions, view))
         partners = permutation(self.seed, view, count)[positions]
-        both, share = self.mix(pixels, self._seen(read, partners, view), self._mixing(positions, view, pixels.device))
-        return Look(both, partners, share)
+        # A picture that is another's partner is made once: where the whole set is looked at, all of them are.
+        both, places = torch.cat([positions, partners]).unique(return_inverse=True)
+        seen = self._seen(read, both, view)
+        own, other = (seen[place] for place in places.split(len(positions)))
+        pixels, share = self.mix(own, other, self._mixing(positions, view, seen.device))
+        return Look(pixels, partners, share)
 
     def mixing(self, positions: Tensor, view: int, count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Which pictures these are mixed with, and how much of each is the picture itself, as `look` has them; looks at none.

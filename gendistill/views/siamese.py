@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gendistill.types import Pixels, UserError
+from gendistill.views.crop import taken
 from gendistill.views.numbers import Draw
 
 ROTATE_DEG = 15.0
@@ -52,9 +53,7 @@ def crop(x: Tensor, draw: Draw) -> Tensor:
     rows = torch.arange(side, device=x.device)
     y, z = ((rows + shift[:, i : i + 1]).long() for i in (0, 1))
     inside = ((y >= 0) & (y < side)).unsqueeze(2) & ((z >= 0) & (z < side)).unsqueeze(1)
-    n = torch.arange(len(x), device=x.device).view(-1, 1, 1)
-    y, z = y.clamp(0, side - 1).expand(len(x), -1), z.clamp(0, side - 1).expand(len(x), -1)
-    moved = x.permute(0, 2, 3, 1)[n, y.unsqueeze(2), z.unsqueeze(1)].permute(0, 3, 1, 2)
+    moved = taken(x, y.clamp(0, side - 1), z.clamp(0, side - 1))
     return moved * inside.unsqueeze(1)
 
 

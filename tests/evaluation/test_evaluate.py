@@ -8,12 +8,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.anchors.herding import Herding
+from gendistill.anchors.k_centre import KCentre
 from gendistill.data.validation import Validation
 from gendistill.distilled import Distilled
 from gendistill.evaluation import evaluate as module
 from gendistill.evaluation.baselines import baselines, random_real, unsteered
 from gendistill.evaluation.evaluate import evaluate
-from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.protocol import Protocol, When
+from gendistill.labelers.hard import Hard
+from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.convnet import ConvNet
 from gendistill.objectives.mode_pull import ModePull
@@ -106,6 +110,78 @@ def test_learning_from_separable_classes_works():
         PROTOCOL, training=Training(epochs=60, batch=8, optimizer="AdamW", lr=0.01, augment=None), sets=1, students=1
     )
     assert evaluate(made(replace(RECIPE, ipc=6), 1), protocol).rows[0].mean > 90
+
+
+GOOD = replace(TEACHER, training=Training(epochs=40, batch=8, lr=0.05, augment=None))
+
+
+def test_sets_cross_with_the_labelers_of_the_protocol_and_with_its_students():
+    small = ConvNet(depth=1, width=8)
+    protocol = replace(
+        PROTOCOL, also=(small,), labelers=(Hard(), Online((GOOD,), "logits", temperature=4.0)), sets=1, students=2,
+        cases=(When(most_ipc=2, epochs=3), When(student=small, epochs=5)),
+    )  # fmt: skip
+    report = evaluate(made(replace(RECIPE, seed=7), 1), protocol)
+    kinds = [("hard", ""), ("online", "ConvNet-2/8, T 4")]
+    students = [("ConvNet-2/8", 3), ("ConvNet-1/8", 5), ("mean of 2 students", 5)]
+    wanted = [
+        (name, *kind, *one) for name in ("distilled", "random_real", "unsteered") for kind in kinds for one in students
+    ]
+    assert [(row.set, row.labels, row.labeler, row.student, row.epochs) for row in report.rows[:-3]] == wanted
+    assert {(row.set, row.labels, row.epochs) for row in report.rows[-3:]} == {("full_real", "hard", 1)}
+    first, second, mean = report.rows[:3]
+    assert len(mean.scores) == 2
+    assert mean.scores == pytest.approx([(a + b) / 2 for a, b in zip(first.scores, second.scores, strict=True)])
+    assert mean.mean == pytest.approx((first.mean + second.mean) / 2)
+    assert mean.training == "" and "epochs=3" in first.training and "epochs=5" in second.training
+    hard, online = report.rows[0], report.rows[3]
+    assert online.bytes > hard.bytes, "what the teacher weighs is counted"
+    assert report.notes == (
+        "Labels by ConvNet-2/8, T 4: ConvNet-2/8, 40 epochs, seed 0, trained here; it saw the training pictures.",
+    )
+    assert report.notes[0] in str(report)
+
+
+def test_every_seed_is_kept_and_the_same_seed_is_the_same_student():
+    """Two sets of equal pictures under two names have equal accuracies, seed by seed."""
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    sets = made(replace(RECIPE, seed=11))
+    one, other = (
+        module.row(name, [one.hard() for one in sets], PROTOCOL, context, context.real.test())
+        for name in ("ours", "theirs")
+    )
+    assert len(one.scores) == one.n == 4 and one.scores == other.scores
+    assert one.mean == pytest.approx(statistics.mean(one.scores))
+
+
+def test_chosen_real_pictures_stand_beside_random_ones_where_the_protocol_asks():
+    protocol = replace(PROTOCOL, coresets=(Herding((TEACHER,)), KCentre((TEACHER,))), sets=1, students=1)
+    report = evaluate(made(replace(RECIPE, seed=3), 1), protocol)
+    assert report.blocks[0].sets == ["distilled", "random_real", "herding", "k_centre", "unsteered", "full_real"]
+    assert report.blocks[0].find("herding", "soft") is not None, "with the same labels"
+    assert "k-centre" in str(report)
+
+
+def test_test_pictures_that_were_learned_from_are_refused(monkeypatch):
+    opened = ToyData.open
+
+    def leaking(self):
+        data = opened(self)
+        return RealData(data.name, data.train, lambda: data.train)
+
+    monkeypatch.setattr(ToyData, "open", leaking)
+    with pytest.raises(UserError, match="36 of the 36 test pictures of toy are among its training pictures"):
+        evaluate(made(replace(RECIPE, seed=5), 1), PROTOCOL)
+
+
+def test_a_teacher_of_the_protocol_that_guesses_is_refused_before_the_test_pictures_are_opened(monkeypatch):
+    opened = ToyData.open
+    monkeypatch.setattr(
+        ToyData, "open", lambda self: replace(opened(self), test=lambda: pytest.fail("the test pictures were opened"))
+    )
+    idle = replace(TEACHER, training=replace(TEACHER.training, lr=1e-9))
+    with pytest.raises(UserError, match="knows too little to label"):
+        evaluate(made(replace(RECIPE, seed=6), 1), replace(PROTOCOL, labelers=(Relabel((idle,), "logits"),)))
 
 
 def test_a_set_without_a_recipe_has_nothing_to_stand_beside():

@@ -6,6 +6,7 @@ import base64
 import io
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -27,11 +28,16 @@ VOID = {"meta", "img"}
 class Table(SoftLabels):
     """Soft labels from a table of log-probabilities."""
 
+    fingerprint = "table"
+
     def __init__(self, log_probs: torch.Tensor, kind: str) -> None:
         self.log_probs, self.kind, self.temperature, self.bytes = log_probs, kind, 20.0, log_probs.nbytes
 
     def at(self, positions: torch.Tensor, view: int = 0) -> torch.Tensor:
         return self.log_probs[positions]
+
+    def save(self, folder: Path) -> dict[str, object]:
+        raise NotImplementedError
 
 
 class Reader(HTMLParser):
@@ -175,6 +181,21 @@ def test_the_chart_puts_dots_where_the_axis_says() -> None:
     places = [70 + 30 * (x - ends[0]) / (ends[-1] - ends[0]) for x in dots]
     assert places == pytest.approx([86.4, 73.9, 98.9], abs=0.05)
     assert chart.count("whisker") == 3  # one run has no deviation
+
+
+def test_labels_of_several_labelers_are_told_apart(tmp_path: Path) -> None:
+    by = [
+        replace(row("distilled", "soft", mean), labeler=labeler)
+        for mean, labeler in ((88.0, "ConvNet-3, T 4"), (89.0, "4 teachers, T 4"))
+    ]
+    report = Report([*REPORT.rows, *by], {}, ("Labels by 4 teachers, T 4: they saw <all>.",))
+    text = read(page(made_up(), report, path=tmp_path / "report.html")).text
+    for words in ("soft, ConvNet-3, T 4, n = 5", "distilled, soft labels, 4 teachers, T 4", "they saw <all>."):
+        assert words in text
+    (block,) = report.blocks
+    chart = str(accuracy_chart(block, axis(report.rows)))
+    longest = max(re.findall(r'<text class="faint" x="([\d.]+)"[^>]*>([^<]+)<', chart), key=lambda found: len(found[1]))
+    assert float(longest[0]) + 5 * len(longest[1]) < 960, "nothing sticks out at the right"
 
 
 def test_axis_stays_within_percentages() -> None:

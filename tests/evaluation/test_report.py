@@ -41,6 +41,24 @@ def test_blocks_hold_what_may_be_compared() -> None:
     assert [block.ipc for block in Report(ROWS[:1]).blocks] == [None]
 
 
+BY_TWO = replace(ROW, labels="soft", labeler="2 teachers, T 4", mean=96.0, scores=(95.5, 96.5))
+
+
+def test_labels_of_several_labelers_stand_side_by_side() -> None:
+    (block,) = Report([*ROWS[2:4], BY_TWO, replace(BY_TWO, labeler="ConvNet-3, T 20")]).blocks
+    assert block.labels == ["hard", "soft", "soft, 2 teachers, T 4", "soft, ConvNet-3, T 20"]
+    assert block.find("distilled", "soft, 2 teachers, T 4") == BY_TWO
+    head = str(Report([*ROWS[2:4], BY_TWO])).splitlines()[1]
+    assert "hard labels" in head and "soft labels, 2 teachers, T 4" in head
+
+
+def test_seeds_labelers_and_notes_survive_a_file() -> None:
+    report = Report([BY_TWO], {}, ("Labels by 2 teachers, T 4: they saw the training pictures.",))
+    again = Report.from_json(json.loads(json.dumps(report.to_json())))
+    assert again == report and again.rows[0].scores == (95.5, 96.5)
+    assert str(again).endswith(report.notes[0]) and again.markdown().endswith(report.notes[0])
+
+
 def test_the_printed_table() -> None:
     assert str(Report(ROWS[:4])).splitlines() == [
         "ConvNet-3 · IPC 10 · demo · test",

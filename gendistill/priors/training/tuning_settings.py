@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gendistill.priors.lora import LoRA
@@ -104,4 +104,4 @@ class FineTuning:
             )
         rank = self.parameters.rank if self.rank is None else self.rank
         alpha = self.parameters.alpha if self.rank is None else rank
-        return LoRA(rank, alpha if self.lora_alpha is None else self.lora_alpha)
+        return replace(self.parameters, rank=rank, alpha=alpha if self.lora_alpha is None else self.lora_alpha)

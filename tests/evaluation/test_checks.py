@@ -1,0 +1,137 @@
+"""Nothing is judged by pictures it learned from, and no student learns from what cannot be labels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gendistill.distilled import Distilled
+from gendistill.evaluation.checks import check_apart, check_labels, check_teachers, prints
+from gendistill.images import StoredImages, Subset
+from gendistill.labelers.alternate import Alternate
+from gendistill.labelers.hard import Hard
+from gendistill.labelers.relabel import Relabel, StaticLabels
+from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.nets.convnet import ConvNet
+from gendistill.nets.trained import Trained
+from gendistill.testing import ToyData, toy_context
+from gendistill.training import Training
+from gendistill.types import RealData, SoftLabels, UserError
+
+DATA = ToyData(per_class=100).open()
+TRAIN, TEST = DATA.train, DATA.test()
+GOOD = Trained(ConvNet(depth=2, width=8), Training(epochs=40, batch=8, lr=0.05, augment=None))
+
+
+def joined(first, second):
+    """The pictures of both."""
+    stored = torch.cat([one.stored(range(len(one))) for one in (first, second)])
+    return StoredImages(first.classes, torch.cat([first.labels, second.labels]), stored)
+
+
+def context_of(tmp_path, train=TRAIN, test=TEST):
+    return replace(toy_context(tmp_path), real=RealData("toy", train, lambda: test))
+
+
+def some(images, *positions):
+    return Subset(images, torch.tensor(positions))
+
+
+def test_equal_pictures_have_equal_prints_wherever_they_are():
+    shuffled = torch.randperm(len(TRAIN), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(prints(Subset(TRAIN, shuffled)), prints(TRAIN)[shuffled])
+    changed = TRAIN.stored(range(2))
+    changed[1, 0, 7, 7] ^= 1
+    found = prints(StoredImages(TRAIN.classes, TRAIN.labels[:2], changed))
+    assert (found == prints(TRAIN)[:2]).tolist() == [True, False]
+
+
+def test_splits_that_share_nothing_pass(tmp_path):
+    sets = {"random_real": [Distilled.of(some(TRAIN, 0, 150, 299))], "full_real": [Distilled.of(TRAIN)]}
+    assert check_apart(TEST, sets, context_of(tmp_path)) == []
+
+
+def test_a_test_split_that_overlaps_the_training_pictures_is_refused(tmp_path):
+    leaked = joined(TRAIN, some(TEST, 0, 1, 2, 3))
+    with pytest.raises(UserError, match=r"4 of the 300 test pictures of toy .*Validation"):
+        check_apart(TEST, {}, context_of(tmp_path, leaked))
+
+
+def test_a_few_twins_of_a_published_split_are_told(tmp_path):
+    notes = check_apart(TEST, {}, context_of(tmp_path, joined(TRAIN, some(TEST, 5, 6, 7))))
+    assert notes == ["3 of the 300 test pictures are also training pictures, pixel for pixel."]
+
+
+def test_a_set_that_holds_a_test_picture_is_refused_and_one_that_holds_a_twin_is_not(tmp_path):
+    context = context_of(tmp_path, joined(TRAIN, some(TEST, 5)))
+    assert check_apart(TEST, {"herding": [Distilled.of(some(TEST, 5))]}, context)
+    with pytest.raises(UserError, match=r"1 of the 2 pictures of the set 'theirs' are test pictures"):
+        check_apart(TEST, {"theirs": [Distilled.of(some(TEST, 5, 8))]}, context)
+
+
+def labelled(log_probs, count=6, **fields):
+    made = Distilled.of(some(TRAIN, *range(count)))
+    return replace(made, soft=StaticLabels.of(log_probs, 1.0), **fields)
+
+
+def test_labels_that_are_probabilities_pass_also_with_nothing_for_some_classes():
+    check_labels(labelled(torch.randn(6, 3, generator=torch.Generator().manual_seed(0)).log_softmax(1)), "ours")
+    check_labels(labelled(torch.tensor([0.5, 0.5, 0.0]).log().expand(6, 3)), "ours")
+    check_labels(Distilled.of(TRAIN), "hard")
+
+
+class Raw(SoftLabels):
+    """Whatever is given."""
+
+    kind, temperature, bytes, fingerprint = "soft", 1.0, 0, "raw"
+
+    def __init__(self, numbers):
+        self.numbers = numbers
+
+    def at(self, positions, view=0):
+        return self.numbers[positions]
+
+    def save(self, folder):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        (
+            torch.zeros(6, 3),
+            "6 of the 6 soft labels of the set 'ours' are no probabilities: that of picture 0 sums to 3",
+        ),
+        (torch.full((6, 3), math.nan), "sums to nan"),
+        (torch.full((6, 4), 0.25).log(), r"over 4 classes, its pictures of 3: they are of another set"),
+        (torch.full((5, 3), 1 / 3).log(), "end before its 6 pictures do"),
+        (torch.full((7, 3), 1 / 3).log(), "go on after its 6 pictures"),
+    ],
+)
+def test_labels_that_are_none_or_of_another_set_are_refused(numbers, message):
+    made = replace(Distilled.of(some(TRAIN, *range(6))), soft=Raw(numbers))
+    with pytest.raises(UserError, match=message):
+        check_labels(made, "ours")
+
+
+def test_one_bad_label_among_many_is_found():
+    numbers = torch.full((6, 3), 1 / 3).log()
+    numbers[4, 1] = math.nan
+    with pytest.raises(UserError, match="1 of the 6 .* picture 4"):
+        check_labels(replace(Distilled.of(some(TRAIN, *range(6))), soft=Raw(numbers)), "ours")
+
+
+def test_a_teacher_that_guesses_is_refused_though_it_was_trained_here(tmp_path):
+    context = context_of(tmp_path)
+    check_teachers(Hard(), context)
+    check_teachers(Relabel((GOOD,), "logits"), context)
+    idle = replace(GOOD, training=replace(GOOD.training, epochs=1, lr=1e-9))
+    with pytest.raises(
+        UserError, match=r"knows too little to label: it is right on .* of 300 real .* a guess is on 33.3 %"
+    ):
+        check_teachers(Relabel((GOOD, idle), "logits"), context)
+    with pytest.raises(UserError, match="knows too little"):
+        check_teachers(Alternate(RelabelViews((idle,), "logits")), context)

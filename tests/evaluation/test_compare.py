@@ -1,0 +1,356 @@
+"""Side by side: what stands together, what is kept apart, what is refused, and a page that says it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gendistill.evaluation import compare_charts as charts
+from gendistill.evaluation.compare import Comparison, called_path, compare, short_names, table
+from gendistill.evaluation.compare_page import page, write
+from gendistill.evaluation.report import Report, Row
+from gendistill.evaluation.results import Result, of_report, read
+from gendistill.evaluation.significance import paired
+from gendistill.store import write_tensors
+from gendistill.testing import ToyData
+from gendistill.types import UserError
+from tests.evaluation.test_page import Reader
+
+TRAINING = "Training(epochs=300, lr=0.01)"
+SCORES = [44.0, 46.0, 45.0]
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """A row of a metrics.json, made of `Row`'s own fields; scores stay around the mean."""
+    mean = changes.get("mean", 45.0)
+    scores = changes.pop("scores", [mean - 1, mean + 1, mean])
+    given: dict[str, Any] = dict(
+        set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=300, ipc=10, split="test", mean=mean,
+        std=1.0, n=len(scores), bytes=24_000, scores=tuple(scores), training=TRAINING,
+    )  # fmt: skip
+    return {**Report([Row(**{**given, **changes})]).to_json()["rows"][0], "scores": list(scores)}
+
+
+def whole(**changes: Any) -> dict[str, Any]:
+    """The row of all real pictures."""
+    changes = {
+        "mean": 80.0,
+        "scores": [80.0],
+        "ipc": None,
+        "bytes": 9_000_000,
+        "training": "Training(epochs=9)",
+        **changes,
+    }
+    return row(set="full_real", std=0.0, **changes)
+
+
+def a_run(folder: Path, *rows: dict[str, Any], shape: tuple[int, ...] = (3, 8, 8), **entries: Any) -> Path:
+    """A run directory, as far as it is looked at."""
+    place = folder / "sets" / "seed-0"
+    write_tensors(place / "shards" / "a.safetensors", {"stored": torch.zeros(2, *shape, dtype=torch.uint8)})
+    (place / "set.json").write_text(
+        json.dumps({"classes": [{"name": "cat"}, {"name": "dog"}], "shards": ["a.safetensors"]})
+    )
+    provenance = {"real": {"name": "pets"}, "leakage": "Nobody saw them."}
+    (folder / "run.json").write_text(json.dumps({"provenance": provenance}))
+    (folder / "metrics.json").write_text(json.dumps({"rows": rows, "seconds": {"evaluate": 1.0}, **entries}))
+    return folder
+
+
+def a_file(path: Path, *rows: dict[str, Any], **shared: Any) -> Path:
+    """A file of results."""
+    path.write_text(json.dumps({"data": "pets, 2 classes, 8 × 8 RGB", **shared, "rows": rows}))
+    return path
+
+
+THEIRS = {"set": "theirs", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 43.0, "n": 3}
+
+
+def test_a_run_says_what_its_files_say(tmp_path: Path) -> None:
+    (one,) = read(a_run(tmp_path / "mine", row(), notes=["3 test pictures are training pictures."]), "mine")
+    assert (one.run, one.data, one.training) == ("mine", "pets, 2 classes, 8 × 8 RGB", TRAINING)
+    assert one.leakage == "Nobody saw them. 3 test pictures are training pictures."
+    assert (one.name, one.by_seed) == ("mine", {0: 44.0, 1: 46.0, 2: 45.0})
+    assert read(tmp_path / "mine" / "metrics.json", "mine") == [one]
+
+
+def test_runs_and_files_stand_in_one_table(tmp_path: Path) -> None:
+    mine = a_run(tmp_path / "mine", row(mean=45.0), row(set="random_real", mean=40.0), whole())
+    other = a_run(tmp_path / "other", row(mean=47.0, bytes=20_000), row(set="random_real", mean=40.0), whole())
+    found = compare([mine, other, a_file(tmp_path / "theirs.json", THEIRS)])
+    (group,) = found.groups
+    assert [line[0] for line in table(group)[1:]] == ["other", "mine", "random real", "full real data", "theirs"]
+    assert table(group)[1] == ["other", "10", "hard", "47.0 ± 1.0 (3)", "20 kB", "300"]
+    assert table(group)[-1] == ["theirs", "all", "hard", "43.0 ± 0.0 (3)", "not stated", ""]
+    assert group.notes == ["Taken at their word, as they name the protocol only: theirs."]
+    text = str(found)
+    assert text.splitlines()[0] == "pets, 2 classes, 8 × 8 RGB · ConvNet-3 · demo · test"
+    assert "other − mine" not in text and "mine − other, hard labels, IPC 10: -2.0" in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"student": "ResNet-18"}, {"protocol": "long"}, {"split": "val"}, {"training": "Training(epochs=1000, lr=0.01)"}],
+)
+def test_what_may_not_be_compared_is_kept_apart(tmp_path: Path, change: dict[str, str]) -> None:
+    mine = a_run(tmp_path / "mine", row(), whole())
+    other = a_run(tmp_path / "other", row(mean=47.0, **change))
+    with pytest.raises(UserError, match=r"(?s)no two of these share.*mine: pets.*other: pets.*--protocol NAME"):
+        compare([mine, other])
+    both = compare([mine, a_run(tmp_path / "both", row(mean=47.0, **change), row(mean=44.0), whole())])
+    assert [len([one for one in group.results if not one.whole]) for group in both.groups] == [2, 1]
+
+
+def test_other_data_are_kept_apart_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mine, other = a_run(tmp_path / "mine", row()), a_run(tmp_path / "other", row(mean=47.0))
+    large = a_run(tmp_path / "large", row(), shape=(3, 16, 16))
+    assert len(compare([mine, other, large]).groups) == 2
+    assert "large stands alone: nothing else is of pets, 2 classes, 16 × 16 RGB" in caplog.text
+
+
+def test_an_altered_protocol_is_told_by_its_training(tmp_path: Path) -> None:
+    longer = row(training="Training(epochs=1000, lr=0.01)", mean=47.0)
+    found = compare([a_run(tmp_path / "mine", row(), whole()), a_run(tmp_path / "other", longer, row(mean=46.0))])
+    one, other = found.groups
+    assert one.notes == ["Other trainings go by the name of this protocol; here epochs=300."]
+    assert other.notes == ["Other trainings go by the name of this protocol; here epochs=1000."]
+    assert [len(group.results) for group in (one, other)] == [3, 2], "all real pictures stand in both"
+
+
+def test_a_protocol_may_train_small_sets_in_another_way(tmp_path: Path) -> None:
+    small = row(ipc=1, training="Training(epochs=1000, lr=0.01)", mean=30.0)
+    (group,) = compare([a_run(tmp_path / "mine", row()), a_run(tmp_path / "small", small)]).groups
+    assert group.trainings == {"IPC 10": TRAINING, "IPC 1": small["training"]}
+    assert group.notes == ["Students learn in another way at another IPC."]
+
+
+def test_what_two_runs_share_is_shown_once(tmp_path: Path) -> None:
+    random, plain = row(set="random_real", mean=40.0), row(set="unsteered")
+    mine = a_run(tmp_path / "mine", row(), random, {**plain, "mean": 38.0, "scores": [38.0] * 3, "std": 0.0}, whole())
+    other = a_run(
+        tmp_path / "other", row(mean=47.0), random, {**plain, "mean": 39.0, "scores": [39.0] * 3, "std": 0.0}, whole()
+    )
+    (group,) = compare([mine, other]).groups
+    assert group.names == [
+        "mine", "random real", "unsteered prior · mine", "full real data", "other", "unsteered prior · other"
+    ]  # fmt: skip
+    pairs = {(pair.ours, pair.theirs) for pair in group.pairs}
+    assert ("other", "random real") in pairs, "a shared baseline is everybody's"
+    assert ("other", "unsteered prior · other") in pairs and ("other", "unsteered prior · mine") not in pairs
+
+
+def test_a_ranking_completes_the_row_of_its_run(tmp_path: Path) -> None:
+    mine = a_run(tmp_path / "mine", row())
+    ranking = {**row(), "run": "mine", "lrs": 0.3, "lrs_std": 0.01, "ranking": {"full": 0.8}}
+    (group,) = compare([mine, a_file(tmp_path / "scores.json", ranking)]).groups
+    (one,) = group.results
+    assert (one.lrs, one.more, one.leakage) == (0.3, {"ranking": {"full": 0.8}}, "Nobody saw them.")
+    assert table(group)[0][-2:] == ["LRS", "ARS"] and table(group)[1][-2:] == ["30.0 ± 1.0", ""]
+
+
+def test_differences_are_over_the_seeds_that_are_shared() -> None:
+    told = {"student": "ConvNet-3", "protocol": "demo", "labels": "hard", "n": 3, "data": "pets"}
+    one = Result.from_json({**told, "set": "a", "mean": 45.0, "scores": [44.0, 46.0, 45.0], "seeds": [0, 1, 2]}, "a")
+    other = Result.from_json({**told, "set": "b", "mean": 42.0, "scores": [42.0, 43.0, 41.0], "seeds": [2, 1, 7]}, "b")
+    (pair,) = Comparison((one, other)).groups[0].pairs
+    assert pair.difference == paired([46.0, 45.0], [43.0, 42.0])
+    alone = Result.from_json({**told, "set": "c", "mean": 42.0, "scores": [42.0, 43.0, 41.0], "seeds": [7, 8, 9]}, "c")
+    assert Comparison((one, alone)).groups[0].pairs == []
+
+
+def test_labels_are_compared_for_the_same_pictures_only(tmp_path: Path) -> None:
+    kinds = [row(), row(labels="soft", mean=48.0), row(labels="soft", labeler="2 teachers, T 4", mean=49.0)]
+    kinds.append(row(labels="views", mean=50.0))
+    (group,) = compare([a_run(tmp_path / "mine", *kinds)]).groups
+    assert group.pairs == []
+    assert [(pair.ours, pair.theirs, round(pair.difference.mean)) for pair in group.label_pairs] == [
+        ("mine, soft", "hard", 3), ("mine, soft, 2 teachers, T 4", "hard", 4), ("mine, soft, 2 teachers, T 4", "soft", 1),
+        ("mine, views", "hard", 5),
+    ]  # fmt: skip
+
+
+def test_published_numbers_are_marked_and_nothing_is_computed_from_them(tmp_path: Path) -> None:
+    told = {
+        **THEIRS,
+        "published": True,
+        "ipc": 10,
+        "scores": SCORES,
+        "mean": 45.0,
+        "rule": "best of 100 tests",
+        "source": "https://x.org",
+    }
+    (group,) = compare([a_run(tmp_path / "mine", row(mean=44.0)), a_file(tmp_path / "paper.json", told)]).groups
+    assert group.pairs == [] and table(group)[-1][-1] == "published" and table(group)[1][-1] == ""
+    assert group.notes == [
+        "Published, not measured here, and reported by a rule of their own: theirs (best of 100 tests, https://x.org)."
+    ]
+    del told["rule"]
+    with pytest.raises(
+        UserError, match='row 1 of .*paper.json is published and does not say by which rule: add "rule"'
+    ):
+        read(a_file(tmp_path / "paper.json", told), "paper")
+
+
+def test_what_is_written_is_read_again_and_nothing_unknown_is_lost(tmp_path: Path) -> None:
+    theirs = a_file(tmp_path / "theirs.json", {**THEIRS, "hardware": "a laptop"}, by="Doe", date="2026-01-02")
+    found = compare([a_run(tmp_path / "mine", row(), whole()), theirs])
+    assert found.results[-1].more == {"hardware": "a laptop", "by": "Doe", "date": "2026-01-02"}
+    assert write(found, tmp_path / "to") == tmp_path / "to" / "compare.html"
+    again = compare([tmp_path / "to"])
+    assert again.results == found.results
+    assert compare([tmp_path / "to" / "results.json", tmp_path / "mine"]).results == found.results
+
+
+def test_an_evaluation_of_a_set_of_others_is_a_file_of_results(tmp_path: Path) -> None:
+    report = Report([Row(**{**row(), "scores": tuple(SCORES)})], notes=("The teacher saw them.",))
+    (tmp_path / "them.json").write_text(json.dumps(of_report(report, "them", ToyData().open())))
+    (one,) = read(tmp_path / "them.json", "ignored")
+    assert (one.name, one.data, one.leakage) == ("them", "toy, 3 classes, 8 × 8 grey", "The teacher saw them.")
+
+
+def test_runs_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
+    paths = [Path("x/a/run"), Path("x/b/run"), Path("x/c/metrics.json"), Path("x/theirs.json")]
+    assert short_names(paths) == ["a/run", "b/run", "x/c", "x/theirs"]
+    assert short_names(paths[1:]) == ["run", "c", "theirs"]
+    with pytest.raises(UserError, match="is given twice"):
+        short_names([Path("x/run"), Path("x/run/metrics.json")])
+    odd = tmp_path / "a=b"
+    odd.mkdir()
+    assert called_path("mine=runs/x") == ("mine", Path("runs/x")) and called_path(odd) == ("", odd)
+
+
+def test_runs_of_one_name_are_one_set_at_several_sizes(tmp_path: Path) -> None:
+    small, large = a_run(tmp_path / "1", row(ipc=1, mean=30.0, bytes=2400)), a_run(tmp_path / "10", row())
+    found = compare([f"mine={small}", f"mine={large}"])
+    assert {one.name for one in found.results} == {"mine"}
+    assert page(found).count('<polyline class="thread c0"') == 1
+    with pytest.raises(UserError, match="two results with hard labels and IPC 10 are called mine"):
+        compare([f"mine={large}", f"mine={a_run(tmp_path / 'other', row(mean=47.0))}"])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"mean": None}, "row 1 of .* does not say mean; a row needs set, labels, student, protocol, mean, n"),
+        ({"set": ""}, "does not say set"),
+        ({"mean": 450}, "says mean = 450; it must be a percentage, 0 to 100"),
+        ({"mean": math.nan}, "says mean = NaN; it must be a percentage"),
+        ({"n": 2.5}, "says n = 2.5; it must be a whole number above 0"),
+        ({"n": True}, "says n = true"),
+        ({"bytes": "24 kB"}, 'says bytes = "24 kB"; it must be a whole number'),
+        ({"scores": [43.0, 43.0]}, "says n = 3 and gives 2 scores"),
+        ({"scores": [41.0, 43.0, 42.0]}, "says mean = 43, and its scores have 42: one of them is wrong"),
+        ({"scores": [43.0] * 3, "seeds": [1, 1, 2]}, "one of its own for each"),
+        ({"per_class": {"cat": 120}}, "says per_class"),
+        ({"lrs": 28.7}, "says lrs = 28.7; it must be a number, 0 to 1"),
+        ({"published": "yes", "rule": "best"}, "true or false"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        read(a_file(tmp_path / "theirs.json", {**THEIRS, **change}), "theirs")
+
+
+def test_what_holds_no_results_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for place in (tmp_path / "empty", tmp_path / "nowhere"):
+        with pytest.raises(UserError, match="gendistill evaluate .* measures a set of others"):
+            compare([place])
+    begun = a_run(tmp_path / "begun")
+    with pytest.raises(UserError, match="holds no accuracy: `gendistill evaluate"):
+        compare([begun])
+    (begun / "metrics.json").unlink()
+    with pytest.raises(UserError, match="is not evaluated yet: go on with `gendistill run ... --resume`"):
+        compare([begun])
+    for text, says in (("{", "is no JSON"), ("[1]", "holds no JSON object"), ('{"rows": 1}', 'has no list of "rows"')):
+        (tmp_path / "wrong.json").write_text(text)
+        with pytest.raises(UserError, match=f'{says}.*a file of results is JSON such as {{"rows"'):
+            compare([tmp_path / "wrong.json"])
+    (tmp_path / "wrong.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="is no JSON"):
+        compare([tmp_path / "wrong.json"])
+    with pytest.raises(UserError, match="give runs"):
+        compare([])
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Comparison:
+    """A comparison with everything in it."""
+    classes = {"<cat>": 60.0, "dog": 30.0}
+    students = [
+        {
+            **row(student=student, mean=mean),
+            "per_class": classes,
+            "lrs": 0.3,
+            "lrs_std": 0.01,
+            "ars": 0.27,
+            "ars_std": 0.01,
+        }
+        for student, mean in (("ConvNet-3", 45.0), ("ResNet-18", 42.0))
+    ]
+    more = [
+        row(set="random_real", mean=40.0),
+        row(labels="soft", mean=46.0, bytes=30_000),
+        whole(mean=47.0, scores=[47.0]),
+    ]
+    more.append(row(student="mean of 2 students", mean=43.5, training=""))
+    mine = a_run(tmp_path / "mine", *students, *more)
+    told = {**THEIRS, "ipc": 10, "bytes": 24_500, "published": True, "rule": "best <of> 3", "source": "https://x.org/a"}
+    published = a_file(tmp_path / "p.json", told, {**told, "set": "no bytes", "bytes": None})
+    return compare([mine, a_run(tmp_path / "other", row(mean=45.2)), published])
+
+
+def test_the_page_says_everything_and_needs_nothing_else(full: Comparison) -> None:
+    text, reader = page(full), Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert not {"script", "link", "iframe", "img"} & set(reader.tags) and not re.search(r"url\(|@import", text)
+    for expected in (
+        "mine, other, p side by side", "pets, 2 classes, 8 × 8 RGB", "ConvNet-3 · demo · test pictures", "45.0 ± 1.0",
+        "published: best <of> 3", "Not drawn, as their bytes are not stated: no bytes.", "mine − random real", "+5.0",
+        "By student", "43.5", "42.0", "<cat>", "Label-robust score", "30.0 ± 1.0", "Nobody saw them.",
+        "Not stated: whether the prior", TRAINING, "hollow: published",
+    ):  # fmt: skip
+        assert expected in reader.text, expected
+    assert text.count("mark c2 hollow") == 1, "published, and its bytes are known"
+
+
+def test_marks_are_where_the_axes_say(full: Comparison) -> None:
+    chart = page(full)
+    dots = [(float(x), float(y)) for x, y in re.findall(r'<circle class="mark c\d" cx="([\d.]+)" cy="([\d.]+)"', chart)]
+    ticks = [(float(y), float(value)) for y, value in re.findall(r'tick end" x="34.0" y="([\d.]+)">([\d.]+)', chart)]
+    (low, a), (high, b) = ticks[0], ticks[1]
+    found = a + (dots[0][1] - low) / (high - low) * (b - a)
+    assert found == pytest.approx(45.0, abs=0.05)
+    assert "full real data, hard labels, 9 MB: 47.0 %" in chart
+
+
+def test_what_is_far_above_is_told_and_not_drawn(tmp_path: Path) -> None:
+    text = page(compare([a_run(tmp_path / "mine", row(), whole(mean=99.0, scores=[99.0]))]))
+    assert '"ceiling"' not in text and "Outside the chart: full real data, 99.0 %, 9 MB." in text
+
+
+def test_marks_that_would_hide_each_other_stand_side_by_side() -> None:
+    places = charts.side_by_side([(100.0, 50.0), (103.0, 52.0), (101.0, 51.0), (101.0, 90.0)])
+    assert places[0] == 100.0 and places[3] == 101.0, "what is higher up hides nothing"
+    apart = sorted(places[:3])
+    assert all(b - a >= charts.NEAR for a, b in zip(apart, apart[1:], strict=False))
+
+
+def test_ticks_of_bytes_are_round() -> None:
+    assert charts.powers(900, 12_000) == [1000, 2000, 5000, 10_000]
+    assert charts.powers(900, 2e8) == [1e3, 1e4, 1e5, 1e6, 1e7, 1e8]
+
+
+def test_an_interval_far_wider_than_the_others_does_not_set_the_scale() -> None:
+    wide = charts.Bar("a − b", "", 1.0, -60.0, 62.0, "", (0.0, 2.0))
+    low, high = charts.reach([wide], 0.0)
+    assert -3 < low < 0 and 2 < high < 5
+    drawn = str(charts.intervals([wide], 0.0, "points", "title"))
+    assert re.findall(r'class="outer unclear" d="M[\d.]+ [\d.]+H[\d.]+"', drawn), "no end is drawn where it goes on"

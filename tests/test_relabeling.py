@@ -1,0 +1,187 @@
+"""A set is labelled anew within its budget, by what students learn most from, and no test picture is looked at."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from gendistill import relabeling
+from gendistill.anchors.real_pictures import RealPictures
+from gendistill.cli import cli
+from gendistill.console import execute
+from gendistill.data.digits import Digits
+from gendistill.distilled import load
+from gendistill.evaluation.evaluate import evaluate_path
+from gendistill.evaluation.foreign import exported
+from gendistill.evaluation.protocols import Protocol
+from gendistill.export import export
+from gendistill.formatting import bytes_of
+from gendistill.labelers.alternate import Alternate, Phases
+from gendistill.labelers.codecs.eight_bit import EightBit
+from gendistill.labelers.codecs.floats import Half
+from gendistill.labelers.codecs.top_k import TopK
+from gendistill.labelers.hard import Hard
+from gendistill.labelers.relabel import Relabel
+from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.nets.convnet import ConvNet
+from gendistill.priors.pixels import Pixels
+from gendistill.recipe import Recipe
+from gendistill.relabeling import candidates, ladder, relabel
+from gendistill.runs import distill
+from gendistill.steering.start import Start
+from gendistill.training import Training
+from gendistill.types import RealData, UserError
+from gendistill.views.flip import Flip
+from gendistill.views.numbered import Views
+from tests.parts_under_test import TEACHER
+
+TINY = ConvNet(depth=2, width=8)
+PROTOCOL = Protocol(name="tiny", student=TINY, training=Training(epochs=4, batch=8), students=2,
+                    full=Training(epochs=1))  # fmt: skip
+ASKED = Relabel((TEACHER,), "logits", temperature=4.0)
+RECIPE = Recipe(real=Digits(size=8), prior=Pixels(), steering=(Start(RealPictures()),), ipc=1, labeler=ASKED)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A folder with two sets of ten digits, as a run leaves them."""
+    folder = tmp_path_factory.mktemp("run")
+    for seed in range(2):
+        distill(replace(RECIPE, seed=seed), folder / "sets" / f"seed-{seed}")
+    return folder
+
+
+def test_the_ladder_goes_down_in_bytes():
+    for classes in (2, 3, 10, 100, 1000):
+        sizes = [codec.bytes(classes) for codec in ladder(classes)]
+        assert sizes == sorted(set(sizes), reverse=True) and len(sizes) <= 6
+    assert ladder(100)[2] == TopK(30, EightBit(), spread=True)
+
+
+def test_candidates_use_their_budget_and_none_is_a_worse_other():
+    images = Digits(size=8).open().train  # a label of a digit costs 20 bytes in half precision, 12 in 8 bits
+    found = candidates(ASKED, images, len(images) * 50, most=4)
+    assert found == [
+        Relabel((TEACHER,), "logits", 4.0, codec=Half()),
+        RelabelViews((TEACHER,), "logits", 4.0, count=2, codec=Half()),
+        RelabelViews((TEACHER,), "logits", 4.0, count=4, codec=EightBit()),
+    ]
+    # With all views in half precision, fewer bits of as many views are not tried.
+    assert [getattr(one, "count", 0) for one in candidates(ASKED, images, 10**9, most=4)] == [0, 4]
+
+
+def test_a_budget_nothing_fits_is_told_what_would():
+    images = Digits(size=8).open().train
+    least = len(images) * ladder(10)[-1].bytes(10)
+    with pytest.raises(UserError, match=f"the smallest are {least} bytes"):
+        candidates(ASKED, images, least - 1, most=4)
+    assert len(candidates(ASKED, images, least, most=4)) == 2
+
+
+def test_a_run_is_labelled_anew(run, tmp_path, monkeypatch):
+    opened = Digits.open
+
+    def closed(self):
+        data = opened(self)
+        return RealData(
+            data.name, data.train, lambda: pytest.fail("the test pictures were opened"), licence=data.licence
+        )
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Digits, "open", closed)
+        done = relabel(run, tmp_path / "new", 500, protocol=PROTOCOL, command="gendistill relabel")
+    assert len(done.tried) == 3 and all(len(one.accuracies) == 2 and one.bytes <= 500 for one in done.tried)
+    assert done.chosen.mean == max(one.mean for one in done.tried)
+    assert str(done).count("chosen") == 1 and "4 views, EightBit(span=40.0)" in str(done)
+    told = json.loads((tmp_path / "new" / "relabel.json").read_text())
+    assert told["budget"] == 500 and told["chosen"] == repr(done.chosen.labeler) and len(told["tried"]) == 3
+    for seed in range(2):
+        before, after = (load(folder / "sets" / f"seed-{seed}") for folder in (run, tmp_path / "new"))
+        assert after.images.fingerprint == before.images.fingerprint
+        assert after.soft.bytes == done.chosen.bytes <= 500
+        assert after.recipe == replace(before.recipe, labeler=done.chosen.labeler)
+        wanted = done.chosen.labeler(
+            after.images, relabeling.opened(Digits(size=8), after, ASKED, torch.device("cpu"), iter)
+        )
+        torch.testing.assert_close(after.soft.at(torch.arange(10)), wanted.at(torch.arange(10)))
+
+
+def test_what_comes_out_is_evaluated_and_exported(run, tmp_path):
+    relabel(
+        run / "sets" / "seed-1", tmp_path / "new", 130, protocol=PROTOCOL
+    )  # one view in 8 bits, or the pictures' own labels
+    report = evaluate_path(str(tmp_path / "new"), None, replace(PROTOCOL, students=1))
+    assert report.rows[0].set == "distilled"
+    made = load(tmp_path / "new")
+    again = exported(export(made, tmp_path / "dataset"))
+    view = made.soft.view(0)
+    torch.testing.assert_close(again.soft.at(torch.arange(10), view), made.soft.at(torch.arange(10), view))
+
+
+def test_the_best_by_accuracy_is_chosen_and_of_equals_the_smallest(run, tmp_path, monkeypatch):
+    for worth, wanted in (({Half(): 50.0, EightBit(): 60.0}, EightBit()), ({Half(): 60.0, EightBit(): 60.0}, Half())):
+        monkeypatch.setattr(relabeling, "score", lambda made, *rest, worth=worth: worth[made.soft.codec])
+        done = relabel(run, tmp_path / "new", 500, protocol=PROTOCOL)
+        assert done.chosen.labeler.codec == wanted
+    assert isinstance(done.chosen.labeler, Relabel), "one label a picture costs least"
+
+
+def test_hard_phases_stay(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
+    asked, phases, views = RelabelViews((TEACHER,), "probs"), Phases(epochs=4), Views((), seed=3)
+    done = relabel(run, tmp_path / "new", 500, labeler=Alternate(asked, phases), views=views, protocol=PROTOCOL)
+    assert all(one.labeler.phases == phases and one.labeler.labeler.average == "probs" for one in done.tried)
+    assert done.tried[1].labeler.labeler.views == views
+    assert load(tmp_path / "new").soft.phases == phases
+
+
+def test_a_set_without_teachers_needs_some(run, tmp_path):
+    distill(replace(RECIPE, labeler=Hard()), tmp_path / "hard")
+    with pytest.raises(UserError, match="--teachers and --average"):
+        relabel(tmp_path / "hard", tmp_path / "new", 500, protocol=PROTOCOL)
+    with pytest.raises(UserError, match="no finished set"):
+        relabel(tmp_path / "nowhere", tmp_path / "new", 500)
+    with pytest.raises(UserError, match="give those it was made from"):
+        relabel(run, tmp_path / "new", 500, real=Digits(size=16), protocol=PROTOCOL)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("20MB", 20_000_000), ("500kB", 500_000), ("1.5 gb", 1_500_000_000), ("12", 12), ("3 B", 3), ("2k", 2000)],
+)
+def test_budgets_are_written_as_people_write_them(text, count):
+    assert bytes_of(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-3", "20 MiB", "1e6"])
+def test_other_budgets_are_refused(text):
+    with pytest.raises(UserError, match="20MB"):
+        bytes_of(text)
+
+
+def test_the_command_hands_on_what_was_asked(monkeypatch, tmp_path, capsys):
+    calls = []
+
+    def called(path, out, budget, **words):
+        calls.append(SimpleNamespace(path=path, out=out, budget=budget, **words))
+        return SimpleNamespace(folder=out, __str__=lambda: "table")
+
+    monkeypatch.setattr(relabeling, "relabel", called)
+    words = ["relabel", "run", "--budget", "20MB", "--out", str(tmp_path / "new"), "students=1"]
+    assert (
+        execute(cli, [*words, "--teachers", "Trained(), Trained(seed=1)", "--average", "probs", "--temperature", "4"])
+        == 0
+    )
+    (call,) = calls
+    assert call.budget == 20_000_000 and call.protocol.students == 1 and call.real is None
+    assert [one.seed for one in call.labeler.teachers] == [0, 1] and call.labeler.temperature == 4
+    assert str(tmp_path / "new") in capsys.readouterr().out
+    assert call.views is None
+    assert execute(cli, [*words, "--views", "Views((Flip(),), mix=None)"]) == 0
+    assert calls[-1].labeler is None and calls[-1].views == Views((Flip(),), mix=None)
+    assert execute(cli, [*words, "--teachers", "Trained()"]) == 2
+    assert "go together" in capsys.readouterr().err
