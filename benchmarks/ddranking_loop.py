@@ -2,9 +2,9 @@
 
     PYTHON benchmarks/ddranking_loop.py SET.pt
 
-A line of standard input is a question, a line of standard output its answer. Networks, augmentation, optimiser, schedule, epochs and
-judging are those of the installed ``ddranking``; only its loader of data sets is replaced: pictures are in memory, and no process
-loads them, which is faster here than its four.
+A line of standard input is a question, a line of standard output its answer. Networks, augmentation, optimiser, schedule, epochs
+and judging are those of the installed ``ddranking``; only its loader of data sets is replaced: pictures are in memory, and no
+process loads them, which for so few of them is faster than the four it starts every epoch.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
-import ddranking
 import torch
 from ddranking.aug import DSA
 from ddranking.utils import TensorDataset, get_lr_scheduler, get_optimizer, train_one_epoch, validate
@@ -32,7 +32,9 @@ OPERATIONS = {
 def student(given: dict[str, Any], weights: list[torch.Tensor] | None = None) -> torch.nn.Module:
     """Its ConvNet, with its own weights or those of another ConvNet, which come in the same order."""
     side = given["pictures"].shape[-1]
-    net = ConvNet(3, given["classes"], given["width"], given["depth"], "relu", "instancenorm", "avgpooling", (side, side))
+    net = ConvNet(
+        3, given["classes"], given["width"], given["depth"], "relu", "instancenorm", "avgpooling", (side, side)
+    )
     if weights is not None:
         with torch.no_grad():
             for own, other in zip(net.parameters(), weights, strict=True):
@@ -66,7 +68,7 @@ def training(given: dict[str, Any], net: torch.nn.Module, epochs: int) -> Callab
 def answer(given: dict[str, Any], asked: dict[str, Any]) -> object:
     """What a question asks for."""
     if asked["what"] == "versions":
-        return {"ddranking": "0.2.0" if not hasattr(ddranking, "__version__") else ddranking.__version__}
+        return {name: version(name) for name in ("ddranking", "torch")}
     if asked["what"] == "train":
         return spent(training(given, student(given), asked["epochs"]))
     if asked["what"] == "judge":

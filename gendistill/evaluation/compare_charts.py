@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -89,7 +89,8 @@ def cloud(marks: Sequence[Mark]) -> Markup:
         parts.append(text(WIDTH - RIGHT, height - 9, words, "faint end"))
     places = side_by_side([(x(size), y(mark.result.mean)) for size, mark in zip(sizes, drawn, strict=True)])
     parts += threads(drawn, places, y)
-    parts += [dot(mark, place, y) for mark, place in zip(drawn, places, strict=True)]
+    numbered = len({mark.number for mark in drawn if mark.number}) > 1
+    parts += [dot(mark, place, y, numbered) for mark, place in zip(drawn, places, strict=True)]
     return svg(floor + BOTTOM, "Accuracy against bytes", parts)
 
 
@@ -124,7 +125,7 @@ def side_by_side(points: Sequence[tuple[float, float]]) -> list[float]:
     return [x for x, _ in placed]
 
 
-def threads(marks: Sequence[Mark], places: Sequence[float], y) -> list[str]:
+def threads(marks: Sequence[Mark], places: Sequence[float], y: Callable[[float], float]) -> list[str]:
     """Lines through what differs in bytes alone: one set with one kind of labels."""
     found: dict[tuple[object, ...], list[tuple[float, float, str]]] = {}
     for mark, place in zip(marks, places, strict=True):
@@ -137,7 +138,7 @@ def threads(marks: Sequence[Mark], places: Sequence[float], y) -> list[str]:
     ]
 
 
-def dot(mark: Mark, x: float, y) -> str:
+def dot(mark: Mark, x: float, y: Callable[[float], float], numbered: bool) -> str:
     """A mark whose colour is its set and whose shape is its kind of labels, hollow where it was published; and its deviation."""
     one, middle = mark.result, y(mark.result.mean)
     spread = ""
@@ -145,7 +146,7 @@ def dot(mark: Mark, x: float, y) -> str:
         top, bottom = y(one.mean + one.std), y(one.mean - one.std)
         line = f"M{x - 3:.1f} {top:.1f}h6M{x:.1f} {top:.1f}V{bottom:.1f}M{x - 3:.1f} {bottom:.1f}h6"
         spread = f'<path class="spread {mark.style}" d="{line}"/>'
-    number = text(x + 8, middle - 8, str(mark.number), "count") if mark.number else ""
+    number = text(x + 8, middle - 8, str(mark.number), "count") if mark.number and numbered else ""
     figure = shape(one.labels, x, middle, f"mark {mark.style}{' hollow' if one.published else ''}")
     return f"<g><title>{escape(mark.words)}</title>{spread}{figure}{number}</g>"
 

@@ -44,7 +44,7 @@ def page(comparison: Comparison) -> str:
     runs = list(dict.fromkeys(one.run for one in results if one.run))
     students = list(dict.fromkeys(one.student for one in results))
     return template("compare.html.jinja").render(
-        title=f"{', '.join(runs)} side by side" if 0 < len(runs) <= 3 else f"{plural(len(runs), 'run')} side by side",
+        title=heading(runs),
         size=f"{plural(len(results), 'result')}, {plural(len(students), 'student')}",
         groups=[of_group(group) for group in groups],
         students=[found for found in (by_student(groups, what) for what in protocols(groups)) if found],
@@ -52,6 +52,13 @@ def page(comparison: Comparison) -> str:
         leakage=leakage(results),
         kinds=[(kind, key(kind), spell_labels(kind)) for kind in KINDS],
     )
+
+
+def heading(runs: Sequence[str]) -> str:
+    """What is compared, in words."""
+    if len(runs) == 1:
+        return f"{runs[0]} beside what it is compared with"
+    return f"{', '.join(runs) if 0 < len(runs) <= 3 else plural(len(runs), 'run')} side by side"
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """Some teachers asked together, and who they are: what every labeler that asks teachers is.
 
-logits   log softmax of the mean over teachers of their logits        (G-VBSM, EDC, D3HR)
-probs    log of the mean over teachers of softmax                     (deep ensembles)
+logits   log softmax of the weighted mean over teachers of their logits     (G-VBSM, EDC, D3HR)
+probs    log of the weighted mean over teachers of softmax                  (deep ensembles)
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -16,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from gendistill.context import Context, together
-from gendistill.labelers import batch_statistics
+from gendistill.labelers import batch_statistics, weighing
 from gendistill.labelers.base import Labeler
+from gendistill.labelers.weighing import Softening, Weights
 from gendistill.nets import ensemble, trained
 from gendistill.types import Images, LogProbs, Pixels, RealData, UserError
 from gendistill.work import Work
@@ -30,12 +30,16 @@ class Ensemble(Labeler):
     teachers          references of classifiers, see `gendistill.nets.trained.load`
     average           what is averaged over teachers: there is no neutral choice, so there is no default
     temperature       of the student's loss with these labels
+    weights           how much each teacher counts; empty for alike, ByAccuracy() by real pictures it did not see
+    softening         what each teacher's logits are divided by before the mean; empty for 1, Calibrated() finds it on such pictures
     batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
     """
 
     teachers: tuple[Any, ...]
     average: Literal["logits", "probs"]
     temperature: float = 1.0
+    weights: Weights = ()
+    softening: Softening = ()
     batch_statistics: int = 0
 
     def __post_init__(self) -> None:
@@ -47,12 +51,14 @@ class Ensemble(Labeler):
             raise UserError(f"average={self.average!r}: 'logits' or 'probs'")
         if self.temperature <= 0:
             raise UserError(f"temperature={self.temperature} must be above 0")
+        weighing.check("weights", self.weights, self.teachers)
+        weighing.check("softening", self.softening, self.teachers)
         if self.batch_statistics < 0 or self.batch_statistics == 1:
             raise UserError(f"batch_statistics={self.batch_statistics}: 0 for none, or batches of at least 2 pictures")
 
     def check(self, data: RealData) -> None:
         """Raise `UserError` if a teacher cannot be had."""
-        ensemble.check(self.teachers)
+        ensemble.check(self.teachers, data.classes)
 
     def committee(self, context: Context) -> Committee:
         """The teachers, loaded.
@@ -63,7 +69,14 @@ class Ensemble(Labeler):
         by_batch = self.batch_statistics > 0
         if by_batch:  # before any is trained
             batch_statistics.check([trained.load(reference, replace(context, dry=True)) for reference in self.teachers])
-        return Committee([trained.load(reference, context) for reference in self.teachers], self.average, by_batch)
+        nets = [trained.load(reference, context) for reference in self.teachers]
+        weights, softening = (weighing.numbers(one, self.teachers, context) for one in (self.weights, self.softening))
+        return Committee(nets, self.average, by_batch, weights, softening)
+
+    def identity(self, context: Context) -> list[str]:
+        """What its answers follow from, beside the real pictures: for the keys of what is kept."""
+        how = (self.average, self.weights, self.softening, self.batch_statistics)
+        return [*(one.identity(context) for one in self.teachers), repr(how)]
 
     def blocks(self, images: Images, seed: int = 0, view: int = 0) -> Sequence[Tensor]:
         """Positions of the pictures of a set, as they are shown to the teachers together: in batches of their own for each view."""
@@ -87,9 +100,24 @@ class Ensemble(Labeler):
 class Committee:
     """Loaded teachers: pixels in [0, 1] in, log-probabilities out."""
 
-    def __init__(self, nets: Sequence[nn.Module], average: str, by_batch: bool = False) -> None:
-        """``average`` is "logits" or "probs"; ``by_batch`` makes batch norms go by the pictures they are shown."""
+    def __init__(
+        self,
+        nets: Sequence[nn.Module],
+        average: str,
+        by_batch: bool = False,
+        weights: Tensor | None = None,
+        softening: Tensor | None = None,
+    ) -> None:
+        """``average`` is "logits" or "probs"; ``by_batch`` makes batch norms go by the pictures they are shown.
+
+        ``weights`` and ``softening`` (teachers,) are ones where not given; weights are brought to the sum 1.
+        """
         self.nets, self.average, self.by_batch = list(nets), average, by_batch
+        weights = torch.ones(len(self.nets)) if weights is None else weights
+        self.weights, self.softening = (
+            weights / weights.sum(),
+            torch.ones_like(weights) if softening is None else softening,
+        )
 
     @property
     def bytes(self) -> int:
@@ -102,9 +130,11 @@ class Committee:
         """What they say together, (n, k) float32 at temperature 1."""
         with batch_statistics.by_batch(self.nets) if self.by_batch else nullcontext():
             logits = torch.stack([net(pixels) for net in self.nets]).float()
+        weights, softening = (one.to(logits.device).view(-1, 1, 1) for one in (self.weights, self.softening))
+        logits = logits / softening
         if self.average == "logits":
-            return logits.mean(0).log_softmax(1)
-        return logits.log_softmax(2).logsumexp(0) - math.log(len(self.nets))
+            return (weights * logits).sum(0).log_softmax(1)
+        return (logits.log_softmax(2) + weights.log()).logsumexp(0)
 
 
 def blockwise(images: Images, say: Callable[[Tensor], LogProbs], blocks: Sequence[Tensor]) -> LogProbs:

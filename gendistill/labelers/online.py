@@ -52,8 +52,9 @@ class OnlineLabels(SoftLabels):
     @cached_property
     def fingerprint(self) -> str:
         """Of the pictures, the teachers and the views."""
-        said = (fingerprint_state(net) for net in self._committee.nets)
-        return fingerprint(self._images.fingerprint, *said, self._committee.average, self.views, self.temperature)
+        asked = self._committee
+        nets, how = (fingerprint_state(net) for net in asked.nets), (asked.average, asked.weights, asked.softening)
+        return fingerprint(self._images.fingerprint, *nets, *how, self.views, self.temperature)
 
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """What the teachers say of these pictures in this view, on the teachers' device."""
@@ -71,6 +72,8 @@ class Online(Ensemble):
     teachers     references of classifiers, see `gendistill.nets.trained.load`
     average      what is averaged over teachers: there is no neutral choice, so there is no default
     temperature  of the student's loss with these labels
+    weights      how much each teacher counts, see `Ensemble`
+    softening    what each teacher's logits are divided by, see `Ensemble`
     views        what teachers and student look at
     """
 

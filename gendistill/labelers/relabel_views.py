@@ -95,6 +95,8 @@ class RelabelViews(Ensemble):
     teachers          references of classifiers, see `gendistill.nets.trained.load`
     average           what is averaged over teachers: there is no neutral choice, so there is no default
     temperature       of the student's loss with these labels
+    weights           how much each teacher counts, see `Ensemble`
+    softening         what each teacher's logits are divided by, see `Ensemble`
     batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
     views             what teachers and student look at
     count             how many views of each picture are labelled; a student of more epochs sees them again. Labels are pruned by
@@ -117,8 +119,7 @@ class RelabelViews(Ensemble):
         """All views, one shard after the other; what a killed run finished is not made again."""
         key = {
             "set": images.fingerprint,
-            "teachers": [one.identity(context) for one in self.teachers], "average": self.average,
-            "batch statistics": self.batch_statistics, "data": context.real.train.fingerprint, "views": repr(self.views),
+            "teachers": self.identity(context), "data": context.real.train.fingerprint, "views": repr(self.views),
             "count": self.count, "codec": repr(self.codec), "device": context.device.type,
         }  # fmt: skip
         folder = context.store.folder("labels", key, lambda place: self._make(place, images, context))

@@ -1,0 +1,468 @@
+"""Our evaluation beside DD-Ranking's loop, a loader loop and the bare steps: same pictures, student, optimiser and epochs.
+
+    python benchmarks/evaluation_speed.py --train 'cifar10/train-*.parquet' --test 'cifar10/test-*.parquet' \\
+        --ddranking-python PYTHON
+
+PYTHON is that of an environment with ``ddranking`` from PyPI and the same torch. All keep to one thread. In every round each of
+them has one turn, in an order drawn anew; what a turn took is said in CPU seconds, which other work on the machine disturbs
+little, and in seconds of the clock. Ratios are of turns of one round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+import torch.nn.functional as F
+from pairs import middle, rounds
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from gendistill.context import Context, channel_statistics
+from gendistill.data.parquet import Parquet
+from gendistill.environment import MALLOC_OPTIONS, keep_memory, versions
+from gendistill.evaluation.significance import paired
+from gendistill.images import StoredImages
+from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.nets.base import Classifier, Shape, build
+from gendistill.nets.convnet import ConvNet
+from gendistill.store import Store, write_json
+from gendistill.training import Training, accuracy, train
+from gendistill.types import Images, RealData
+from gendistill.views.numbered import Views
+
+RESULTS = Path(__file__).parent / "results"
+CPU = torch.device("cpu")
+Taken = Mapping[str, float]
+WORKERS = (0, 1, 2)
+"""Processes that load, of the loader loops."""
+JUDGED, JUDGE_BATCH = 1000, 512
+"""Test pictures of a turn of judging, and how many at a time."""
+VIEWS = 10
+"""Of every picture, in a turn of relabelling."""
+WIDE = 128
+"""Channels of the field's student."""
+KEPT = dict(zip(("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"), MALLOC_OPTIONS, strict=True))
+"""What `keep_memory` sets, by the names under which a process takes it from its environment."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all of them are given.
+
+    images, test  what is learned from, and what is judged
+    shape         of pictures and classes
+    width         channels of the student
+    training      how it is trained, one turn long
+    """
+
+    images: StoredImages
+    test: StoredImages
+    shape: Shape
+    width: int
+    training: Training
+
+    @property
+    def depth(self) -> int:
+        """Blocks of the student."""
+        return int(math.log2(self.shape.size)) - 2
+
+    def student(self, seed: int) -> Classifier:
+        """A new student."""
+        return build(ConvNet(depth=self.depth, width=self.width), self.shape, seed, CPU)
+
+
+def opened(given: argparse.Namespace, ipc: int = 10) -> Task:
+    """The first pictures of every class."""
+    source = Parquet(given.train, test=given.test, size=given.size).open()
+    assert source.test is not None
+    real, test = source.train, source.test()
+    images, judged = stored(real, torch.cat([real.where(i)[:ipc] for i in range(len(real.classes))])), whole(test)
+    told = channel_statistics(real, at_most=5000)
+    shape = Shape(
+        real.shape[0], given.size, len(real.classes), tuple(told["mean"].tolist()), tuple(told["std"].tolist())
+    )
+    return Task(images, judged, shape, given.width, Training(epochs=given.steps, batch=len(images)))
+
+
+def stored(images: Images, positions: torch.Tensor) -> StoredImages:
+    """Some pictures, in memory."""
+    return StoredImages(images.classes, images.labels[positions], images.stored(positions))
+
+
+def whole(images: Images) -> StoredImages:
+    """All of them."""
+    return stored(images, torch.arange(len(images)))
+
+
+def seconds() -> tuple[float, float]:
+    """CPU seconds of this process and those that load for it, and the clock."""
+    others = (child.cpu_times() for child in psutil.Process().children())
+    return time.process_time() + sum(one.user + one.system for one in others), time.perf_counter()
+
+
+def turn(prepare: Callable[[], Callable[[], object]]) -> Callable[[], Taken]:
+    """Tells what a run takes; what it is given is made before the clock starts."""
+
+    def taken() -> Taken:
+        run = prepare()
+        cpu, wall = seconds()
+        run()
+        after = seconds()
+        return {"cpu": after[0] - cpu, "wall": after[1] - wall}
+
+    return taken
+
+
+def ours(task: Task, **settings: Any) -> Callable[[], Taken]:
+    """A turn of `gendistill.training.train`."""
+    training, numbers = replace(task.training, **settings), itertools.count()
+
+    def prepare() -> Callable[[], object]:
+        seed = next(numbers)
+        net = task.student(seed)
+        return lambda: train(net, task.images, training, seed, CPU)
+
+    return turn(prepare)
+
+
+def floor(task: Task) -> Callable[[], Taken]:
+    """The same optimiser steps on one batch that is in memory as the network takes it: nothing is loaded, nothing augmented."""
+    pixels, labels = task.images.pixels(range(len(task.images))), task.images.labels
+
+    def prepare() -> Callable[[], None]:
+        net = task.student(0).train()
+
+        def run() -> None:
+            optimizer = sgd(net, task.training)
+            for _ in range(task.training.epochs):
+                optimizer.zero_grad(set_to_none=True)
+                F.cross_entropy(net(pixels), labels).backward()
+                optimizer.step()
+
+        return run
+
+    return turn(prepare)
+
+
+def sgd(net: Classifier, training: Training) -> torch.optim.Optimizer:
+    """Ours, as anyone would write it."""
+    return torch.optim.SGD(
+        net.parameters(), training.lr, training.momentum, weight_decay=training.weight_decay, fused=True
+    )
+
+
+class InMemory(Dataset):
+    """Pictures in memory, each of them changed when it is asked for."""
+
+    def __init__(self, images: StoredImages, change: Callable[[torch.Tensor], object]) -> None:
+        self.pictures, self.labels, self.change = images.stored(range(len(images))), images.labels.tolist(), change
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[object, int]:
+        return self.change(self.pictures[index]), self.labels[index]
+
+
+def nearest_to_dsa(shape: Shape) -> v2.Compose:
+    """One of DSA's six operations for each picture, as near as torchvision's own come to them."""
+    fill = [round(255 * one) for one in shape.mean]
+    side, eighth = shape.size, int(shape.size / 8 + 0.5)
+    return v2.Compose(
+        [
+            v2.RandomChoice(
+                [
+                    v2.ColorJitter(brightness=0.25, contrast=(0.5, 1.5), saturation=(0.0, 2.0)),
+                    v2.RandomCrop(side, padding=eighth, fill=fill),
+                    v2.RandomErasing(1.0, scale=(0.25, 0.25), ratio=(1.0, 1.0), value=fill),
+                    v2.RandomHorizontalFlip(),
+                    v2.RandomAffine(0, scale=(1 / 1.2, 1.2), interpolation=v2.InterpolationMode.BILINEAR),
+                    v2.RandomRotation(15, interpolation=v2.InterpolationMode.BILINEAR),
+                ]
+            ),
+            v2.ToDtype(torch.float32, scale=True),
+        ]
+    )
+
+
+def loader(data: Dataset, batch: int, workers: int, shuffle: bool = True) -> DataLoader:
+    """A loader whose processes, if any, have started."""
+    made = DataLoader(data, batch, shuffle=shuffle, num_workers=workers, persistent_workers=workers > 0)
+    for _ in made:
+        pass
+    return made
+
+
+def learned(net: Classifier, batches: DataLoader, training: Training) -> Classifier:
+    """A plain training loop, and the network after it."""
+    optimizer = sgd(net.train(), training)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, training.epochs // 2)
+    for _ in range(training.epochs):
+        for pixels, labels in batches:
+            loss = F.cross_entropy(net(pixels), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        schedule.step()
+    return net.eval()
+
+
+def plain(task: Task, workers: int) -> Callable[[], Taken]:
+    """A turn of the plain loop; its processes last from turn to turn."""
+    batches = loader(InMemory(task.images, nearest_to_dsa(task.shape)), task.training.batch, workers)
+
+    def prepare() -> Callable[[], object]:
+        net = task.student(0)
+        return lambda: learned(net, batches, task.training)
+
+    return turn(prepare)
+
+
+def judges(task: Task) -> dict[str, Callable[[], Taken]]:
+    """Turns of judging a student on test pictures, but DD-Ranking's."""
+    some = stored(task.test, torch.arange(JUDGED))
+    data = InMemory(some, v2.ToDtype(torch.float32, scale=True))
+    net = task.student(0).eval()
+    ready = [(some.pixels(part), some.labels[part]) for part in torch.arange(JUDGED).split(JUDGE_BATCH)]
+
+    def share(batches: Any) -> float:
+        with torch.no_grad():
+            return sum(int((net(pixels).argmax(1) == labels).sum()) for pixels, labels in batches) / JUDGED
+
+    def looped(workers: int) -> Callable[[], Taken]:
+        batches = loader(data, JUDGE_BATCH, workers, shuffle=False)
+        return turn(lambda: lambda: share(batches))
+
+    return {
+        "ours": turn(lambda: lambda: accuracy(net, some, CPU, JUDGE_BATCH)),
+        "floor": turn(lambda: lambda: share(ready)),
+        **{f"loader, {workers} workers": looped(workers) for workers in WORKERS},
+    }
+
+
+class DDRanking:
+    """DD-Ranking in a process of its own."""
+
+    def __init__(self, python: str, given: Path, keeps: bool = True) -> None:
+        """``keeps`` makes the process keep freed memory, as ours does."""
+        kept = {name: str(value) for name, (_, value) in KEPT.items()} if keeps else {}
+        command = [python, str(Path(__file__).with_name("ddranking_loop.py")), str(given)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **kept}
+        )
+
+    def ask(self, what: str, **more: object) -> Any:
+        """What it answers."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"what": what, **more}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def write_set(task: Task, path: Path) -> None:
+    """The same pictures as DD-Ranking's loader makes them: floating-point numbers, normalised."""
+    mean, std = (torch.tensor(one).view(1, -1, 1, 1) for one in (task.shape.mean, task.shape.std))
+    test = (task.test.pixels(range(len(task.test))) - mean) / std
+    torch.save(
+        {
+            "pictures": (task.images.pixels(range(len(task.images))) - mean) / std, "labels": task.images.labels,
+            "judged": test[:JUDGED], "judged_labels": task.test.labels[:JUDGED], "judge_batch": JUDGE_BATCH,
+            "test": test, "test_labels": task.test.labels, "classes": task.shape.classes, "width": task.width,
+            "depth": task.depth, "batch": task.training.batch, "lr": task.training.lr,
+            "momentum": task.training.momentum, "weight_decay": task.training.weight_decay,
+        },
+        path,
+    )  # fmt: skip
+
+
+def relabelling(task: Task, folder: Path) -> dict[str, Callable[[], Taken]]:
+    """Turns of labelling views by one teacher: ours, a loader loop that keeps what FKD keeps, and the teacher's passes alone."""
+    teacher = build(ConvNet(depth=task.depth, width=task.width, norm="batch"), task.shape, 0, CPU).eval()
+    context = Context(
+        RealData("set", task.images, None), Store(folder), CPU, torch.float32, seed=0, ipc=1, block=len(task.images)
+    )
+    pixels, numbers = task.images.pixels(range(len(task.images))), itertools.count()
+
+    def prepare() -> Callable[[], object]:
+        labeler = RelabelViews((teacher,), average="logits", views=Views(seed=next(numbers)), count=VIEWS)
+        return lambda: labeler(task.images, context)
+
+    def passes() -> None:
+        with torch.no_grad():
+            for _ in range(VIEWS):
+                teacher(pixels)
+
+    return {
+        "ours": turn(prepare),
+        "floor": turn(lambda: passes),
+        **{f"loader, {workers} workers": fkd(task, teacher, folder, workers) for workers in WORKERS},
+    }
+
+
+def box_and_flip(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random part of a picture, mirrored or not, and what says so."""
+    box = v2.RandomResizedCrop.get_params(picture, [0.08, 1.0], [3 / 4, 4 / 3])
+    flipped = bool(torch.rand(1) < 0.5)
+    seen = v2.functional.resized_crop(picture, *box, list(picture.shape[1:]), antialias=False)
+    seen = v2.functional.horizontal_flip(seen) if flipped else seen
+    return v2.functional.to_dtype(seen, torch.float32, scale=True), torch.tensor([*box, flipped])
+
+
+def fkd(task: Task, teacher: Classifier, folder: Path, workers: int) -> Callable[[], Taken]:
+    """A turn of a loader loop that labels views: for every batch a file of boxes, flips, partners, the box of CutMix and logits."""
+    batches = loader(InMemory(task.images, box_and_flip), task.training.batch, workers)
+    side, file = task.shape.size, folder / f"fkd-{workers}.pt"
+    area = torch.distributions.Beta(1.0, 1.0)
+
+    def run() -> None:
+        for _ in range(VIEWS):
+            for (pixels, told), _ in batches:
+                partners, half = torch.randperm(len(pixels)), int(side * math.sqrt(1 - float(area.sample())) / 2)
+                y, x = torch.randint(side, (2,)).tolist()
+                top, bottom, left, right = max(y - half, 0), min(y + half, side), max(x - half, 0), min(x + half, side)
+                pixels[:, :, top:bottom, left:right] = pixels[partners, :, top:bottom, left:right]
+                with torch.no_grad():
+                    logits = teacher(pixels).half()
+                torch.save([told, partners, (top, bottom, left, right), logits], file)
+
+    return turn(lambda: run)
+
+
+def compared(found: Sequence[Mapping[str, Taken]], base: str = "ours") -> dict[str, Any]:
+    """The time of ``base`` over that of each of the others, in CPU seconds and by the clock."""
+    others = [name for name in found[0] if name != base]
+    return {
+        f"{base} / {other}": {
+            clock: middle([one[base][clock] / one[other][clock] for one in found]) for clock in ("cpu", "wall")
+        }
+        for other in sorted(others)
+    }
+
+
+def told(ours_: Sequence[float], theirs: Sequence[float]) -> dict[str, Any]:
+    """Accuracies of two loops, seed by seed."""
+    apart = paired(ours_, theirs)
+    return {
+        "ours": list(ours_), "theirs": list(theirs), "difference in points": apart.mean,
+        "95 % interval": [apart.t.low, apart.t.high], "n": apart.n,
+    }  # fmt: skip
+
+
+def accuracies(task: Task, peer: DDRanking, seeds: int, folder: Path) -> dict[str, Any]:
+    """Accuracies after whole trainings by each loop; students of one seed begin with the same weights."""
+    batches = loader(InMemory(task.images, nearest_to_dsa(task.shape)), task.training.batch, 0)
+    found: dict[str, list[float]] = {"ours": [], "DD-Ranking": [], "loader": []}
+    for seed in range(seeds):
+        weights = folder / "weights.pt"
+        torch.save([one.detach() for one in task.student(seed).parameters()], weights)
+        found["ours"].append(trained(task, seed))
+        asked = {"seed": seed, "weights": str(weights), "epochs": task.training.epochs}
+        found["DD-Ranking"].append(peer.ask("accuracy", **asked))
+        torch.manual_seed(seed)
+        found["loader"].append(accuracy(learned(task.student(seed), batches, task.training), task.test, CPU))
+        print(seed, {name: round(values[-1], 2) for name, values in found.items()}, flush=True)
+    return {other: told(found["ours"], found[other]) for other in ("DD-Ranking", "loader")}
+
+
+def trained(task: Task, seed: int, **settings: Any) -> float:
+    """Accuracy of one of our students."""
+    net = train(task.student(seed), task.images, replace(task.training, **settings), seed, CPU)
+    return accuracy(net, task.test, CPU)
+
+
+def in_half(task: Task, given: argparse.Namespace) -> dict[str, Any]:
+    """Ours in bfloat16 beside ours, in time for both widths and in accuracy for the wide one."""
+    found: dict[str, Any] = {}
+    for width, count in ((task.width, given.rounds), (WIDE, given.rounds // 2)):
+        sized = replace(task, width=width, training=replace(task.training, epochs=max(2, given.steps // 4)))
+        turns = {"bfloat16": ours(sized, mixed_precision="bf16"), "float32": ours(sized)}
+        found[f"width {width}"] = compared(after_one(turns, count), "bfloat16")["bfloat16 / float32"]
+        print("bfloat16", width, json.dumps(found), flush=True)
+    wide = replace(task, width=WIDE, training=replace(task.training, epochs=given.epochs))
+    seeds = range(given.half_seeds)
+    half, full = ([trained(wide, seed, mixed_precision=name) for seed in seeds] for name in ("bf16", "no"))
+    found["accuracy"] = told(half, full)
+    return found
+
+
+def after_one(turns: Mapping[str, Callable[[], Taken]], count: int) -> list[dict[str, Taken]]:
+    """Rounds, after one that does not count."""
+    return rounds(turns, count + 1)[1:]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for flag in ("--train", "--test", "--ddranking-python"):
+        parser.add_argument(flag, required=True)
+    parser.add_argument("--size", type=int, default=32, help="side of the pictures")
+    parser.add_argument("--width", type=int, default=32, help="of the student")
+    parser.add_argument("--steps", type=int, default=20, help="optimiser steps of a turn")
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=100, help="of the trainings whose accuracies are compared")
+    parser.add_argument("--seeds", type=int, default=10, help="trainings by each loop")
+    parser.add_argument("--half-seeds", type=int, default=5, help="trainings in bfloat16")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_memory()
+    task = opened(given)
+    state: dict[str, Any] = {"settings": {k: v for k, v in vars(given).items() if isinstance(v, int)}}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_set(task, folder / "set.pt")
+        peers = {
+            "DD-Ranking": DDRanking(given.ddranking_python, folder / "set.pt"),
+            "DD-Ranking, memory returned": DDRanking(given.ddranking_python, folder / "set.pt", keeps=False),
+        }
+        state["versions"] = {**versions(), **peers["DD-Ranking"].ask("versions")}
+        asked = {"what": "train", "epochs": given.steps}
+        turns = {
+            "ours": ours(task), "floor": floor(task),
+            "ours, numbered views with CutMix": ours(task, augment=Views()),
+            **{f"loader, {workers} workers": plain(task, workers) for workers in WORKERS},
+            **{name: lambda peer=peer: peer.ask(**asked) for name, peer in peers.items()},
+        }  # fmt: skip
+        found = after_one(turns, given.rounds)
+        state["train"] = compared(found)
+        state["numbered views / floor"] = compared(
+            [{name: one[name] for name in ("ours, numbered views with CutMix", "floor")} for one in found],
+            "ours, numbered views with CutMix",
+        )
+        print(json.dumps({name: state[name] for name in ("train", "numbered views / floor")}, indent=2), flush=True)
+        turns = {**judges(task), **{name: lambda peer=peer: peer.ask("judge") for name, peer in peers.items()}}
+        state["judge"] = compared(after_one(turns, given.rounds))
+        print(json.dumps(state["judge"], indent=2), flush=True)
+        state["relabel"] = compared(after_one(relabelling(task, folder), given.rounds))
+        print(json.dumps(state["relabel"], indent=2), flush=True)
+        long = replace(task, training=replace(task.training, epochs=given.epochs))
+        state["accuracy"] = accuracies(long, peers["DD-Ranking"], given.seeds, folder)
+        for peer in peers.values():
+            peer.close()
+    state["bfloat16"] = in_half(task, given)
+    state |= {"date": str(datetime.date.today()), "cores": os.cpu_count()}
+    write_json(RESULTS / "evaluation_speed.json", state)
+    print(json.dumps(state, indent=2), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
