@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gendistill.export import export as export
     from gendistill.overrides import alter as alter
     from gendistill.recipe import Recipe as Recipe
+    from gendistill.relabeling import relabel as relabel
     from gendistill.runs import distill as distill
     from gendistill.types import Images as Images
 
@@ -36,9 +37,10 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "export": "export",
     "load": "distilled",
+    "relabel": "relabeling",
 }
 
-__all__ = ["Distilled", "Images", "Recipe", "alter", "cite", "distill", "evaluate", "export", "load"]
+__all__ = ["Distilled", "Images", "Recipe", "alter", "cite", "distill", "evaluate", "export", "load", "relabel"]
 __version__ = version()
 
 
