@@ -1,6 +1,6 @@
-"""Our evaluation beside DD-Ranking's loop, a loader loop and the bare steps: same pictures, student, optimiser and epochs.
+r"""Our evaluation beside DD-Ranking's loop, a loader loop and the bare steps: same pictures, student, optimiser and epochs.
 
-    python benchmarks/evaluation_speed.py --train 'cifar10/train-*.parquet' --test 'cifar10/test-*.parquet' \\
+    python benchmarks/evaluation_speed.py --train 'cifar10/train-*.parquet' --test 'cifar10/test-*.parquet' \
         --ddranking-python PYTHON
 
 PYTHON is that of an environment with ``ddranking`` from PyPI and the same torch. All keep to one thread. In every round each of
@@ -274,9 +274,8 @@ class DDRanking:
         return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        """End the process: processes that load hold its input open, so that it would wait for ever."""
+        self.process.terminate()
         self.process.wait()
 
 
@@ -302,11 +301,12 @@ def relabelling(task: Task, folder: Path) -> dict[str, Callable[[], Taken]]:
     context = Context(
         RealData("set", task.images, None), Store(folder), CPU, torch.float32, seed=0, ipc=1, block=len(task.images)
     )
+    labeler = RelabelViews((teacher,), average="logits", count=VIEWS)
     pixels, numbers = task.images.pixels(range(len(task.images))), itertools.count()
 
     def prepare() -> Callable[[], object]:
-        labeler = RelabelViews((teacher,), average="logits", views=Views(seed=next(numbers)), count=VIEWS)
-        return lambda: labeler(task.images, context)
+        unseen = replace(labeler, views=Views(seed=next(numbers)))  # labels that were made once are kept
+        return lambda: unseen(task.images, context)
 
     def passes() -> None:
         with torch.no_grad():

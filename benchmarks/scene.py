@@ -18,8 +18,11 @@ import torch
 
 from gendistill.anchors.inverted import Inverted
 from gendistill.anchors.patches import Patches
+from gendistill.context import Context
 from gendistill.data.parquet import Parquet
 from gendistill.data.validation import Validation
+from gendistill.distilled import Distilled
+from gendistill.evaluation.baselines import random_real
 from gendistill.evaluation.protocols import MATCHING, Protocol
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.convnet import ConvNet
@@ -34,7 +37,9 @@ from gendistill.priors.base import Prior
 from gendistill.priors.gan import Gan
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.pixels import Pixels
+from gendistill.progress import progress
 from gendistill.recipe import Recipe
+from gendistill.runs import distill, open_context
 from gendistill.schedules import CosineDecay
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.optimize import Optimize
@@ -55,7 +60,7 @@ class Scene:
 
     train, test  Parquet files
     size         side of the pictures
-    prior        folder of the checkpoint
+    prior        folder of the checkpoint; empty where only real pictures are asked for
     gan          folder of the generator of methods that need one, empty for none
     steps        denoiser steps of a sampler at most
     optimize     optimiser steps at most
@@ -66,7 +71,7 @@ class Scene:
     train: str
     test: str
     size: int
-    prior: str
+    prior: str = ""
     gan: str = ""
     width: int = 32
     steps: int = 25
@@ -111,14 +116,14 @@ class Scene:
         """The training pictures, a tenth of them held out."""
         return Validation(Parquet(train=self.train, test=self.test, size=self.size))
 
+    def whole(self) -> RealData:
+        """All training pictures, and the test pictures."""
+        return Parquet(train=self.train, test=self.test, size=self.size).open()
+
     def data(self, split: str) -> RealData:
         """Nine tenths of the training pictures to distil, judged by the last tenth ("val") or by the test pictures."""
         held = self.source().open()
-        return (
-            held
-            if split == "val"
-            else replace(held, test=Parquet(test=self.test, train=self.train, size=self.size).open().test, split="test")
-        )
+        return held if split == "val" else replace(held, test=self.whole().test, split="test")
 
     def recipe(self, pipeline: str, ipc: int) -> Recipe:
         """A pipeline of the folder, at the size of this scene; without prompts where its prior takes none."""
@@ -136,6 +141,8 @@ class Scene:
         if isinstance(published.prior, Pixels):
             return published.prior
         if not any(Generates in step.needs for step in published.steering):
+            if not self.prior:
+                raise UserError("this method needs a diffusion prior: give --prior, the folder of a checkpoint")
             return LatentDiffusion(self.prior)
         if not self.gan:
             raise UserError(
@@ -188,12 +195,36 @@ class Scene:
         return self.inside(one, steps=min(one.steps, self.optimize), optimizer="Adam", lr=lr)
 
 
-def arguments(doc: str | None) -> argparse.ArgumentParser:
-    """A parser of what every steering benchmark is told."""
+class Opened:
+    """The pictures of a scene and its priors, each loaded once."""
+
+    def __init__(self, scene: Scene, data: RealData) -> None:
+        self.scene, self.data = scene, data
+        self._contexts: dict[type, Context] = {}
+
+    def context(self, recipe: Recipe) -> Context:
+        """What a recipe of the scene works with."""
+        key = type(recipe.prior)
+        if key not in self._contexts:
+            self._contexts[key] = open_context(recipe, device(), torch.float32, progress)
+        return replace(self._contexts[key], real=self.data)
+
+    def sets(self, pipeline: str, ipc: int, draws: int = 1, **changes: Any) -> tuple[list[Distilled], Context]:
+        """What a pipeline makes, and where it is judged. Drawing real pictures costs nothing, so these are drawn so many times."""
+        recipe = replace(self.scene.recipe(pipeline, ipc), **changes)
+        context, recipes = self.context(recipe), [recipe]
+        if pipeline == "random_real":
+            recipes = [replace(random_real(recipe), seed=seed) for seed in range(draws)]
+        return [distill(one, context=context) for one in recipes], context
+
+
+def arguments(doc: str | None, prior: bool = True) -> argparse.ArgumentParser:
+    """A parser of what every benchmark on a scene is told; ``prior`` says whether it needs one."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
-    for flag in ("--train", "--test", "--prior"):
+    for flag in ("--train", "--test"):
         parser.add_argument(flag, required=True)
+    parser.add_argument("--prior", required=prior, default="")
     parser.add_argument("--gan", default="")
     parser.add_argument("--size", type=int, required=True)
     return parser

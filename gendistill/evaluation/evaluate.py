@@ -7,6 +7,7 @@ the same weights and sees its pictures in the same order, so that sets can be co
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,17 +25,20 @@ from gendistill.evaluation import foreign
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.checks import check_apart, check_teachers
 from gendistill.evaluation.labelled import labelled, spell
+from gendistill.evaluation.metrics.examine import of_logits
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Report, Row
 from gendistill.nets.base import build
+from gendistill.nets.logits import logits
 from gendistill.nets.trained import shape_of
+from gendistill.parquet import unique_names
 from gendistill.priors.pixels import Pixels
 from gendistill.progress import progress as show
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.steering.start import Start
 from gendistill.store import fingerprint
-from gendistill.training import Training, accuracy, train
+from gendistill.training import Training, train
 from gendistill.types import Images, RealData, Source, UserError
 
 log = logging.getLogger("gendistill")
@@ -189,13 +193,17 @@ def row(
     pairs = [(made[i % len(made)], i) for i in range(total)]
     title = f"{name} {made[0].soft.kind}"
     inner, outer = (context.progress, silent) if whole else (silent, context.progress)
-    scores = [score(one, protocol, training, i, context, held_out, inner) for one, i in outer(pairs, title, total)]
+    found = [examined(one, protocol, training, i, context, held_out, inner) for one, i in outer(pairs, title, total)]
+    scores, names = [float(one["accuracy"]) for one in found], unique_names(images.classes)
+    by_class = torch.stack([one["per class"] for one in found]).mean(0).tolist()
+    known = {name: one for name, one in zip(names, by_class, strict=True) if not math.isnan(one)}
     epochs = training.passes(len(images))
     return Row(
         set=name, labels=made[0].soft.kind, labeler=labeler, student=str(protocol.student), protocol=protocol.name, epochs=epochs,
         distinct=None if images.distinct == 1 else len(images) * min(images.distinct, epochs),
         ipc=None if whole else made[0].ipc, split=context.real.split, training=repr(training), scores=tuple(scores),
-        **summary(scores), bytes=size(made[0], context),
+        **summary(scores), bytes=size(made[0], context), per_class=known,
+        calibration_error=statistics.fmean(float(one["calibration error"]) for one in found),
     )  # fmt: skip
 
 
@@ -206,6 +214,8 @@ def mean(found: Sequence[Row]) -> Row:
     return replace(
         found[0], student=f"mean of {len(found)} students", epochs=max(one.epochs for one in found), scores=tuple(scores),
         training=found[0].training if len(trainings) == 1 else "", **summary(scores),
+        per_class={name: statistics.fmean(one.per_class[name] for one in found) for name in found[0].per_class},
+        calibration_error=statistics.fmean(one.calibration_error or 0.0 for one in found),
     )  # fmt: skip
 
 
@@ -233,7 +243,23 @@ def score(
     held_out: Images,
     progress: Callable[..., Iterable] = silent,
 ) -> float:
-    """Accuracy in percent of one student after its last epoch; kept in the store, so a killed evaluation goes on."""
+    """Accuracy in percent of one student after its last epoch."""
+    return float(examined(made, protocol, training, seed, context, held_out, progress)["accuracy"])
+
+
+def examined(
+    made: Distilled,
+    protocol: Protocol,
+    training: Training,
+    seed: int,
+    context: Context,
+    held_out: Images,
+    progress: Callable[..., Iterable] = silent,
+) -> dict[str, torch.Tensor]:
+    """What one student knows after its last epoch; kept in the store, so a killed evaluation goes on.
+
+    Its accuracy and those by class, (k,), in percent (NaN for a class without pictures), and its calibration error in [0, 1].
+    """
     key = {
         "set": made.images.fingerprint, "weight": fingerprint(made.weight), "student": repr(protocol.student), "seed": seed,
         "labels": "hard" if made.soft.kind == "hard" else made.soft.fingerprint,
@@ -254,6 +280,12 @@ def score(
             progress=progress,
             what="full real data",
         )
-        return {"accuracy": torch.tensor(accuracy(net, held_out, context.device), dtype=torch.float64)}
+        found = of_logits(logits(net, held_out, context.device), held_out.labels)
+        by_class = [math.nan if one is None else one for one in found.per_class.accuracy]
+        return {
+            "accuracy": torch.tensor(found.accuracy, dtype=torch.float64),
+            "per class": torch.tensor(by_class, dtype=torch.float64),
+            "calibration error": torch.tensor(found.calibration.ece, dtype=torch.float64),
+        }
 
-    return float(context.store.tensors("students", key, run)["accuracy"])
+    return context.store.tensors("examined", key, run)

@@ -25,6 +25,8 @@ class Row:
     n         number of those seeds; with n = 1 there is no deviation and std is 0
     scores    the accuracy of every seed, in percent: what belongs to one seed belongs together across rows
     training  how the student learned, as code
+    per_class accuracy by name of class in percent, mean over seeds
+    calibration_error  how far a student's probabilities are from its accuracy, in [0, 1], mean over seeds; None where not measured
     bytes     what a user stores: pictures, or the generator that draws them, labels and soft labels
     distinct  different pictures a student saw, where a generator drew them; None where the pictures are the set
     """
@@ -44,6 +46,8 @@ class Row:
     labeler: str = ""
     scores: tuple[float, ...] = ()
     training: str = ""
+    per_class: Mapping[str, float] = field(default_factory=dict)
+    calibration_error: float | None = None
 
     @property
     def labelled(self) -> str:
