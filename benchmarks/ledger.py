@@ -66,8 +66,9 @@ def settle(file: Path, **settings: object) -> None:
 
 
 def entry(row: Row, **more: Any) -> dict[str, Any]:
-    """A row as it is written down, and what its benchmark says of it. Accuracies by class are not: no table here asks for them."""
-    return {name: value for name, value in asdict(row).items() if name != "per_class"} | more
+    """A row as it is written down, and what its benchmark says of it; not accuracies by class, which no table here asks for."""
+    told = {name: value for name, value in asdict(row).items() if name != "per_class" and value != {}}
+    return told | more
 
 
 def found(state: dict, **key: object) -> list[dict]:

@@ -1,9 +1,9 @@
-"""The ResNets of CIFAR-10 (He et al., CVPR 2016, https://arxiv.org/abs/1512.03385, section 4.2) as others trained and published them.
+"""The ResNets of CIFAR-10 (He et al., CVPR 2016, https://arxiv.org/abs/1512.03385), as others trained and published them.
 
     x + F(x), where the size changes:  x[:, :, ::2, ::2] with zeros for the new channels        (option A: no weights)
 
-Their weights were chosen by their accuracy on the test pictures, and they learned from all training pictures: what they label is
-marked, and judged by no pictures that they have not seen or been picked by.
+They learned from all training pictures, and their weights were picked on the test pictures: so there are none to judge them by, and
+rows with labels of theirs are marked.
 """
 
 from __future__ import annotations

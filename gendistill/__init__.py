@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gendistill.cite import cite as cite
     from gendistill.distilled import Distilled as Distilled
     from gendistill.distilled import load as load
+    from gendistill.evaluation.compare import compare as compare
     from gendistill.evaluation.evaluate import evaluate as evaluate
     from gendistill.export import export as export
     from gendistill.overrides import alter as alter
@@ -33,6 +34,7 @@ _HOMES = {
     "Recipe": "recipe",
     "alter": "overrides",
     "cite": "cite",
+    "compare": "evaluation.compare",
     "distill": "runs",
     "evaluate": "evaluation.evaluate",
     "export": "export",
@@ -40,7 +42,19 @@ _HOMES = {
     "relabel": "relabeling",
 }
 
-__all__ = ["Distilled", "Images", "Recipe", "alter", "cite", "distill", "evaluate", "export", "load", "relabel"]
+__all__ = [
+    "Distilled",
+    "Images",
+    "Recipe",
+    "alter",
+    "cite",
+    "compare",
+    "distill",
+    "evaluate",
+    "export",
+    "load",
+    "relabel",
+]
 __version__ = version()
 
 

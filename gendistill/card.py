@@ -34,11 +34,11 @@ def card(
     *,
     report: Report | None,
     provenance: Provenance,
-    views: Mapping[str, object] | None = None,
+    labels: Mapping[str, object] | None = None,
 ) -> str:
     """The text of ``README.md``: a YAML head that `datasets` and the hub read, then Markdown for people.
 
-    ``views`` is what must be known to use soft labels of views, empty where there are none.
+    ``labels`` is what must be known to use soft labels that have files of their own, empty where there are none.
     """
     images, recipe = distilled.images, distilled.recipe
     real = provenance.get("real", {}).get("name", "real pictures")
@@ -53,8 +53,8 @@ def card(
         generator=images if images.bytes is not None else None,
         soft=has_soft(distilled),
         prompts=distilled.prompts is not None,
-        views=views or {},
-        label_bytes=distilled.soft.bytes if views else 0,
+        labels=labels or {},
+        label_bytes=distilled.soft.bytes if labels else 0,
         temperature=distilled.soft.temperature,
         classes=len(distilled.classes),
         channels=images.shape[0],

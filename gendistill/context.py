@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from gendistill.store import Store
-from gendistill.types import Encodes, Images, LoadedPrior, RealData, UserError
+from gendistill.environment import keep_memory
+from gendistill.store import Store, cache_root
+from gendistill.types import Encodes, Images, LoadedPrior, RealData, Source, UserError
 from gendistill.work import Work
 
 T = TypeVar("T")
@@ -138,6 +139,19 @@ class Context:
         key = {"data": self.real.train.fingerprint}
         found = self.store.tensors("statistics", key, lambda: channel_statistics(self.real.train))
         return tuple(found["mean"].tolist()), tuple(found["std"].tolist())
+
+
+def open_real(source: Source, device: torch.device, progress: Callable[..., Iterable] = silent) -> Context:
+    """The real data alone, for what needs no prior: teachers, labels and students. One picture a class, unless told otherwise.
+
+    Raises:
+        UserError: they are not there, or cannot be read.
+    """
+    keep_memory()
+    return Context(
+        real=source.open(), store=Store(cache_root()), device=device, dtype=torch.float32, seed=0, ipc=1, block=1,
+        progress=progress,
+    )  # fmt: skip
 
 
 def together(shape: Sequence[int]) -> int:

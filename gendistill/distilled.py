@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from gendistill.context import Context, open_real
 from gendistill.drawn import DrawnImages
 from gendistill.labelers import stored
-from gendistill.labelers.ensemble import Committee
+from gendistill.labelers.alternate import AlternatingLabels
+from gendistill.labelers.ensemble import Ensemble
 from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.online import OnlineLabels
 from gendistill.store import as_texts, fingerprint, read_tensors
@@ -142,17 +144,18 @@ class Distilled:
         """A map-style dataset of (pixels in [0, 1], target): the class index, or its log-probabilities where labels are soft.
 
         Args:
-            view: number of the view that pixels and labels are of, where labels are of views: in an epoch ``soft.view(epoch)``.
+            view: number of the view that pixels and labels are of: in an epoch of so many ``soft.view(epoch, epochs)``. Labels that
+                are the same in every epoch do without.
 
         Raises:
-            UserError: labels are of views and none is named, or they are not.
+            UserError: labels differ from view to view and none is named, or they are hard.
         """
-        if view is None and self.soft.views is not None:
+        if view is None and (self.soft.views is not None or isinstance(self.soft, AlternatingLabels)):
             raise UserError(
-                "these labels are of views, not of the pictures as they are: name one, torch(view=distilled.soft.view(epoch)) in "
-                "every epoch, or take hard labels, distilled.hard().torch()"
+                "these labels differ from epoch to epoch: name a view, torch(view=distilled.soft.view(epoch, epochs)) in every "
+                "epoch, or take hard labels, distilled.hard().torch()"
             )
-        if view is not None and self.soft.views is None:
+        if view is not None and self.soft.kind == "hard":
             raise UserError(f"view={view}: these labels are of the pictures as they are; leave view out")
         return TorchView(self, view)
 
@@ -167,7 +170,7 @@ class TorchView(Dataset):
     """A distilled set as torch and timm loaders take it."""
 
     def __init__(self, distilled: Distilled, view: int | None = None) -> None:
-        """Look at ``distilled`` as it is, or at one of the views that its labels are of."""
+        """Look at ``distilled`` as it is, or in one of its views; labels of pictures have views in which these are as they are."""
         self._set, self._view = distilled, view
 
     def __len__(self) -> int:
@@ -179,17 +182,21 @@ class TorchView(Dataset):
     def __getitems__(self, positions: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
         """Pixels and targets at some positions: a loader asks for a batch at once."""
         images, soft, where = self._set.images, self._set.soft, torch.as_tensor(positions)
-        if self._view is None:
+        if soft.views is None:
             pixels = images.pixels(where)
-            targets = self._set.labels[where] if soft.kind == "hard" else soft.at(where)
         else:
+            assert self._view is not None  # the set saw to it
             pixels = soft.views.look(images.pixels, where, self._view, len(images)).pixels
-            targets = soft.at(where, self._view).to(pixels.device)
+        targets = self._set.labels[where] if soft.kind == "hard" else soft.at(where, self._view or 0).to(pixels.device)
         return list(zip(pixels, targets, strict=True))
 
 
-def load(folder: str | Path) -> Distilled:
+def load(folder: str | Path, device: str | torch.device = "cpu") -> Distilled:
     """The distilled set of a run directory, or of one of its sets.
+
+    Args:
+        folder: the directory.
+        device: where teachers are asked that label online, and a generator draws.
 
     Raises:
         UserError: there is none, or it is not finished.
@@ -199,7 +206,7 @@ def load(folder: str | Path) -> Distilled:
     root = Path(folder)
     for place in (root, *set_folders(root)):
         if (place / "set.json").exists():
-            return read_set(place, read_value)
+            return read_set(place, read_value, device=device)
     if (root / "run.json").exists():
         raise UserError(f"the run in {root} has no finished set yet; go on with --resume")
     raise UserError(
@@ -212,42 +219,59 @@ def set_folders(run: Path) -> list[Path]:
     return sorted((run / "sets").glob("seed-*"), key=lambda place: int(place.name.removeprefix("seed-")))
 
 
-def read_set(folder: Path, read_value: Any = None) -> Distilled:
-    """A finished set from its folder."""
+def read_set(
+    folder: Path,
+    read_value: Any = None,
+    *,
+    recipe: Any = None,
+    context: Context | None = None,
+    device: str | torch.device = "cpu",
+) -> Distilled:
+    """A finished set from its folder.
+
+    Args:
+        folder: the one of the set.
+        read_value: makes the recipe of its text.
+        recipe: that made it, where it is known.
+        context: data that are open already, for teachers that label online.
+        device: where they are asked, and a generator draws, where none are.
+    """
     about = json.loads((folder / "set.json").read_text())
     classes = tuple(Class(**c) for c in about["classes"])
     images: Images = ShardImages(classes, [folder / "shards" / name for name in about["shards"]])
     ids, weight, prompts = images.ids, images.weight, images.prompts
-    recipe = None
-    if read_value is not None:
+    if recipe is None and read_value is not None:
         try:
             recipe = read_value(about["recipe"])
         except UserError:
             recipe = about["recipe"]  # it held loaded objects, which text cannot make again
     told = about.get("soft", {"temperature": about.get("temperature", 1.0)})
-    soft = _online(images, recipe, told) if told.get("online") else stored.read(folder, told, images)
+    if stored.kind_of(told) == "online":
+        soft = _online(images, recipe, told, context, torch.device(device))
+    else:
+        soft = stored.read(folder, told, images)
     if about.get("draws", 1) > 1:
-        images = DrawnImages(images, about["draws"], folder / "generator", _opened(recipe))
+        images = DrawnImages(images, about["draws"], folder / "generator", _opened(recipe, torch.device(device)))
     return Distilled(images, soft, ids, weight, recipe, about["origin"], prompts)
 
 
-def _online(images: Images, recipe: Any, told: Mapping[str, Any]) -> SoftLabels:
-    """Labels by the recipe's teachers, which are loaded when the first are asked for."""
+def _online(
+    images: Images, recipe: Any, told: Mapping[str, Any], context: Context | None, device: torch.device
+) -> SoftLabels:
+    """Labels by the recipe's teachers, who are loaded when the first are asked for; of the data, the real ones are opened."""
 
-    def committee() -> Committee:
-        from gendistill.runs import open_context
-
+    def teachers() -> tuple[Ensemble, Context]:
         if recipe is None or isinstance(recipe, str):
             raise UserError(
                 "the teachers of this set were loaded objects: label it anew, or use the hard labels, distilled.hard()"
             )
-        return recipe.labeler.committee(open_context(recipe, torch.device("cpu"), torch.float32))
+        opened = open_real(recipe.real, device) if context is None else context.of(())
+        return recipe.labeler, replace(opened, prior=None, seed=recipe.seed, ipc=recipe.ipc)
 
-    views = stored.value(told["views"])
-    return OnlineLabels(images, committee, views, told["temperature"], torch.device("cpu"))
+    return OnlineLabels(images, stored.value(told["views"]), told["temperature"], teachers)
 
 
-def _opened(recipe: Any) -> Callable[[int], Images]:
+def _opened(recipe: Any, device: torch.device) -> Callable[[int], Images]:
     """Draws sets by a recipe, whose data and prior are opened when the first is asked for."""
 
     @cache
@@ -258,6 +282,6 @@ def _opened(recipe: Any) -> Callable[[int], Images]:
             raise UserError(
                 "the recipe of this set held loaded objects: call distill() with it again to draw from its generator"
             )
-        return drawer(recipe, open_context(recipe, torch.device("cpu"), torch.float32))
+        return drawer(recipe, open_context(recipe, device, torch.float32))
 
     return lambda number: draw()(number)

@@ -21,7 +21,7 @@ from gendistill.card import card
 from gendistill.drawn import DrawnImages
 from gendistill.evaluation.report import Report
 from gendistill.images import content
-from gendistill.parquet import features_of, groups, rows_of, spell_id, texts_of, unique_names, write_parquet
+from gendistill.parquet import features_of, groups, has_files, rows_of, spell_id, texts_of, unique_names, write_parquet
 from gendistill.pictures import MODES, encode, png, sheet
 from gendistill.provenance import Provenance
 from gendistill.store import out_of_space, write_json
@@ -40,8 +40,8 @@ def export(
     """Write the set as a dataset folder, whole or not at all, and return the folder.
 
     ``README.md`` is the card, ``data/train-*.parquet`` the pictures and labels, ``preview.png`` a look at them; ``generator``
-    holds the prior where that is what was distilled, and the pictures are the first it draws. Labels of views are files of their
-    own beside ``labels.json``, which says what they are of: a column would pair them with pictures they do not describe.
+    holds the prior where that is what was distilled, and the pictures are the first it draws. Exact labels of the pictures are a
+    column; all others are files of their own, as many bytes as the set says, beside ``labels.json``, which tells how to read them.
     A folder written by an earlier export is replaced; one that holds anything else is a `UserError`.
     """
     check_pictures(distilled)
@@ -50,16 +50,16 @@ def export(
         (part / "preview.png").write_bytes(preview(distilled))
         if isinstance(distilled.images, DrawnImages):
             shutil.copytree(distilled.images.generator, part / "generator")
-        told = write_labels_of_views(distilled, part) if distilled.soft.views is not None else {}
+        told = write_labels(distilled, part) if has_files(distilled) else {}
         text = card(
-            distilled, written, report=report, provenance=provenance or Provenance(**distilled.origin), views=told
+            distilled, written, report=report, provenance=provenance or Provenance(**distilled.origin), labels=told
         )
         (part / "README.md").write_text(text, encoding="utf-8")
     return Path(folder)
 
 
-def write_labels_of_views(distilled: Distilled, folder: Path) -> dict[str, object]:
-    """Write soft labels of views, and return what must be known to use them, which ``labels.json`` says too."""
+def write_labels(distilled: Distilled, folder: Path) -> dict[str, object]:
+    """Write the files of soft labels, and return what must be known to use them, which ``labels.json`` says too."""
     told = {**distilled.soft.save(folder), "pictures": content(distilled.images)}
     write_json(folder / "labels.json", told)
     return told

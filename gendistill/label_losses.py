@@ -33,22 +33,15 @@ class LabelLoss(ABC):
 class Divergence(LabelLoss):
     """KL of softened teacher and student (Hinton, Vinyals & Dean 2015), https://arxiv.org/abs/1503.02531.
 
-    temperature  of both; None takes that of the labels
-    squared      times T^2, so that gradients keep their size; without it, as SRe2L and RDED do, SGD steps shrink by 1 / T^2
+    squared  times T^2, T that of the labels, so that gradients keep their size; without it, as in SRe2L and RDED, SGD steps shrink
     """
 
-    temperature: float | None = None
     squared: bool = True
-
-    def __post_init__(self) -> None:
-        if self.temperature is not None and self.temperature <= 0:
-            raise UserError(f"temperature={self.temperature} must be above 0")
 
     def __call__(self, logits: Tensor, log_probs: LogProbs, labels: Labels, temperature: float) -> Tensor:
         """T^2 KL, or KL."""
-        t = self.temperature or temperature
-        found = divergence(logits, log_probs, t)
-        return found if self.squared else found / t**2
+        found = divergence(logits, log_probs, temperature)
+        return found if self.squared else found / temperature**2
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from datasets import Array3D, ClassLabel, Features, Image, List, Value
 from torch import Tensor
 
+from gendistill.labelers.relabel import EXACT, StaticLabels
 from gendistill.pictures import MODES, png
 from gendistill.types import Class
 
@@ -93,8 +94,17 @@ def quoted(text: str) -> str:
 
 
 def has_soft(distilled: Distilled) -> bool:
-    """Whether the set says more about a picture, as it is, than its class. What it says of views of it stands in no row."""
-    return distilled.soft.kind != "hard" and distilled.soft.views is None
+    """Whether rows hold soft labels: one exact vector for each picture, the same in every epoch."""
+    return isinstance(distilled.soft, StaticLabels) and distilled.soft.codec == EXACT
+
+
+def has_files(distilled: Distilled) -> bool:
+    """Whether soft labels have files of their own.
+
+    A column would pair those of views with pictures they do not describe, hold what alternating ones are in one epoch, and cost
+    more than few bits do.
+    """
+    return distilled.soft.kind != "hard" and not has_soft(distilled)
 
 
 def features_of(distilled: Distilled) -> Features:
@@ -114,7 +124,7 @@ def features_of(distilled: Distilled) -> Features:
     }
     if not has_soft(distilled):
         del columns["log_probs"]
-    if distilled.soft.views is None:
+    if not has_files(distilled):
         del columns["position"]
     if distilled.prompts is None:
         del columns["prompt"]
@@ -177,7 +187,7 @@ def rows_of(distilled: Distilled, index: int, first: int, positions: Tensor, sch
     }
     if has_soft(distilled):
         columns["log_probs"] = log_probabilities(distilled, positions)
-    if distilled.soft.views is not None:
+    if has_files(distilled):
         columns["position"] = pa.array(positions.numpy(), pa.int32())
     if distilled.prompts is not None:
         columns["prompt"] = pa.array([distilled.prompts[at] for at in positions.tolist()], pa.string())

@@ -13,8 +13,8 @@ from typing import Any
 
 FOLDERS = ("data", "views", "nets", "priors", "anchors", "objectives", "steering", "labelers", "labelers.codecs")
 FILES = (
-    "prompts", "schedules", "label_losses", "training", "recipe", "evaluation.protocol",
-    "evaluation.protocols", "evaluation.timm_protocols",
+    "prompts", "schedules", "label_losses", "training", "recipe", "evaluation.metrics.attacks",
+    "evaluation.metrics.stress", "evaluation.protocol", "evaluation.protocols", "evaluation.timm_protocols",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gendistill.context import Context
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import Protocol
-from gendistill.evaluation.report import aligned
+from gendistill.evaluation.tables import aligned
 from gendistill.execute import first_draft, tuned
 from gendistill.formatting import spell_bytes, spell_seconds
 from gendistill.labelers.hard import Hard

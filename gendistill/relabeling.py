@@ -13,50 +13,39 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import TypeVar
 
 import torch
 
-from gendistill.anchors.real_pictures import RealPictures
-from gendistill.context import Context, silent
+from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, read_set, set_folders
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
 from gendistill.evaluation.checks import check_teachers
-from gendistill.evaluation.evaluate import score
 from gendistill.evaluation.labelled import relabelled
 from gendistill.evaluation.protocols import SCREENING, Protocol
-from gendistill.evaluation.report import aligned
+from gendistill.evaluation.rows import score
+from gendistill.evaluation.tables import aligned
 from gendistill.export import whole_folder
 from gendistill.formatting import plural, spell_accuracy, spell_bytes
 from gendistill.images import split
+from gendistill.label_candidates import candidates, described, like
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.base import Labeler
-from gendistill.labelers.codecs.base import Codec
-from gendistill.labelers.codecs.eight_bit import EightBit
-from gendistill.labelers.codecs.floats import Half
-from gendistill.labelers.codecs.top_k import TopK
 from gendistill.labelers.ensemble import Ensemble
-from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.labelers.together import label_together
 from gendistill.overrides import read_value
-from gendistill.priors.pixels import Pixels
 from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe
-from gendistill.runs import open_context, origin
-from gendistill.steering.start import Start
+from gendistill.runs import origin
 from gendistill.store import fingerprint, write_json
 from gendistill.types import Images, Source, UserError
 from gendistill.views.numbered import Views
 
 log = logging.getLogger("gendistill")
-L = TypeVar("L", bound=Ensemble)
-SHARES = (0.3, 0.1, 0.03, 0.01)
-"""Of the classes that a candidate keeps, beside those that keep all."""
-
 OURS = {"sets", "run.json", "relabel.json"}
 
 
@@ -66,7 +55,7 @@ class Tried:
 
     labeler     who makes them
     bytes       what they cost
-    accuracies  of a student each, in percent, on held-out training pictures
+    accuracies  of a student each, in percent, on held-out training pictures; the mean over networks where there are several
     """
 
     labeler: Labeler
@@ -125,9 +114,10 @@ def relabel(
         out: a new folder, or one that an earlier call wrote.
         budget: bytes of the soft labels of a set.
         labeler: whose teachers label, and all else but codec and number of views; None for that of the recipe.
-        views: what is labelled, where it is views; None for those of the labeler, or for `Views()` where it labels none.
+        views: what is labelled, where it is views; None for those of the labeler, else of the recipe, else `Views()`.
         real: the real pictures; None for those of the recipe.
-        protocol: how students learn. Views that they have no epochs for are not labelled, so that it should be the one in mind.
+        protocol: how students learn, the mean over all of its networks. Views that none has epochs for are not labelled, so that it
+            should be the one in mind.
         fraction: of the training pictures of each class that judge.
         device: where to compute.
         progress: wraps iterables to show how far they are.
@@ -146,16 +136,20 @@ def relabel(
     asked, source = labeler, real
     if isinstance(recipe, Recipe):
         asked, source = labeler or recipe.labeler, real or recipe.real
-    ensemble = asked.labeler if isinstance(asked, Alternate) else asked
+        views = views or (views_of(recipe.labeler) if labeler is not None and views_of(labeler) is None else None)
+    ensemble = alone(asked)
     if source is None or not isinstance(ensemble, Ensemble):
         lacking = "real data: give --real" if source is None else "teachers: give --teachers and --average"
         raise UserError(f"{path} does not name its {lacking}")
     if views is not None:
         ensemble = like(RelabelViews, ensemble, views=views)
-    options = candidates(ensemble, first.images, budget, protocol.training.passes(len(first.images)))
+    trainings = [one.training_for(first.ipc, len(first.classes)) for one in protocol.each]
+    most = max(training.passes(len(first.images)) for training in trainings)
+    options = candidates(ensemble, first.images, budget, most)
     if isinstance(asked, Alternate):
         options = [replace(asked, labeler=one) for one in options]
-    context = opened(source, first, ensemble, torch.device(device), progress)
+    context = opened(source, first, torch.device(device), progress)
+    ensemble.check(context.real)
     check_teachers(ensemble, context)
     _, judges = split(context.real.train, fraction, 0, context.real.name)
     log.info(
@@ -164,6 +158,7 @@ def relabel(
         spell_bytes(budget),
         plural(len(judges), "picture"),
     )
+    label_together([one for one in map(alone, options) if isinstance(one, RelabelViews)], first.images, context)
     tried = tuple(tried_out(one, first, protocol, context, judges) for one in progress(options, "labels", len(options)))
     chosen = max(tried, key=lambda one: (one.mean, -one.bytes))
     with whole_folder(Path(out), OURS) as part:
@@ -179,6 +174,28 @@ def relabel(
     return Relabelled(Path(out), tried, chosen)
 
 
+def tried_out(labeler: Labeler, made: Distilled, protocol: Protocol, context: Context, judges: Images) -> Tried:
+    """What a set with these labels is worth. Students of a number begin alike whatever the labels."""
+    found = relabelled(made, labeler, context)
+    students = [(one, one.training_for(made.ipc, len(made.classes))) for one in protocol.each]
+    scores = [
+        fmean(score(found, one, training, seed, context, judges) for one, training in students)
+        for seed in range(protocol.students)
+    ]
+    log.info("labels %s: %.1f", described(labeler), fmean(scores))
+    return Tried(labeler, found.soft.bytes, tuple(scores))
+
+
+def alone(labeler: Labeler | None) -> Labeler | None:
+    """A labeler, or the one that takes turns with hard labels."""
+    return labeler.labeler if isinstance(labeler, Alternate) else labeler
+
+
+def views_of(labeler: Labeler) -> Views | None:
+    """What a labeler labels, where it is views."""
+    return getattr(alone(labeler), "views", None)
+
+
 def sets_in(place: Path) -> list[Path]:
     """The folders of the finished sets of a run, or of the one that is named."""
     found = [folder for folder in (place, *set_folders(place)) if (folder / "set.json").exists()]
@@ -187,16 +204,13 @@ def sets_in(place: Path) -> list[Path]:
     return found
 
 
-def opened(
-    source: Source, made: Distilled, labeler: Labeler, device: torch.device, progress: Callable[..., Iterable]
-) -> Context:
+def opened(source: Source, made: Distilled, device: torch.device, progress: Callable[..., Iterable]) -> Context:
     """The real pictures of a set that is finished, so that no prior is needed.
 
     Raises:
         UserError: the set is not one of them.
     """
-    stand_in = Recipe(real=source, prior=Pixels(), steering=(Start(RealPictures()),), labeler=labeler, ipc=1)
-    context = open_context(stand_in, device, torch.float32, progress)
+    context = open_real(source, device, progress)
     train = context.real.train
     if made.classes != train.classes or made.images.shape != train.shape:
         raise UserError(
@@ -204,60 +218,6 @@ def opened(
             f"{len(train.classes)} of {train.shape}: give those it was made from, in the order of its classes"
         )
     return context
-
-
-def ladder(classes: int) -> list[Codec]:
-    """Ways to keep a label, from the finest to the coarsest, each in fewer bytes than the one before.
-
-    The rest is spread, which costs a byte: so a label stays what it was at the high temperatures that labels are learned at.
-    """
-    kept = sorted({max(2, round(share * classes)) for share in SHARES}, reverse=True)
-    found: list[Codec] = []
-    for codec in (Half(), EightBit(), *(TopK(k, EightBit(), spread=True) for k in kept)):
-        if not found or codec.bytes(classes) < found[-1].bytes(classes):
-            found.append(codec)
-    return found
-
-
-def candidates(asked: Ensemble, images: Images, budget: int, most: int) -> list[Labeler]:
-    """Labelers within a budget: for each codec as many views as fit, ``most`` at most, and the finest label of the picture itself.
-
-    What costs as much as another and keeps less is none: a coarser codec where a finer one has all views already.
-
-    Raises:
-        UserError: nothing fits.
-    """
-    n, classes, found, codecs = len(images), len(images.classes), [], ladder(len(images.classes))
-    for codec in codecs:
-        each = n * codec.bytes(classes)
-        count = min(budget // each, most)
-        if count and not found:
-            found.append(like(Relabel, asked, codec=codec))
-        if count:
-            found.append(like(RelabelViews, asked, codec=codec, count=count))
-        if count == most:
-            break
-    if not found:
-        least = n * codecs[-1].bytes(classes)
-        raise UserError(
-            f"{spell_bytes(budget)} hold no soft labels of {plural(n, 'picture')}: the smallest are {least} bytes, one a picture "
-            f"by {codecs[-1]}; hard labels cost none of them"
-        )
-    return found
-
-
-def like(kind: type[L], asked: Ensemble, **more: object) -> L:
-    """Another kind of labeler with the settings that both have."""
-    shared = {one.name for one in fields(kind)} & {one.name for one in fields(asked)}
-    return kind(**{**{name: getattr(asked, name) for name in shared}, **more})
-
-
-def tried_out(labeler: Labeler, made: Distilled, protocol: Protocol, context: Context, judges: Images) -> Tried:
-    """What a set with these labels is worth. Students of a number begin alike whatever the labels."""
-    found = relabelled(made, labeler, context)
-    scores = [score(found, protocol, protocol.training, seed, context, judges) for seed in range(protocol.students)]
-    log.info("labels %s: %.1f", described(labeler), fmean(scores))
-    return Tried(labeler, found.soft.bytes, tuple(scores))
 
 
 def write_set(source: Path, folder: Path, made: Distilled, labeler: Labeler, context: Context) -> Provenance:
@@ -296,13 +256,3 @@ def link(source: Path, place: Path) -> None:
         os.link(source, place)
     except OSError:
         shutil.copyfile(source, place)
-
-
-def described(labeler: Labeler) -> str:
-    """Labels of a candidate in words."""
-    if isinstance(labeler, Alternate):
-        return f"{described(labeler.labeler)}, taking turns with hard ones"
-    if isinstance(labeler, RelabelViews):
-        return f"of {plural(labeler.count, 'view')}, {labeler.codec}"
-    assert isinstance(labeler, Relabel)
-    return f"of the pictures, {labeler.codec}"

@@ -19,24 +19,17 @@ import torch
 from filelock import FileLock
 
 from gendistill import ranks
-from gendistill.context import Context, silent
+from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, read_set
 from gendistill.drawn import DrawnImages
-from gendistill.environment import keep_memory, versions
+from gendistill.environment import versions
 from gendistill.execute import drawn, finished, run_stage, tuned
 from gendistill.parts import inside
 from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
 from gendistill.stages import stages
 from gendistill.steering.sample import Sample
-from gendistill.store import (
-    Store,
-    cache_root,
-    clear_parts,
-    fingerprint,
-    write_json,
-    write_text,
-)
+from gendistill.store import clear_parts, fingerprint, write_json, write_text
 from gendistill.types import Images, Prompted, RealData, Saves, UserError
 
 log = logging.getLogger("gendistill")
@@ -57,20 +50,10 @@ def open_context(
     Raises:
         UserError: anything the user has to mend.
     """
-    keep_memory()
-    data = recipe.real.open()
-    check_data(data, recipe)
-    context = Context(
-        real=data,
-        store=Store(cache_root()),
-        device=device,
-        dtype=dtype,
-        seed=recipe.seed,
-        ipc=recipe.ipc,
-        block=recipe.block,
-        progress=progress,
-        dry=dry,
-    )
+    opened = open_real(recipe.real, device, progress)
+    check_data(opened.real, recipe)
+    data, asked = opened.real, {"seed": recipe.seed, "ipc": recipe.ipc, "block": recipe.block}
+    context = replace(opened, dtype=dtype, dry=dry, **asked)
     recipe.prior.check(data)  # before anything is trained
     if dry:
         return replace(context, prior=recipe.prior.sketch(data, device, dtype))
@@ -144,8 +127,8 @@ def distill(
         UserError: the recipe cannot work with its data or prior, ``out`` belongs to another recipe, or the disk is full.
     """
     kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    context = context or open_context(recipe, torch.device(device), kind, progress)
-    context = context.anew(seed=recipe.seed, ipc=recipe.ipc, block=recipe.block)
+    given = context or open_context(recipe, torch.device(device), kind, progress)
+    context = given.anew(seed=recipe.seed, ipc=recipe.ipc, block=recipe.block)
     identity = identify(recipe, context)
     folder = Path(out) if out is not None else context.store.root / "sets" / identity
     # Runs side by side may need the same set of the cache; of several processes of one run, all work on it together.
@@ -165,11 +148,12 @@ def distill(
             if ranks.first():
                 finish(recipe, context, folder, identity)
             ranks.wait()
-    done = read_set(folder)
+    # Teachers that label online outlive the stage: several sets of one caller ask the same ones.
+    done = read_set(folder, recipe=recipe, context=given)
     images = done.images
     if isinstance(images, DrawnImages):
         images = images.by(drawer(recipe, context))
-    return replace(done, images=images, recipe=recipe)
+    return replace(done, images=images)
 
 
 def drawer(recipe: Recipe, context: Context) -> Callable[[int], Images]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gendistill.types import UserError
 
 
-class Schedule(ABC):
+class RateSchedule(ABC):
     """The course of a learning rate; a frozen dataclass."""
 
     @abstractmethod
@@ -18,7 +18,7 @@ class Schedule(ABC):
 
 
 @dataclass(frozen=True)
-class ConstantRate(Schedule):
+class ConstantRate(RateSchedule):
     """No change."""
 
     def factor(self, done: float) -> float:
@@ -27,7 +27,7 @@ class ConstantRate(Schedule):
 
 
 @dataclass(frozen=True)
-class CosineDecay(Schedule):
+class CosineDecay(RateSchedule):
     """Half a cosine to zero.
 
     stretch  how many trainings long it is: with 2 the last step is at half the rate, where RDED's protocol ends
@@ -47,7 +47,7 @@ class CosineDecay(Schedule):
 
 
 @dataclass(frozen=True)
-class StepDecay(Schedule):
+class StepDecay(RateSchedule):
     """Falls at once, at some places.
 
     at  shares of the training after which it falls
@@ -70,7 +70,7 @@ class StepDecay(Schedule):
 
 
 @dataclass(frozen=True)
-class Warmup(Schedule):
+class Warmup(RateSchedule):
     """A straight rise, then another schedule over the rest.
 
     then   what follows
@@ -78,7 +78,7 @@ class Warmup(Schedule):
     start  factor at its beginning
     """
 
-    then: Schedule = CosineDecay()
+    then: RateSchedule = CosineDecay()
     share: float = 0.05
     start: float = 0.01
 

@@ -5,10 +5,12 @@ check_objective(MyObjective(), toy_context())      and so on; each raises Assert
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import torch
@@ -16,7 +18,11 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.distilled import Distilled
+from gendistill.evaluation.foreign import exported
+from gendistill.export import export
 from gendistill.images import StoredImages, Subset
+from gendistill.labelers import stored
 from gendistill.labelers.base import Labeler
 from gendistill.objectives.base import SCOPES, Objective
 from gendistill.priors.base import Prior
@@ -32,13 +38,19 @@ from gendistill.types import (
     Draft,
     Estimate,
     Ids,
+    Images,
     Labels,
     Latents,
     Level,
     Pixels,
     RealData,
+    SoftLabels,
     Synthetic,
+    UserError,
 )
+
+EPOCHS = 4
+"""Of the training whose labels are compared."""
 
 
 class ToyPrior:
@@ -330,7 +342,7 @@ def check_steering(
 
 
 def check_labeler(labeler: Labeler, context: Context) -> None:
-    """A labeler gives log-probabilities over all classes, whatever positions are asked for."""
+    """A labeler gives log-probabilities over all classes, whatever positions are asked for, and they survive folder and export."""
     images = context.real.train
     soft = labeler(images, context)
     found = soft.at(torch.arange(len(images)))
@@ -340,3 +352,45 @@ def check_labeler(labeler: Labeler, context: Context) -> None:
         soft.at(torch.tensor([3, 1])), found[[3, 1]], msg="labels depend on what else is asked for"
     )
     assert soft.bytes > 0 and soft.temperature > 0
+    _check_same(soft, labeler(images, context), "the same labeler", len(images))
+    assert soft.fingerprint == labeler(images, context).fingerprint, "the same labels have another fingerprint"
+    _check_kept(soft, images)
+
+
+def _check_kept(soft: SoftLabels, images: Images) -> None:
+    """Labels come back from what they save, or say that a file is missing; and from an export, where they are more than a rule."""
+    with TemporaryDirectory() as place:
+        told = json.loads(json.dumps(soft.save(Path(place))))
+        assert told["kind"] == soft.kind, f"labels of the kind {soft.kind!r} are told as {told['kind']!r}"
+        if soft.kind != "online":
+            again = stored.read(Path(place), told, images)
+            _check_same(soft, again, "what was read again", len(images))
+            assert (again.bytes, again.fingerprint) == (soft.bytes, soft.fingerprint), (
+                "what was read again costs or is other"
+            )
+        for file in [one for one in Path(place).rglob("*") if one.is_file()]:
+            hidden = file.rename(file.with_suffix(".hidden"))
+            try:
+                stored.read(Path(place), told, images)
+            except UserError:
+                hidden.rename(file)
+            else:
+                raise AssertionError(f"labels are read though {file.name} is missing")
+    with TemporaryDirectory() as place:
+        back = exported(export(Distilled.of(images, soft), Path(place) / "set"))
+        if soft.kind == "online":
+            assert back.soft.kind == "hard", "labels by teachers that are elsewhere are pretended"
+            return
+        _check_same(soft, back.soft, "what was exported", len(images))
+
+
+def _check_same(one: SoftLabels, other: SoftLabels, what: str, count: int) -> None:
+    """Both say the same of all pictures in every epoch, and ask for the same views and temperatures."""
+    for epoch in range(EPOCHS):
+        asked = [(each.view(epoch, EPOCHS), each.temperature_at(epoch, EPOCHS), each.views) for each in (one, other)]
+        assert asked[0] == asked[1], f"{what} asks for {asked[1]} in epoch {epoch}, not {asked[0]}"
+        view, temperature, _ = asked[0]
+        said = [each.at(torch.arange(count), view) for each in (one, other)]
+        torch.testing.assert_close(*said, msg=f"{what} says something else in epoch {epoch}")
+        torch.testing.assert_close(said[0].exp().sum(1), torch.ones(count), msg=f"no probabilities in epoch {epoch}")
+        assert temperature > 0

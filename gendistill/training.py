@@ -15,9 +15,9 @@ from gendistill import seeds
 from gendistill.context import Context, silent
 from gendistill.label_losses import Divergence, LabelLoss
 from gendistill.nets.base import Classifier
-from gendistill.schedules import Schedule, StepDecay
+from gendistill.schedules import RateSchedule, StepDecay
 from gendistill.types import Diverged, Images, Pixels, SoftLabels, UserError
-from gendistill.views.base import Look, Read
+from gendistill.views.base import Read, Shown
 from gendistill.views.numbered import Views
 from gendistill.views.siamese import Siamese
 from gendistill.work import Work
@@ -53,7 +53,7 @@ class Training:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 5e-4
     decay_vectors: bool = True
-    schedule: Schedule = StepDecay()
+    schedule: RateSchedule = StepDecay()
     augment: Siamese | Views | None = Siamese()
     loss: LabelLoss = Divergence()
     label_smoothing: float = 0.0
@@ -107,7 +107,7 @@ def train(
         net: a network on ``device``.
         images: what it learns from.
         settings: how.
-        seed: order and augmentation follow from it; weights were drawn before.
+        seed: order, augmentation and dropout follow from it; weights were drawn before.
         device: where.
         soft: labels to learn instead of the hard ones.
         weight: (N,) how much each picture counts; a batch's loss is the weighted mean.
@@ -118,11 +118,11 @@ def train(
     Raises:
         Diverged: the loss is not finite.
     """
-    read, seen, labels = reader(images, device), images, images.labels.to(device)
-    soft = None if soft is not None and soft.kind == "hard" else soft
+    epochs, per_epoch = settings.passes(len(images)), math.ceil(len(images) / settings.batch)
+    course = _Course.of(settings, images, epochs, seed, device, soft, weight)
+    read, seen = reader(images, device), images
     optimizer = _optimizer(net, settings)
     mean = None if not settings.ema else averaged(net, settings.ema)
-    epochs, per_epoch = settings.passes(len(images)), math.ceil(len(images) / settings.batch)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: settings.schedule.factor(step / (epochs * per_epoch))
     )
@@ -135,16 +135,10 @@ def train(
             if (now := images.at_epoch(epoch)) is not seen:
                 read, seen = reader(now, device), now
             for batch in _batches(len(images), settings.batch, net, stream):
-                look = _look(read, batch, epoch, len(images), settings, soft, net, stream)
+                shown = course.shown(read, batch, epoch, stream, net)
                 with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
-                    logits = net(look.pixels)
-                each = _losses(logits.float(), batch, labels, soft, epoch, settings)
-                if look.partners is not None and look.share is not None and (soft is None or soft.views is None):
-                    # Labels of single pictures: a mixed picture is learned from both of them.
-                    other = _losses(logits.float(), look.partners, labels, soft, epoch, settings)
-                    each = look.share * each + (1 - look.share) * other
-                counts = None if weight is None else weight[batch].to(device)
-                loss = each.mean() if counts is None else (each * counts).sum() / counts.sum()
+                    logits = net(shown.pixels)
+                loss = course.loss(logits.float(), shown, batch, epoch)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
@@ -167,28 +161,63 @@ def _batches(count: int, size: int, net: nn.Module, stream: torch.Generator) -> 
     return batches[:-1] if alone and any(isinstance(part, nn.BatchNorm2d) for part in net.modules()) else batches
 
 
-def _look(
-    read: Read, batch: Tensor, epoch: int, count: int, settings: Training, soft: SoftLabels | None, net: Classifier,
-    stream: torch.Generator,
-) -> Look:  # fmt: skip
-    """What the network sees: the labels' own views where they are of views, else what the settings say."""
-    if soft is not None and soft.views is not None:
-        return soft.views.look(read, batch, soft.view(epoch), count)
-    if isinstance(settings.augment, Views):
-        return settings.augment.look(read, batch, epoch, count)
-    pixels = read(batch)
-    return Look(pixels if settings.augment is None else settings.augment(pixels, stream, net.mean, net.std))
+@dataclass(frozen=True)
+class _Course:
+    """What a network is shown in each epoch, and what it is told of it.
 
+    labels  (N,) class of each picture, on the device
+    epochs  of the training
+    first   number of its first view: networks differ by it, as they differ by the order of their batches
+    soft    labels to learn instead of the classes
+    weight  (N,) how much each picture counts, on the device
+    """
 
-def _losses(
-    logits: Tensor, positions: Tensor, labels: Tensor, soft: SoftLabels | None, epoch: int, settings: Training
-) -> Tensor:
-    """Loss per picture, (n,), by the labels of the pictures at these positions."""
-    mine = labels[positions.to(labels.device)]
-    if soft is None:
-        return F.cross_entropy(logits, mine, reduction="none", label_smoothing=settings.label_smoothing)
-    log_probs = soft.at(positions, soft.view(epoch)).to(logits.device)
-    return settings.loss(logits, log_probs, mine, soft.temperature_at(epoch))
+    settings: Training
+    labels: Tensor
+    epochs: int
+    first: int
+    soft: SoftLabels | None
+    weight: Tensor | None
+
+    @classmethod
+    def of(
+        cls, settings: Training, images: Images, epochs: int, seed: int, device: torch.device,
+        soft: SoftLabels | None = None, weight: Tensor | None = None,
+    ) -> _Course:  # fmt: skip
+        """The course of a training with this seed."""
+        soft = None if soft is not None and soft.kind == "hard" else soft
+        labels, counts = images.labels.to(device), None if weight is None else weight.to(device)
+        return cls(settings, labels, epochs, seeds.number(seed, "views") >> 20, soft, counts)
+
+    def shown(self, read: Read, batch: Tensor, epoch: int, stream: torch.Generator, net: Classifier) -> Shown:
+        """What the network sees: the labels' own views where they are of views, else what the settings say."""
+        if self.soft is not None and self.soft.views is not None:
+            return self.soft.views.look(read, batch, self.soft.view(epoch, self.epochs, self.first), len(self.labels))
+        augment = self.settings.augment
+        if isinstance(augment, Views):
+            return augment.look(read, batch, self.first + epoch, len(self.labels))
+        pixels = read(batch)
+        return Shown(pixels if augment is None else augment(pixels, stream, net.mean, net.std))
+
+    def loss(self, logits: Tensor, shown: Shown, batch: Tensor, epoch: int) -> Tensor:
+        """The mean over pictures, weighted where they are. A mixed picture counts, and is learned, by the shares of both."""
+        each, counts = self.losses(logits, batch, epoch), None if self.weight is None else self.weight[batch]
+        if shown.partners is not None and shown.share is not None:
+            share = shown.share
+            if self.soft is None or self.soft.views is None:  # labels are of single pictures
+                each = share * each + (1 - share) * self.losses(logits, shown.partners, epoch)
+            if self.weight is not None:
+                counts = share * self.weight[batch] + (1 - share) * self.weight[shown.partners]
+        return each.mean() if counts is None else (each * counts).sum() / counts.sum()
+
+    def losses(self, logits: Tensor, positions: Tensor, epoch: int) -> Tensor:
+        """Loss per picture, (n,), by the labels of the pictures at these positions."""
+        mine = self.labels[positions.to(self.labels.device)]
+        if self.soft is None:
+            smoothing = self.settings.label_smoothing
+            return F.cross_entropy(logits, mine, reduction="none", label_smoothing=smoothing)
+        log_probs = self.soft.at(positions, self.soft.view(epoch, self.epochs, self.first)).to(logits.device)
+        return self.settings.loss(logits, log_probs, mine, self.soft.temperature_at(epoch, self.epochs))
 
 
 def averaged(net: Classifier, decay: float) -> torch.optim.swa_utils.AveragedModel:
@@ -205,10 +234,11 @@ def training_work(net: Classifier, images: Images, settings: Training, device: t
         torch.zeros(batch, dtype=torch.long, device=device),
     )
     optimizer, stream, everything = _optimizer(net, settings), seeds.stream(0, "plan"), torch.arange(batch)
+    course = _Course(settings, labels, 1, 0, None, None)
 
     @torch.enable_grad()
     def once() -> None:
-        seen = _look(lambda positions: pixels[positions], everything, 0, batch, settings, None, net, stream).pixels
+        seen = course.shown(lambda positions: pixels[positions], everything, 0, stream, net).pixels
         optimizer.zero_grad(set_to_none=True)
         F.cross_entropy(net(seen), labels).backward()
         optimizer.step()

@@ -456,10 +456,10 @@ class SoftLabels(ABC):
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """Log-probabilities at temperature 1 of the pictures at these positions, seen in this view."""
 
-    def view(self, epoch: int) -> int:
-        """Number of the view that a student looks at in this epoch."""
-        return epoch
+    def view(self, epoch: int, epochs: int, first: int = 0) -> int:
+        """Number of the view that a student of so many ``epochs`` looks at in this one; students differ by the ``first``."""
+        return first + epoch
 
-    def temperature_at(self, epoch: int) -> float:
-        """The temperature of a student's loss in this epoch."""
+    def temperature_at(self, epoch: int, epochs: int) -> float:
+        """The temperature of a student's loss in this epoch of so many."""
         return self.temperature

@@ -16,6 +16,7 @@ import pytest
 from gendistill import console, pipeline
 from gendistill.cli import cli
 from gendistill.console import execute
+from gendistill.data.digits import Digits
 from gendistill.types import UserError
 
 TOY = '''"""A toy (Doe, 2024), https://example.org/toy."""
@@ -191,7 +192,7 @@ def test_train_prior_speaks_diffusers(monkeypatch, tmp_path, capsys):
 def test_settings_are_the_fields_of_the_dataclass():
     import dataclasses
 
-    from gendistill.cli import FAMILIES, PRIOR_SETTINGS
+    from gendistill.commands.priors import FAMILIES, PRIOR_SETTINGS
     from gendistill.priors.train import PriorTraining
     from gendistill.priors.train_gan import GanTraining
 
@@ -238,19 +239,68 @@ def test_plan_prints_the_plan(monkeypatch, capsys):
     assert capsys.readouterr().out == "plan of ipc 5 on cpu in float32\n"
 
 
-def test_evaluate_takes_a_source_and_a_protocol(monkeypatch, capsys, tmp_path):
+@pytest.fixture
+def judged(monkeypatch):
+    """What `beside` and `measure` were called with, both replaced: a row of 40 %."""
+    from gendistill.evaluation.report import Report, Row
+
+    row = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=1, ipc=1, split="test", mean=40.0,
+              std=0.0, n=1, bytes=9, scores=(40.0,))  # fmt: skip
     calls = []
-    monkeypatch.setattr(
-        "gendistill.evaluation.evaluate.evaluate_path", lambda *given: calls.append(given) or "table", raising=False
-    )
+
+    def beside(path, protocol, **words):
+        data = (
+            (words["real"] or Digits(size=8)).open()
+            if isinstance(words["real"], Digits | None)
+            else SimpleNamespace(name="x")
+        )
+        calls.append(SimpleNamespace(path=path, protocol=protocol, **words))
+        return {"distilled": ["set"]}, SimpleNamespace(real=data)
+
+    def measure(sets, protocol, context, **words):
+        calls[-1].fidelity = words["fidelity"]
+        return Report([row])
+
+    monkeypatch.setattr("gendistill.evaluation.evaluate.beside", beside)
+    monkeypatch.setattr("gendistill.evaluation.evaluate.measure", measure)
+    return calls
+
+
+def test_evaluate_takes_a_source_and_a_protocol(judged, capsys, tmp_path):
     (tmp_path / "real").mkdir()
     words = ["evaluate", "some/set", "--device", "cpu", "students=2", "protocol.sets=3"]
     assert execute(cli, words) == 0
-    assert execute(cli, [*words, "--protocol", "MATCHING", "--real", str(tmp_path / "real")]) == 0
-    assert execute(cli, [*words, "--protocol", "toy", "--real", "Digits(size=8)"]) == 0
-    assert [call[0] for call in calls] == ["some/set"] * 3 and capsys.readouterr().out == "table\n" * 3
-    assert [type(call[1]).__name__ for call in calls] == ["NoneType", "Folder", "Digits"]
-    assert [(call[2].name, call[2].students, call[2].sets) for call in calls][1] == ("matching line", 2, 3)
+    assert execute(cli, [*words, "--protocol", "MATCHING", "--real", str(tmp_path / "real"), "--fidelity"]) == 0
+    assert execute(cli, [*words, "--protocol", "toy", "--real", "Digits(size=8)", "stress=Stress(most=20)"]) == 0
+    assert [call.path for call in judged] == ["some/set"] * 3 and capsys.readouterr().out.count("40.0 (1)") == 3
+    assert [type(call.real).__name__ for call in judged] == ["NoneType", "Folder", "Digits"]
+    protocol = judged[1].protocol
+    assert (protocol.name, protocol.students, protocol.sets) == ("matching line", 2, 3)
+    assert [call.fidelity for call in judged] == [False, True, False] and judged[2].protocol.stress.most == 20
+
+
+def test_a_number_that_is_said_goes_before_the_cases_of_a_protocol(judged, ran, tmp_path):
+    assert (
+        execute(cli, ["evaluate", "some/set", "--device", "cpu", "--protocol", "MINIMAX", "training.epochs=300"]) == 0
+    )
+    (call,) = judged
+    assert {call.protocol.training_for(ipc, classes).epochs for ipc in (1, 10, 50) for classes in (10, 100)} == {300}
+    words = ["run", "toy", "--out", str(tmp_path / "out"), "protocol=IGD", "protocol.training.epochs=7"]
+    assert execute(cli, words) == 0
+    assert ran[0].protocol.training_for(1, 10).epochs == 7
+
+
+def test_the_protocols_are_listed_and_named_in_the_help(capsys):
+    from gendistill.evaluation.protocol import Protocol
+    from gendistill.parts import named_values
+
+    names = {name for name, value in named_values().items() if isinstance(value, Protocol)}
+    assert execute(cli, ["list", "--protocols"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in told} == names and all(len(line.split()) > 3 for line in told)
+    for command in ("evaluate", "relabel"):
+        assert execute(cli, [command, "--help"]) == 0
+        assert names <= set(capsys.readouterr().out.replace(",", " ").replace(";", " ").split())
 
 
 def test_compare_prints_a_table_and_writes_a_page(tmp_path, capsys):
@@ -283,16 +333,18 @@ def test_comparing_does_not_wait_for_torch(tmp_path):
     assert "data not stated · ConvNet-3 · demo · test" in done.stdout and "Traceback" not in done.stderr
 
 
-def test_evaluate_writes_what_compare_reads(monkeypatch, tmp_path, capsys):
-    from gendistill.evaluation.report import Report, Row
-
-    row = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=1, ipc=1, split="test", mean=40.0,
-              std=0.0, n=1, bytes=9, scores=(40.0,))  # fmt: skip
-    monkeypatch.setattr("gendistill.evaluation.evaluate.evaluate_path", lambda *_: Report([row]))
+def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
     words = ["evaluate", "some/set", "--real", "Digits(size=8)", "--device", "cpu", "--to", str(tmp_path / "set.json")]
     assert execute(cli, words) == 0 and execute(cli, ["compare", str(tmp_path / "set.json")]) == 0
     told = capsys.readouterr().out
     assert "digits, 10 classes, 8 × 8 grey · ConvNet-3 · demo · test\n" in told and "\nset " in told
+
+
+def test_numbers_on_other_data_are_not_added_to_a_run(judged, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"provenance": {"real": {"name": "pets"}}}))
+    assert execute(cli, ["evaluate", str(tmp_path / "run"), "--real", "Digits(size=8)", "--device", "cpu"]) == 0
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
 
 
 def test_export_takes_report_and_provenance_along(monkeypatch, tmp_path, capsys):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
 from gendistill.distilled import Distilled
+from gendistill.labelers.alternate import AlternatingLabels, Phases
 from gendistill.labelers.codecs.floats import Single
+from gendistill.labelers.relabel import StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.testing import toy_context
 from gendistill.types import UserError
@@ -35,8 +39,23 @@ def test_a_view_comes_with_its_labels(of_views):
 def test_pictures_and_views_are_not_mistaken_for_each_other(of_views):
     with pytest.raises(UserError, match="view=distilled.soft.view"):
         of_views.torch()
+    static = Distilled.of(of_views.images, StaticLabels.of(of_views.soft.at(torch.arange(36), 1), 1.0))
+    with pytest.raises(UserError, match="name a view"):
+        replace(static, soft=AlternatingLabels(static.soft, static.images, Phases())).torch()
+    assert torch.equal(static.torch()[3][1], static.torch(view=7)[3][1]), (
+        "labels of pictures are the same in every view"
+    )
     with pytest.raises(UserError, match="leave view out"):
         of_views.hard().torch(view=0)
+
+
+def test_hard_epochs_of_labels_that_take_turns_are_seen(of_views):
+    soft = StaticLabels.of(of_views.soft.at(torch.arange(36), 1), 1.0)
+    made = replace(of_views, soft=AlternatingLabels(soft, of_views.images, Phases(smoothing=0.3)))
+    pixels, log_probs = made.torch(view=-1)[13]
+    assert torch.equal(pixels, made.images.pixels([13])[0])
+    torch.testing.assert_close(log_probs.exp(), torch.tensor([0.1, 0.8, 0.1]))
+    assert torch.equal(made.torch(view=4)[13][1], soft.log_probs[13])
 
 
 def test_hard_labels_are_class_numbers(of_views):

@@ -18,17 +18,25 @@ import torch
 from datasets import Image, load_dataset
 from datasets.features import ClassLabel, List
 from PIL.Image import open as open_picture
+from safetensors.torch import load_file
 
 from gendistill.distilled import Distilled
+from gendistill.drawn import DrawnImages
 from gendistill.evaluation.foreign import exported
 from gendistill.evaluation.report import Report, Row
 from gendistill.export import export, imagefolder, to_dataset
 from gendistill.images import StoredImages
-from gendistill.labelers.codecs.floats import Half
+from gendistill.labelers.alternate import AlternatingLabels, Phases
+from gendistill.labelers.codecs.eight_bit import EightBit
+from gendistill.labelers.codecs.floats import Half, Single
+from gendistill.labelers.codecs.top_k import TopK
+from gendistill.labelers.hard import HardLabels
+from gendistill.labelers.online import OnlineLabels
+from gendistill.labelers.relabel import StaticLabels
 from gendistill.labelers.relabel_views import ViewLabels
 from gendistill.parquet import unique_names, write_parquet
-from gendistill.store import fingerprint, write_tensors
-from gendistill.types import Class, SoftLabels, UserError
+from gendistill.store import write_tensors
+from gendistill.types import Class, UserError
 from gendistill.views.numbered import Views
 
 ORIGIN = {
@@ -38,27 +46,6 @@ ORIGIN = {
     "versions": {"torch": "2"},
     "command": "gendistill run demo --out runs/demo",
 }
-
-
-class Table(SoftLabels):
-    """Soft labels from a table of log-probabilities."""
-
-    def __init__(self, log_probs: torch.Tensor, kind: str = "soft", temperature: float = 20.0) -> None:
-        """``log_probs`` (N, k)."""
-        self.log_probs, self.kind, self.temperature, self.bytes = log_probs, kind, temperature, log_probs.nbytes
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the table."""
-        return fingerprint(self.log_probs)
-
-    def at(self, positions: torch.Tensor, view: int = 0) -> torch.Tensor:
-        """Rows of the table."""
-        return self.log_probs[positions]
-
-    def save(self, folder: Path) -> dict[str, object]:
-        """Not asked for: a row holds its label."""
-        raise AssertionError("labels of pictures are in their rows")
 
 
 def made_up(shape=(3, 16, 16), classes=3, ipc=4, kind="soft", recipe=None) -> Distilled:
@@ -73,7 +60,7 @@ def made_up(shape=(3, 16, 16), classes=3, ipc=4, kind="soft", recipe=None) -> Di
     images = StoredImages(names[:classes], labels, stored)
     return Distilled(
         images=images,
-        soft=Table(log_probs, kind),
+        soft=StaticLabels.of(log_probs, 20.0) if kind == "soft" else HardLabels(labels, classes),
         ids=torch.stack([labels, slots, torch.zeros_like(slots)], 1),
         weight=torch.linspace(0.5, 1, len(labels)),
         recipe=recipe,
@@ -232,6 +219,83 @@ def test_labels_of_views_are_replayed_from_an_export(tmp_path: Path) -> None:
     export(made, folder)  # replaces what an export wrote, labels included
 
 
+CODED = (Half(), EightBit(), TopK(2), TopK(1, EightBit(), spread=True))
+TAKING_TURNS = Phases((1.0, 1.0), smoothing=0.3)
+
+
+def of_pictures(kind: str, codec) -> Distilled:
+    """The made-up set with labels of its pictures in few bits, which may take turns with the classes."""
+    made = made_up()
+    soft = StaticLabels.of(made.soft.log_probs, 20.0, codec)
+    return replace(made, soft=AlternatingLabels(soft, made.images, TAKING_TURNS) if kind == "alternating" else soft)
+
+
+@pytest.mark.parametrize("codec", CODED, ids=repr)
+@pytest.mark.parametrize("kind", ["static", "alternating"])
+def test_labels_of_few_bits_are_exported_as_they_are_kept(kind: str, codec, tmp_path: Path) -> None:
+    made = of_pictures(kind, codec)
+    folder = export(made, tmp_path / "dataset")
+    again = exported(folder)
+    written = load_file(folder / "labels.safetensors")
+    assert sum(rows.nbytes for rows in written.values()) == made.soft.bytes == again.soft.bytes
+    assert (again.soft.fingerprint, again.soft.temperature) == (made.soft.fingerprint, 20.0)
+    for view in (0, -1) if kind == "alternating" else (0,):
+        assert torch.equal(again.soft.at(torch.arange(12), view), made.soft.at(torch.arange(12), view))
+    card = (folder / "README.md").read_text()
+    assert "log_probs" not in load(folder, tmp_path / "cache").features
+    assert f"Soft labels are {made.soft.bytes} B in all" in card and f"| codec | `{codec}` |" in card
+    assert ("They take turns" in card) == (kind == "alternating")
+
+
+def test_exact_labels_that_take_turns_are_no_column(tmp_path: Path) -> None:
+    """A column is one vector for all epochs: the phases would be lost."""
+    made = of_pictures("alternating", Single())
+    again = exported(export(made, tmp_path / "dataset"))
+    seen = [again.soft.view(epoch, 4) for epoch in range(4)]
+    assert again.soft.phases == TAKING_TURNS and seen == [made.soft.view(epoch, 4) for epoch in range(4)]
+    for view in seen:
+        assert torch.equal(again.torch(view=view)[7][1], made.torch(view=view)[7][1])
+    hard = torch.full((3,), 0.1).index_fill(0, made.labels[[7]], 0.8)
+    torch.testing.assert_close(again.torch(view=-1)[7][1].exp(), hard)
+
+
+def test_the_snippet_for_labels_in_files_runs_for_labels_of_pictures(tmp_path: Path) -> None:
+    folder = export(of_pictures("static", EightBit()), tmp_path / "dataset")
+    card = (folder / "README.md").read_text()
+    snippet = next(code for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "exported" in code)
+    exec(snippet.replace('exported("dataset")', f"exported({str(folder)!r})"), {})
+
+
+def test_weights_ids_and_prompts_come_back(tmp_path: Path) -> None:
+    prompts = tuple(f"picture {number}" for number in range(12))
+    plain = replace(made_up(), prompts=prompts)
+    plain = replace(plain, ids=plain.ids + torch.tensor([0, 5, 2]))
+    order = torch.cat([plain.images.where(index) for index in range(3)])  # as rows are
+    for soft, wanted in ((plain.soft, order), (StaticLabels.of(plain.soft.log_probs, 1.0, Half()), torch.arange(12))):
+        again = exported(export(replace(plain, soft=soft), tmp_path / "dataset"))
+        assert torch.equal(again.weight, plain.weight[wanted]) and torch.equal(again.ids, plain.ids[wanted])
+        assert again.prompts == tuple(prompts[position] for position in wanted.tolist())
+        assert torch.equal(again.images.stored(range(12)), plain.images.stored(wanted))
+
+
+def test_columns_of_others_mean_what_they_like(tmp_path: Path) -> None:
+    file = export(made_up(), tmp_path / "dataset") / "data" / "train-00000-of-00001.parquet"
+    table = pq.read_table(file)
+    told = {key: value for key, value in table.schema.metadata.items() if key != b"gendistill"}
+    pq.write_table(table.drop_columns("id").replace_schema_metadata(told), file)
+    assert bool((exported(tmp_path / "dataset").weight == 1).all())
+
+
+def test_a_generator_comes_back_as_what_it_drew_first_and_says_so(tmp_path: Path, caplog) -> None:
+    made, prior = made_up(), tmp_path / "prior"
+    prior.mkdir()
+    (prior / "weights").write_bytes(bytes(9))
+    drawn = replace(made, images=DrawnImages(made.images, 5, prior, lambda number: made.images))
+    folder = export(drawn, tmp_path / "dataset")
+    again = exported(folder)
+    assert again.images.distinct == 1 and "generator, which is not read" in caplog.text
+
+
 def test_labels_of_views_of_other_pictures_are_refused(tmp_path: Path) -> None:
     folder = export(with_labels_of_views(tmp_path / "labels"), tmp_path / "dataset")
     told = json.loads((folder / "labels.json").read_text())
@@ -243,13 +307,8 @@ def test_labels_of_views_of_other_pictures_are_refused(tmp_path: Path) -> None:
 
 
 def test_labels_by_teachers_that_are_elsewhere_are_not_pretended(tmp_path: Path) -> None:
-    class Asked(Table):
-        def save(self, folder: Path) -> dict[str, object]:
-            """As online labels are saved."""
-            return {"temperature": 20.0, "views": repr(self.views), "online": True}
-
-    soft = Asked(made_up().soft.log_probs, "online")
-    soft.views = Views()
+    soft = OnlineLabels(made_up().images, Views(), 20.0, lambda: pytest.fail("a teacher was asked"))
+    soft.bytes = 7
     folder = export(replace(made_up(), soft=soft), tmp_path / "dataset")
     assert "log_probs" not in load(folder, tmp_path / "cache").features
     assert "teachers give while a student learns" in (folder / "README.md").read_text()

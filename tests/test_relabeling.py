@@ -15,11 +15,14 @@ from gendistill.cli import cli
 from gendistill.console import execute
 from gendistill.data.digits import Digits
 from gendistill.distilled import load
-from gendistill.evaluation.evaluate import evaluate_path
+from gendistill.evaluation.evaluate import evaluate
 from gendistill.evaluation.foreign import exported
-from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.keep import merged
+from gendistill.evaluation.protocols import Protocol, When
+from gendistill.evaluation.report import Report
 from gendistill.export import export
 from gendistill.formatting import bytes_of
+from gendistill.label_candidates import candidates, ladder
 from gendistill.labelers.alternate import Alternate, Phases
 from gendistill.labelers.codecs.eight_bit import EightBit
 from gendistill.labelers.codecs.floats import Half
@@ -30,7 +33,7 @@ from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.convnet import ConvNet
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
-from gendistill.relabeling import candidates, ladder, relabel
+from gendistill.relabeling import relabel
 from gendistill.runs import distill
 from gendistill.steering.start import Start
 from gendistill.training import Training
@@ -42,6 +45,7 @@ from tests.parts_under_test import TEACHER
 TINY = ConvNet(depth=2, width=8)
 PROTOCOL = Protocol(name="tiny", student=TINY, training=Training(epochs=4, batch=8), students=2,
                     full=Training(epochs=1))  # fmt: skip
+PLAIN = repr(PROTOCOL)
 ASKED = Relabel((TEACHER,), "logits", temperature=4.0)
 RECIPE = Recipe(real=Digits(size=8), prior=Pixels(), steering=(Start(RealPictures()),), ipc=1, labeler=ASKED)
 
@@ -104,9 +108,7 @@ def test_a_run_is_labelled_anew(run, tmp_path, monkeypatch):
         assert after.images.fingerprint == before.images.fingerprint
         assert after.soft.bytes == done.chosen.bytes <= 500
         assert after.recipe == replace(before.recipe, labeler=done.chosen.labeler)
-        wanted = done.chosen.labeler(
-            after.images, relabeling.opened(Digits(size=8), after, ASKED, torch.device("cpu"), iter)
-        )
+        wanted = done.chosen.labeler(after.images, relabeling.opened(Digits(size=8), after, torch.device("cpu"), iter))
         torch.testing.assert_close(after.soft.at(torch.arange(10)), wanted.at(torch.arange(10)))
 
 
@@ -114,11 +116,11 @@ def test_what_comes_out_is_evaluated_and_exported(run, tmp_path):
     relabel(
         run / "sets" / "seed-1", tmp_path / "new", 130, protocol=PROTOCOL
     )  # one view in 8 bits, or the pictures' own labels
-    report = evaluate_path(str(tmp_path / "new"), None, replace(PROTOCOL, students=1))
+    report = evaluate(tmp_path / "new", replace(PROTOCOL, students=1))
     assert report.rows[0].set == "distilled"
     made = load(tmp_path / "new")
     again = exported(export(made, tmp_path / "dataset"))
-    view = made.soft.view(0)
+    view = made.soft.view(0, 4)
     torch.testing.assert_close(again.soft.at(torch.arange(10), view), made.soft.at(torch.arange(10), view))
 
 
@@ -132,7 +134,7 @@ def test_the_best_by_accuracy_is_chosen_and_of_equals_the_smallest(run, tmp_path
 
 def test_hard_phases_stay(run, tmp_path, monkeypatch):
     monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
-    asked, phases, views = RelabelViews((TEACHER,), "probs"), Phases(epochs=4), Views((), seed=3)
+    asked, phases, views = RelabelViews((TEACHER,), "probs"), Phases(), Views((), seed=3)
     done = relabel(run, tmp_path / "new", 500, labeler=Alternate(asked, phases), views=views, protocol=PROTOCOL)
     assert all(one.labeler.phases == phases and one.labeler.labeler.average == "probs" for one in done.tried)
     assert done.tried[1].labeler.labeler.views == views
@@ -147,6 +149,60 @@ def test_a_set_without_teachers_needs_some(run, tmp_path):
         relabel(tmp_path / "nowhere", tmp_path / "new", 500)
     with pytest.raises(UserError, match="give those it was made from"):
         relabel(run, tmp_path / "new", 500, real=Digits(size=16), protocol=PROTOCOL)
+
+
+def test_students_learn_as_the_protocol_says_of_such_a_set_and_all_of_them_do(run, tmp_path, monkeypatch):
+    other, calls = ConvNet(depth=1, width=8), []
+
+    def scored(made, protocol, training, seed, *rest):
+        calls.append((protocol.student, training.epochs, seed))
+        return 60.0 if protocol.student == other else 50.0 + seed
+
+    monkeypatch.setattr(relabeling, "score", scored)
+    cases = (When(most_ipc=1, epochs=2), When(student=other, epochs=3))
+    done = relabel(run, tmp_path / "new", 10**6, protocol=replace(PROTOCOL, also=(other,), cases=cases))
+    assert set(calls) == {(TINY, 2, 0), (TINY, 2, 1), (other, 3, 0), (other, 3, 1)}
+    assert {one.accuracies for one in done.tried} == {(55.0, 55.5)}, "the mean over networks, seed by seed"
+    assert max(getattr(one.labeler, "count", 0) for one in done.tried) == 3, "views that students have epochs for"
+
+
+def test_teachers_are_asked_once_for_each_view(run, tmp_path, monkeypatch):
+    said, real = [], RelabelViews._said
+    monkeypatch.setattr(RelabelViews, "_said", lambda self, view, *rest: said.append(view) or real(self, view, *rest))
+    monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
+    views = Views((), seed=77)  # that nobody labelled yet
+    done = relabel(run / "sets" / "seed-0", tmp_path / "new", 500, views=views, protocol=PROTOCOL)
+    assert [getattr(one.labeler, "count", 0) for one in done.tried] == [0, 2, 4]
+    assert sorted(said) == [0, 1, 2, 3]
+
+
+def test_other_teachers_label_the_views_of_the_recipe(tmp_path, monkeypatch):
+    views = Views((), seed=5)
+    distill(replace(RECIPE, labeler=RelabelViews((TEACHER,), "logits", views=views, count=1)), tmp_path / "views")
+    monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
+    labeler = Relabel((replace(TEACHER, seed=1),), "probs")
+    done = relabel(tmp_path / "views", tmp_path / "new", 500, labeler=labeler, protocol=PROTOCOL)
+    assert {one.labeler.views for one in done.tried[1:]} == {views}
+
+
+def test_what_comes_out_is_compared_once_it_is_evaluated(run, tmp_path, capsys):
+    folder = tmp_path / "new"
+    protocol = ["--protocol", PLAIN]
+    assert execute(cli, ["relabel", str(run), "--budget", "130", "--out", str(folder), *protocol, "students=2"]) == 0
+    told = capsys.readouterr().out
+    assert f"gendistill evaluate {folder} students=2 --protocol" in told
+    assert execute(cli, ["evaluate", str(folder), "students=2", *protocol, "--device", "cpu"]) == 0
+    report = Report.from_json(json.loads((folder / "metrics.json").read_text()))
+    assert {row.set for row in report.rows} == {"distilled", "full_real"}, "the recipe is that of random real pictures"
+    assert (folder / "report.html").is_file()
+    assert execute(cli, ["evaluate", str(folder), "students=3", *protocol, "--device", "cpu"]) == 0
+    more = Report.from_json(json.loads((folder / "metrics.json").read_text()))
+    assert {row.set: row.n for row in more.rows} == {"distilled": 3, "full_real": 1}
+    assert merged(more, report).rows == more.rows, "more seeds are worth more than later ones"
+    longer = replace(report, rows=[replace(row, training="other") for row in report.rows])
+    assert len(merged(more, longer).rows) == 2 * len(report.rows)
+    capsys.readouterr()
+    assert execute(cli, ["compare", str(folder)]) == 0 and "ConvNet-2/8 · tiny · test" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

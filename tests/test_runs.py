@@ -10,16 +10,19 @@ import torch
 from gendistill import execute, runs, seeds
 from gendistill.anchors.modes import Modes
 from gendistill.anchors.real_pictures import RealPictures
-from gendistill.distilled import load
+from gendistill.context import open_real
+from gendistill.distilled import load, read_set
+from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
+from gendistill.nets.trained import Trained
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
-from gendistill.runs import distill
+from gendistill.runs import distill, open_context
 from gendistill.steering import optimize
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
@@ -123,6 +126,44 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="not empty"):
         distill(PLAIN, tmp_path)
+
+
+ONLINE = replace(PLAIN, labeler=Online((TEACHER,), "logits", temperature=3.0))
+
+
+def test_teachers_that_label_online_are_asked_after_the_run_and_once_for_all_its_sets(tmp_path, monkeypatch):
+    loaded, real = [], Trained.load
+    monkeypatch.setattr(Trained, "load", lambda self, context: loaded.append(self) or real(self, context))
+    context = open_context(ONLINE, torch.device("cpu"), torch.float32)
+    one, two = (distill(replace(ONLINE, seed=seed), tmp_path / f"{seed}", context=context) for seed in (0, 1))
+    assert not loaded, "labels that are made when they are asked for need no teacher before"
+    positions = torch.tensor([5, 2])
+    wanted = ONLINE.labeler(one.images, context.of(())).at(positions, 1)
+    assert one.soft.kind == "online" and torch.equal(one.soft.at(positions, 1), wanted)
+    assert not torch.equal(two.soft.at(positions, 1), wanted) and loaded == [TEACHER]
+
+
+def test_online_labels_of_a_loaded_set_open_the_real_data_alone_where_they_are_asked_for(tmp_path, monkeypatch):
+    made = distill(ONLINE, tmp_path / "out")
+    monkeypatch.setattr(Toy, "load", lambda *rest: pytest.fail("the prior was opened"))
+    again = read_set(tmp_path / "out", lambda text: ONLINE)
+    positions = torch.arange(3)
+    assert torch.equal(again.soft.at(positions, 2), made.soft.at(positions, 2))
+    assert again.soft.fingerprint == made.soft.fingerprint
+    elsewhere = read_set(tmp_path / "out", lambda text: ONLINE, device="meta")
+    monkeypatch.setattr(Online, "committee", lambda self, context: pytest.fail(f"asked on {context.device}"))
+    with pytest.raises(pytest.fail.Exception, match="asked on meta"):
+        elsewhere.soft.at(positions)
+    with pytest.raises(UserError, match="loaded objects"):
+        read_set(tmp_path / "out").soft.at(positions)
+
+
+def test_real_data_are_opened_without_a_prior():
+    context = open_real(ToyData(), torch.device("cpu"))
+    assert context.prior is None and context.real.train.fingerprint == ToyData().open().train.fingerprint
+    assert torch.equal(
+        TEACHER.load(context).head.weight, TEACHER.load(open_context(PLAIN, context.device, context.dtype)).head.weight
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gendistill.schedules import ConstantRate, CosineDecay, Schedule, StepDecay, Warmup
+from gendistill.schedules import ConstantRate, CosineDecay, RateSchedule, StepDecay, Warmup
 from gendistill.types import UserError
 
 
@@ -25,7 +25,7 @@ from gendistill.types import UserError
         (Warmup(CosineDecay(), share=0.1), 0.55, 0.5),
     ],
 )
-def test_factor(schedule: Schedule, done: float, factor: float) -> None:
+def test_factor(schedule: RateSchedule, done: float, factor: float) -> None:
     assert schedule.factor(done) == pytest.approx(factor)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gendistill.evaluation.compare import Comparison, Group, Pair, differing, in_order, several
+from gendistill.evaluation.compare import Comparison, in_order
 from gendistill.evaluation.compare_charts import (
     Bar,
     Mark,
@@ -19,7 +19,10 @@ from gendistill.evaluation.compare_charts import (
     signed,
     within_sight,
 )
-from gendistill.evaluation.results import LAST_EPOCH, Result
+from gendistill.evaluation.compare_words import differing, several
+from gendistill.evaluation.groups import Group, Pair
+from gendistill.evaluation.result import LAST_EPOCH, Result
+from gendistill.evaluation.tables import ONE_SET
 from gendistill.formatting import plural, spell_bytes, spell_labels, spell_score, spell_set, template
 from gendistill.provenance import NO_LEAKAGE_STATEMENT
 
@@ -111,6 +114,7 @@ def of_group(group: Group) -> dict[str, Any]:
                 "chart": pair_chart(pairs, title),
                 "left": max(len(pairs) - SHOWN_PAIRS, 0),
                 "note": several(len(pairs)),
+                "alone": ONE_SET if any(pair.difference.sets == 1 for pair in pairs) else "",
             }
             for title, pairs in (("Set against set", group.pairs), ("Labels against hard labels", group.label_pairs))
             if pairs
@@ -165,7 +169,7 @@ def pair_chart(pairs: Sequence[Pair], title: str) -> Any:
     bars = [
         Bar(
             f"{pair.ours} − {pair.theirs}",
-            pair.what,
+            pair.what + (", one set" if found.sets == 1 else ""),
             found.mean,
             found.t.low,
             found.t.high,

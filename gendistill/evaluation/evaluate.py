@@ -1,113 +1,136 @@
-"""Train students on sets and count what they get right: last epoch, mean and deviation over independent seeds, side by side.
+"""A set beside what it is compared with, and what all of them are worth: last epoch, mean and deviation over independent seeds.
 
-The held-out pictures are opened once, after everything was made. Nothing is chosen by them. Student i of every set begins with
-the same weights and sees its pictures in the same order, so that sets can be compared seed by seed.
+The held-out pictures are opened once, after everything was made. Nothing is chosen by them.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from gendistill import seeds
 from gendistill.anchors.real_pictures import RealPictures
-from gendistill.context import Context, silent
+from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, load, set_folders
 from gendistill.evaluation import foreign
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.checks import check_apart, check_teachers
-from gendistill.evaluation.labelled import labelled, spell
-from gendistill.evaluation.metrics.examine import of_logits
+from gendistill.evaluation.labelled import spell
+from gendistill.evaluation.metrics.likeness import likeness
 from gendistill.evaluation.protocols import SCREENING, Protocol
-from gendistill.evaluation.report import Report, Row
-from gendistill.nets.base import build
-from gendistill.nets.logits import logits
-from gendistill.nets.trained import shape_of
-from gendistill.parquet import unique_names
+from gendistill.evaluation.report import Report
+from gendistill.evaluation.rows import Sets, rows
+from gendistill.priors.base import Prior
 from gendistill.priors.pixels import Pixels
-from gendistill.progress import progress as show
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.steering.start import Start
-from gendistill.store import fingerprint
-from gendistill.training import Training, train
 from gendistill.types import Images, RealData, Source, UserError
 
 log = logging.getLogger("gendistill")
-Sets = Mapping[str, Sequence[Distilled]]
 
 
 def evaluate(
-    distilled: Distilled | Sequence[Distilled],
+    distilled: Distilled | Sequence[Distilled] | str | Path,
     protocol: Protocol = SCREENING,
     *,
+    real: Source | None = None,
+    fidelity: bool = False,
     device: str | torch.device = "cpu",
     progress: Callable[..., Iterable] = silent,
     context: Context | None = None,
 ) -> Report:
-    """What a distilled set is worth, beside random real pictures, the unsteered prior, and all real pictures.
+    """What a small set is worth, beside random real pictures, the unsteered prior, and all real pictures.
 
     Args:
-        distilled: one set, or several made by the same recipe from different seeds.
+        distilled: one set, several made by the same recipe from different seeds, or where one is: a run, a folder of images or
+            Parquet files, a data set of the hub, or a .pt file of images and labels.
         protocol: which student, trained how, how often.
+        real: the real data to compare with; None for those of the set's recipe.
+        fidelity: also say how the pictures lie among the real training pictures, and whether they are copies of them.
         device: where to train.
         progress: wraps iterables to show how far they are.
         context: data and prior that are open already.
 
     Raises:
-        UserError: the set does not know its recipe, so there is nothing to compare it with.
+        UserError: nothing readable is there, it does not fit the real data, or these are not known.
     """
-    made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
-    recipe = made[0].recipe
-    if recipe is None or isinstance(recipe, str):
+    sets, opened = beside(distilled, protocol, real=real, device=device, progress=progress, context=context)
+    return measure(sets, protocol, opened, fidelity=fidelity)
+
+
+def beside(
+    distilled: Distilled | Sequence[Distilled] | str | Path,
+    protocol: Protocol,
+    *,
+    real: Source | None = None,
+    device: str | torch.device = "cpu",
+    progress: Callable[..., Iterable] = silent,
+    context: Context | None = None,
+) -> tuple[Sets, Context]:
+    """What `evaluate` measures, all made and opened: the sets by name, and the real data."""
+    device = torch.device(device)
+    path, folders = "", []
+    if isinstance(distilled, str | Path):
+        path, folders = str(distilled), ours(Path(distilled))
+        made = [load(folder) for folder in folders]
+    else:
+        made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
+    recipe = made[0].recipe if made and isinstance(made[0].recipe, Recipe) else None
+    if real is None and recipe is None:
         raise UserError(
-            "this set does not know its recipe; `gendistill evaluate PATH --real SOURCE` compares it with real data"
-        )
-    context = context or open_context(recipe, torch.device(device), torch.float32, progress)
-    check_held_out(context.real)
-    sets = {"distilled": made, **make_baselines(recipe, protocol, context)}
-    return measure(sets, protocol, context)
-
-
-def evaluate_path(path: str, real: Source | None, protocol: Protocol, device: str = "cpu") -> Report:
-    """What any set is worth: a run of ours, an image folder, Parquet, a hub id, or a .pt file, beside real pictures.
-
-    Raises:
-        UserError: nothing readable is at ``path``, or it does not fit the real data, or these are not known.
-    """
-    place = Path(path)
-    ours = set_folders(place) if (place / "run.json").exists() else [place] if (place / "set.json").exists() else []
-    made = [load(folder) for folder in ours]
-    if made and isinstance(made[0].recipe, Recipe) and real is None:
-        return evaluate(made, protocol, device=device, progress=show)
-    if real is None:
-        raise UserError(
-            f"{path} does not say what it was distilled from: give --real, for example "
+            f"{path or 'this set'} does not say what it was distilled from: give real=, or --real on the command line, for example "
             '--real \'Parquet(train="train.parquet", test="test.parquet", size=32)\''
         )
-    stand_in = Recipe(real=real, prior=Pixels(), steering=(Start(RealPictures()),))
-    context = open_context(stand_in, torch.device(device), torch.float32, show)
-    found = foreign.read(path, context.real)
-    drawn = [
-        distill(replace(stand_in, ipc=found.ipc, seed=i), context=context, device=device)
-        for i in range(protocol.sets * protocol.students)
-    ]
-    others = make_baselines(replace(stand_in, ipc=found.ipc), protocol, context)
-    return measure({"distilled": [found], "random_real": drawn, **others}, protocol, context)
+    if recipe is not None and real in (None, recipe.real):
+        context = context or open_context(recipe, device, torch.float32, progress)
+        check_held_out(context.real)
+        return {"distilled": made, **make_baselines(recipe, protocol, context)}, context
+    assert real is not None
+    context = context or open_real(real, device, progress)
+    check_held_out(context.real)
+    if path:
+        found = [foreign.read(str(place), context.real) for place in folders or [path]]
+    else:
+        found = [foreign.aligned(one, context.real, "the set") for one in made]
+    return {"distilled": found, **make_others(found[0], recipe, real, protocol, context)}, context
+
+
+def ours(place: Path) -> list[Path]:
+    """The folders of all sets of a run, or the one of a set; none where it is a set of others."""
+    return set_folders(place) if (place / "run.json").exists() else [place] if (place / "set.json").exists() else []
+
+
+def make_others(
+    made: Distilled, recipe: Recipe | None, real: Source, protocol: Protocol, context: Context
+) -> dict[str, list[Distilled]]:
+    """What a set is compared with on data that are not its recipe's: by its recipe, if that can work with them."""
+    if recipe is not None:
+        moved = replace(recipe, real=real)
+        try:
+            return make_baselines(moved, protocol, open_context(moved, context.device, context.dtype, context.progress))
+        except UserError as error:
+            log.warning("the recipe of the set does not work with %s: %s", context.real.name, error)
+    log.info("random real pictures have hard labels, and there is no row for an unsteered prior: no recipe makes them")
+    alone = Recipe(real=real, prior=Pixels(), steering=(Start(RealPictures()),), ipc=made.ipc)
+    return make({"random_real": alone, **baselines(alone, protocol.coresets)}, None, protocol, context)
 
 
 def make_baselines(recipe: Recipe, protocol: Protocol, context: Context) -> dict[str, list[Distilled]]:
-    """The sets that a recipe is compared with, one per (set, student) seed where drawing one is free."""
+    """The sets that a recipe is compared with."""
+    return make(baselines(recipe, protocol.coresets), recipe.prior, protocol, context)
+
+
+def make(
+    recipes: Mapping[str, Recipe], opened: Prior | None, protocol: Protocol, context: Context
+) -> dict[str, list[Distilled]]:
+    """Sets to compare with, one per (set, student) seed where drawing one is free; the context holds the prior ``opened``."""
     made: dict[str, list[Distilled]] = {}
-    for name, other in baselines(recipe, protocol.coresets).items():
+    for name, other in recipes.items():
         try:
             for step in other.steering:
                 step.check(context.real, other.ipc)
@@ -117,17 +140,19 @@ def make_baselines(recipe: Recipe, protocol: Protocol, context: Context) -> dict
         count = protocol.sets * (protocol.students if name == "random_real" else 1)
         log.info("%s: %d sets to compare with", name, count)
         inner = context
-        if other.prior != recipe.prior:
+        if other.prior != opened:
             inner = replace(context, prior=other.prior.load(context.real, context.device, context.dtype))
         made[name] = [
-            distill(replace(other, seed=recipe.seed + i), context=inner, device=context.device) for i in range(count)
+            distill(replace(other, seed=other.seed + i), context=inner, device=context.device) for i in range(count)
         ]
     made["full_real"] = [Distilled.of(context.real.train)]
     return made
 
 
-def measure(sets: Sets, protocol: Protocol, context: Context) -> Report:
+def measure(sets: Sets, protocol: Protocol, context: Context, *, fidelity: bool = False) -> Report:
     """Rows for every set, with every kind of labels and of every student of the protocol. Opens the held-out pictures.
+
+    ``fidelity`` also says how the pictures of the small sets lie among the real training pictures.
 
     Raises:
         UserError: the held-out pictures were learned from, labels are none, or a teacher of the protocol knows too little.
@@ -135,15 +160,20 @@ def measure(sets: Sets, protocol: Protocol, context: Context) -> Report:
     for labeler in protocol.labelers:
         labeler.check(context.real)
         check_teachers(labeler, context)
+    found, seconds = [], {}
+    started = time.monotonic()
+    small = {name: made for name, made in sets.items() if name != "full_real"} if fidelity else {}
+    lying = tuple(likeness(name, made, protocol, context) for name, made in small.items())
+    if fidelity:
+        seconds["fidelity"] = time.monotonic() - started
     held_out = open_held_out(context.real)
     log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
     notes = check_apart(held_out, sets, context)
-    found, seconds = [], {}
     for name, made in sets.items():
         started = time.monotonic()
         found += rows(name, made, protocol, context, held_out)
         seconds[f"evaluate {name}"] = time.monotonic() - started
-    return Report(found, seconds, (*notes, *leakage(protocol, context.real)))
+    return Report(found, seconds, (*notes, *leakage(protocol, context.real)), lying)
 
 
 def leakage(protocol: Protocol, data: RealData) -> Iterator[str]:
@@ -172,120 +202,3 @@ def open_held_out(data: RealData) -> Images:
     check_held_out(data)
     assert data.test is not None
     return data.test()
-
-
-def rows(name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images) -> Iterator[Row]:
-    """The lines of all sets of this name: for each kind of labels every student, and the mean over them where there are several."""
-    for labeler, chosen in labelled(name, made, protocol.labelers, context):
-        found = [row(name, chosen, alone, context, held_out, labeler) for alone in protocol.each]
-        yield from found
-        if len(found) > 1:
-            yield mean(found)
-
-
-def row(
-    name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images, labeler: str = ""
-) -> Row:
-    """One line of the table: students on every set of this name, each from a seed of its own."""
-    whole, images = name == "full_real", made[0].images
-    training = protocol.full if whole else protocol.training_for(made[0].ipc, len(images.classes))
-    total = 1 if whole else max(protocol.sets * protocol.students, len(made))
-    pairs = [(made[i % len(made)], i) for i in range(total)]
-    title = f"{name} {made[0].soft.kind}"
-    inner, outer = (context.progress, silent) if whole else (silent, context.progress)
-    found = [examined(one, protocol, training, i, context, held_out, inner) for one, i in outer(pairs, title, total)]
-    scores, names = [float(one["accuracy"]) for one in found], unique_names(images.classes)
-    by_class = torch.stack([one["per class"] for one in found]).mean(0).tolist()
-    known = {name: one for name, one in zip(names, by_class, strict=True) if not math.isnan(one)}
-    epochs = training.passes(len(images))
-    return Row(
-        set=name, labels=made[0].soft.kind, labeler=labeler, student=str(protocol.student), protocol=protocol.name, epochs=epochs,
-        distinct=None if images.distinct == 1 else len(images) * min(images.distinct, epochs),
-        ipc=None if whole else made[0].ipc, split=context.real.split, training=repr(training), scores=tuple(scores),
-        **summary(scores), bytes=size(made[0], context), per_class=known,
-        calibration_error=statistics.fmean(float(one["calibration error"]) for one in found),
-    )  # fmt: skip
-
-
-def mean(found: Sequence[Row]) -> Row:
-    """The mean over several students, seed by seed. Epochs are those of the student that takes most."""
-    scores = [statistics.fmean(each) for each in zip(*(one.scores for one in found), strict=True)]
-    trainings = {one.training for one in found}
-    return replace(
-        found[0], student=f"mean of {len(found)} students", epochs=max(one.epochs for one in found), scores=tuple(scores),
-        training=found[0].training if len(trainings) == 1 else "", **summary(scores),
-        per_class={name: statistics.fmean(one.per_class[name] for one in found) for name in found[0].per_class},
-        calibration_error=statistics.fmean(one.calibration_error or 0.0 for one in found),
-    )  # fmt: skip
-
-
-def summary(scores: Sequence[float]) -> dict[str, Any]:
-    """Mean, deviation and number of accuracies, as a row has them."""
-    std = statistics.stdev(scores) if len(scores) > 1 else 0.0
-    return {"mean": statistics.fmean(scores), "std": std, "n": len(scores)}
-
-
-def size(made: Distilled, context: Context) -> int:
-    """Bytes a user stores: the generator, or pictures, which are encoded once to be counted, labels and soft labels."""
-    if made.images.bytes is not None:
-        return sum(made.sizes.values())
-    key = {"set": made.images.fingerprint}
-    counted = context.store.tensors("bytes", key, lambda: {"images": torch.tensor(made.sizes["images"])})
-    return int(counted["images"]) + sum(made.label_sizes.values())
-
-
-def score(
-    made: Distilled,
-    protocol: Protocol,
-    training: Training,
-    seed: int,
-    context: Context,
-    held_out: Images,
-    progress: Callable[..., Iterable] = silent,
-) -> float:
-    """Accuracy in percent of one student after its last epoch."""
-    return float(examined(made, protocol, training, seed, context, held_out, progress)["accuracy"])
-
-
-def examined(
-    made: Distilled,
-    protocol: Protocol,
-    training: Training,
-    seed: int,
-    context: Context,
-    held_out: Images,
-    progress: Callable[..., Iterable] = silent,
-) -> dict[str, torch.Tensor]:
-    """What one student knows after its last epoch; kept in the store, so a killed evaluation goes on.
-
-    Its accuracy and those by class, (k,), in percent (NaN for a class without pictures), and its calibration error in [0, 1].
-    """
-    key = {
-        "set": made.images.fingerprint, "weight": fingerprint(made.weight), "student": repr(protocol.student), "seed": seed,
-        "labels": "hard" if made.soft.kind == "hard" else made.soft.fingerprint,
-        "training": repr(training), "held out": held_out.fingerprint, "statistics": repr(context.statistics),
-        "device": context.device.type,
-    }  # fmt: skip
-
-    def run() -> dict[str, torch.Tensor]:
-        net = build(protocol.student, shape_of(context), seeds.number(seed, "student"), context.device)
-        train(
-            net,
-            made.images,
-            training,
-            seeds.number(seed, "student", "order"),
-            context.device,
-            soft=made.soft,
-            weight=None if bool((made.weight == 1).all()) else made.weight,
-            progress=progress,
-            what="full real data",
-        )
-        found = of_logits(logits(net, held_out, context.device), held_out.labels)
-        by_class = [math.nan if one is None else one for one in found.per_class.accuracy]
-        return {
-            "accuracy": torch.tensor(found.accuracy, dtype=torch.float64),
-            "per class": torch.tensor(by_class, dtype=torch.float64),
-            "calibration error": torch.tensor(found.calibration.ece, dtype=torch.float64),
-        }
-
-    return context.store.tensors("examined", key, run)

@@ -18,26 +18,28 @@ from gendistill.data.folder import Folder
 from gendistill.data.hub import Hub
 from gendistill.data.parquet import Parquet
 from gendistill.distilled import Distilled, load
+from gendistill.evaluation.renumbered import Renumbered, reordered
 from gendistill.images import StoredImages, Subset, content
 from gendistill.labelers import stored
 from gendistill.labelers.relabel import StaticLabels
-from gendistill.store import fingerprint
-from gendistill.types import Class, Images, LogProbs, RealData, SoftLabels, UserError
+from gendistill.types import Class, Images, RealData, UserError, picked
 
 log = logging.getLogger("gendistill")
 PAIRS = (("images", "labels"), ("data", "targets"), ("x", "y"), ("image_syn", "label_syn"))
 """Names under which .pt files hold images and labels."""
+OURS = b"gendistill"
+"""The entry in a Parquet file's metadata by which an export is known."""
 
 
-def read(path: str, real: RealData) -> Distilled:
-    """The set at ``path``, its classes in the order of ``real``.
+def read(path: str, real: RealData, device: str | torch.device = "cpu") -> Distilled:
+    """The set at ``path``, its classes in the order of ``real``; ``device`` is as in `gendistill.load`.
 
     Raises:
         UserError: nothing readable is there, or its classes or shape are not those of the real data.
     """
     place = Path(path)
     if (place / "set.json").exists() or (place / "run.json").exists():
-        made = load(place)
+        made = load(place, device)
     elif place.suffix in (".pt", ".pth"):
         made = Distilled.of(read_pt(place, real))
     else:
@@ -66,7 +68,9 @@ def table_or_folder(path: str, place: Path, real: RealData) -> Distilled:
 
 
 def exported(folder: str | Path) -> Distilled:
-    """A set that `gendistill.export` wrote, as it was, with whatever labels are there.
+    """A set that `gendistill.export` wrote: pictures, labels, weights, ids and prompts. Its recipe stands in its card.
+
+    Of a generator it is what was drawn first: its prior is written for others to load, and is not read here.
 
     Raises:
         UserError: there is none, or its labels are of another set.
@@ -80,22 +84,44 @@ def exported(folder: str | Path) -> Distilled:
 
 def rows_of(files: Sequence[Path], place: Path, frame: Mapping[str, Any]) -> Distilled:
     """The set in Parquet files, with the soft labels beside its pictures, or in the folder they are in."""
-    images = Parquet(train=[str(file) for file in files], **frame).open().train
+    made = with_columns(Distilled.of(Parquet(train=[str(file) for file in files], **frame).open().train), files)
+    if (place / "generator").is_dir():
+        log.warning(
+            "%s is a generator, which is not read: the set is the pictures it drew first, in every epoch the same",
+            place,
+        )
     if (place / "labels.json").is_file():
-        return with_labels_of_views(images, files, place)
-    return with_soft_labels(Distilled.of(images), files)
+        return with_labels(made, files, place)
+    return with_soft_labels(made, files)
 
 
-def with_labels_of_views(images: Images, files: Sequence[Path], place: Path) -> Distilled:
-    """The set in the order it was exported from, which its views follow from, and their labels.
+def columns_of(files: Sequence[Path], names: Sequence[str]) -> pyarrow.Table:
+    """Columns of all files, one after the other."""
+    return pyarrow.concat_tables(parquet.read_table(file, columns=list(names)) for file in files)
+
+
+def with_columns(made: Distilled, files: Sequence[Path]) -> Distilled:
+    """The set with ids, weights and prompts as an export wrote them; in files of others such columns may mean anything."""
+    schema = parquet.read_schema(files[0])
+    if OURS not in (schema.metadata or {}):
+        return made
+    told = columns_of(files, [name for name in ("id", "weight", "prompt") if name in schema.names])
+    ids = torch.tensor([[int(part) for part in row.split("-")] for row in told["id"].to_pylist()], dtype=torch.long)
+    prompts = tuple(told["prompt"].to_pylist()) if "prompt" in told.column_names else None
+    return replace(made, ids=ids, weight=torch.tensor(told["weight"].to_pylist()), prompts=prompts)
+
+
+def with_labels(made: Distilled, files: Sequence[Path], place: Path) -> Distilled:
+    """The set in the order it was exported from, which its labels and views follow from, and the labels in files of their own.
 
     Raises:
         UserError: the labels are of other pictures.
     """
     told = json.loads((place / "labels.json").read_text())
-    columns = pyarrow.concat_tables(parquet.read_table(file, columns=["position"]) for file in files)
-    made = Distilled.of(Subset(images, torch.from_numpy(columns["position"].to_numpy()).argsort()))
-    if told.get("online"):
+    order = torch.from_numpy(columns_of(files, ["position"])["position"].to_numpy()).argsort()
+    images, prompts = Subset(made.images, order), picked(made.prompts, order)
+    made = replace(Distilled.of(images), ids=made.ids[order], weight=made.weight[order], prompts=prompts)
+    if stored.kind_of(told) == "online":
         log.info("%s has soft labels by teachers, which are not in it: its labels are the hard ones", place)
         return made
     if told["pictures"] != content(made.images):
@@ -111,15 +137,14 @@ def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:
     schema = parquet.read_schema(files[0])
     if "log_probs" not in schema.names:
         return made
-    table = pyarrow.concat_tables(parquet.read_table(file, columns=["log_probs"]) for file in files)
-    flat = table["log_probs"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    flat = columns_of(files, ["log_probs"])["log_probs"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     count = len(made.images) * len(made.classes)
     found = (
         torch.from_numpy(flat.copy()).float().view(len(made.images), -1) if flat.size == count else torch.zeros(1, 1)
     )
     if not bool(found.exp().sum(1).sub(1).abs().lt(1e-3).all()):
         raise UserError(f"log_probs in {files[0].name} are no log-probabilities over the {len(made.classes)} classes")
-    ours = json.loads((schema.metadata or {}).get(b"gendistill", b"{}"))
+    ours = json.loads((schema.metadata or {}).get(OURS, b"{}"))
     return replace(made, soft=StaticLabels.of(found, float(ours.get("temperature", 1.0))))
 
 
@@ -193,69 +218,11 @@ def aligned(made: Distilled, real: RealData, path: str) -> Distilled:
             f"not among them: {', '.join(missing[:8]) or 'none'}"
         )
     order = torch.tensor([place[identity(c)] for c in made.classes])
-    images = Renumbered(made.images, real.classes, order[made.images.labels])
-    ours = Distilled.of(images)
-    return replace(
-        ours, soft=ours.soft if made.soft.kind == "hard" else Reordered(made.soft, order), weight=made.weight
-    )
-
-
-class Reordered(SoftLabels):
-    """Labels whose classes were renumbered."""
-
-    def __init__(self, soft: SoftLabels, order: Tensor) -> None:
-        """``order`` (k,): class i is now called ``order[i]``."""
-        self.kind, self.temperature, self.views, self._soft, self._order = (
-            soft.kind,
-            soft.temperature,
-            soft.views,
-            soft,
-            order,
-        )
-
-    @property
-    def bytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As before."""
-        return self._soft.bytes
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the labels and the order."""
-        return fingerprint(self._soft.fingerprint, self._order)
-
-    def at(self, positions: Tensor, view: int = 0) -> LogProbs:
-        """The same numbers in the other order."""
-        found = self._soft.at(positions, view)
-        return torch.empty_like(found).index_copy_(1, self._order.to(found.device), found)
-
-    def view(self, epoch: int) -> int:
-        """As before."""
-        return self._soft.view(epoch)
-
-    def temperature_at(self, epoch: int) -> float:
-        """As before."""
-        return self._soft.temperature_at(epoch)
-
-    def save(self, folder: Path) -> dict[str, object]:
-        """Refuse: a set of others is read, not written."""
-        raise NotImplementedError("labels that were renumbered belong to a set that is elsewhere")
+    images = Renumbered(made.images, real.classes, order)
+    ids = torch.cat([order[made.ids[:, :1]], made.ids[:, 1:]], 1)
+    return replace(made, images=images, soft=reordered(made.soft, order, images), ids=ids)
 
 
 def identity(c: Class) -> str:
     """What a class is known by."""
     return c.wnid or c.name.strip().lower()
-
-
-class Renumbered(Images):
-    """The same pictures with other class numbers."""
-
-    def __init__(self, images: Images, classes: tuple[Class, ...], labels: Tensor) -> None:
-        """``labels`` (N,) number into ``classes``."""
-        from gendistill.store import fingerprint
-
-        self._images, self.classes, self.labels, self.shape = images, classes, labels, images.shape
-        self.fingerprint = fingerprint(images.fingerprint, [str(c) for c in classes], labels)
-
-    def stored(self, indices: Sequence[int] | Tensor) -> Tensor:
-        """8-bit pictures at these positions."""
-        return self._images.stored(indices)

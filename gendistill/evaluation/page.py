@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gendistill.evaluation.charts import accuracy_chart, axis, histogram, shares, stacked_bar
 from gendistill.evaluation.report import Block, Report, Row
-from gendistill.formatting import describe, plural, spell_bytes, spell_seconds, template
+from gendistill.evaluation.tables import among_real
+from gendistill.formatting import describe, plural, spell_bytes, spell_seconds, spell_set, template
 from gendistill.parquet import spell_id, unique_names
 from gendistill.pictures import encode, resize, to_pil, viewable
 from gendistill.provenance import NO_LEAKAGE_STATEMENT, Provenance, origins, spell_recipe
@@ -69,6 +70,7 @@ def page(
         labels=label_summary(distilled),
         rows=report.rows,
         notes=report.notes,
+        beyond=beyond(report),
         bars=[
             (name, stacked_bar(parts, name), parts, spell(sum(amounts.values())), spell)
             for name, amounts, spell in (
@@ -85,6 +87,26 @@ def page(
     )
     write_text(path, text)
     return path
+
+
+def beyond(report: Report) -> list[tuple[str, list[list[str]], list[str]]]:
+    """Title, cells with a header, and notes of what was measured beside accuracies."""
+    found = []
+    for block in report.blocks:
+        for what, title in (("attacked", "under attack"), ("corrupted", "corrupted")):
+            rows = [row for row in block.rows if getattr(row, what)]
+            if rows:
+                names = list(getattr(rows[0], what))
+                cells = [
+                    [spell_set(row.set), row.labelled, *(f"{getattr(row, what)[name]:.1f}" for name in names)]
+                    for row in rows
+                ]
+                found.append(
+                    (f"{block.title} · accuracy in % of pictures {title}", [["set", "labels", *names], *cells], [])
+                )
+    for ipc in dict.fromkeys(one.ipc for one in report.likeness):
+        found.append((f"IPC {ipc}", *among_real([one for one in report.likeness if one.ipc == ipc])))
+    return found
 
 
 def tiles(

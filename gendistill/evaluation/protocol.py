@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 from gendistill.anchors.base import Anchors
+from gendistill.evaluation.metrics.stress import Stress
 from gendistill.labelers.base import Labeler
 from gendistill.nets.base import Net
 from gendistill.nets.convnet import ConvNet
-from gendistill.schedules import CosineDecay, Schedule
+from gendistill.schedules import CosineDecay, RateSchedule
 from gendistill.training import Training
 from gendistill.types import UserError
+
+log = logging.getLogger("gendistill")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class When:
     batch: int | None = None
     lr: float | None = None
     weight_decay: float | None = None
-    schedule: Schedule | None = None
+    schedule: RateSchedule | None = None
 
     def __post_init__(self) -> None:
         if not self.changes:
@@ -61,12 +66,13 @@ class Protocol:
     also      other networks that do, each apart; the mean over all of them is a row of its own
     training  how they learn
     cases     what is different for some sets or students; all that hold count, the later over the earlier. They go before what
-              ``training`` says: to give a number for all sets, take them away with cases=()
+              ``training`` says, but not before what is said on a command line, see `said`
     labelers  who labels every set, each in turn; none takes hard labels, and those the sets have
     coresets  real pictures chosen by a rule, which stand beside those drawn at random
     sets      independent sets, each from a seed of its own
     students  per set, each from a seed of its own; the spread is over all (set, student) pairs
     full      how a student learns from all real pictures, once, with hard labels
+    stress    what students are put through after their training; None for nothing
     source    URL of the paper
     """
 
@@ -80,6 +86,7 @@ class Protocol:
     sets: int = 1
     students: int = 5
     full: Training = Training(epochs=30, schedule=CosineDecay())
+    stress: Stress | None = None
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -110,3 +117,25 @@ class Protocol:
             if case.holds(ipc, classes, self.student):
                 found = replace(found, **case.changes)
         return found
+
+
+def said(protocol: Protocol, paths: Iterable[str]) -> Protocol:
+    """A protocol of which somebody changed the fields at these paths by name: no case of it goes before them.
+
+    What ``training.epochs=300`` asks for is 300 epochs, also where the authors train otherwise on sets of this size.
+    """
+    heads = {tuple(path.split(".")[:2]) for path in paths}
+    if any(head[0] == "cases" for head in heads):
+        return protocol  # the cases are what was asked for
+    named = {one.name for one in fields(Training) if ("training",) in heads or ("training", one.name) in heads}
+    names = named & {one.name for one in fields(When)}
+    lost = {name for case in protocol.cases for name in case.changes if name in names}
+    if not lost:
+        return protocol
+    kept = [
+        replace(case, **dict.fromkeys(names))
+        for case in protocol.cases
+        if case.changes.keys() - names  # a case that says nothing more is none
+    ]
+    log.info("%s of %s as you say, for sets and students of every kind", ", ".join(sorted(lost)), protocol.name)
+    return replace(protocol, cases=tuple(kept))

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from gendistill.formatting import SET_NAMES, spell_accuracy, spell_bytes, spell_set
+from gendistill.evaluation.tables import ONE_SET, aligned, among_real, piped, table, under_stress
+from gendistill.formatting import SET_NAMES, spell_set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,12 @@ class Row:
     mean, std accuracy of the last epoch in percent, over independent (set, student) seeds
     n         number of those seeds; with n = 1 there is no deviation and std is 0
     scores    the accuracy of every seed, in percent: what belongs to one seed belongs together across rows
+    sets      independent sets they are over: score i is of set i modulo this number; None where it is not known
     training  how the student learned, as code
     per_class accuracy by name of class in percent, mean over seeds
     calibration_error  how far a student's probabilities are from its accuracy, in [0, 1], mean over seeds; None where not measured
+    attacked, corrupted  accuracy in percent by attack and by corruption, mean over seeds, and severities; the first entry is of the
+              same pictures as they are. Empty where the protocol has no stress
     bytes     what a user stores: pictures, or the generator that draws them, labels and soft labels
     distinct  different pictures a student saw, where a generator drew them; None where the pictures are the set
     """
@@ -48,6 +52,14 @@ class Row:
     training: str = ""
     per_class: Mapping[str, float] = field(default_factory=dict)
     calibration_error: float | None = None
+    sets: int | None = None
+    attacked: Mapping[str, float] = field(default_factory=dict)
+    corrupted: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def alone(self) -> bool:
+        """Whether its deviation is over students of a single set, so that it says nothing of another one."""
+        return self.sets == 1 and self.n > 1 and self.ipc is not None
 
     @property
     def labelled(self) -> str:
@@ -58,6 +70,39 @@ class Row:
     def heading(self) -> str:
         """The same as the head of a column: "soft labels", or "soft labels, 2 teachers, T 4"."""
         return ", ".join(filter(None, (f"{self.labels} labels", self.labeler)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """Where the pictures of a set lie among the real training pictures, mean over its sets.
+
+    set        whose pictures
+    ipc        pictures per class
+    sets       how many of these sets were looked at
+    frechet    distance of the normals fitted to the features of both, squared, >= 0; 0 is best
+    precision, recall, density, coverage  as `gendistill.evaluation.metrics.fidelity` says
+    copies     share of the pictures whose nearest real one is, in pixels, less than half as far as that is from the next real one
+    copies_seen  the same in features
+    pictures   of a set
+    real       real pictures they were compared with
+    k          neighbours that make a radius
+    features   of which network
+    """
+
+    set: str
+    ipc: int
+    sets: int
+    frechet: float
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    copies: float
+    copies_seen: float
+    pictures: int
+    real: int
+    k: int
+    features: str
 
 
 @dataclass(frozen=True)
@@ -93,9 +138,10 @@ class Block:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know who compares by IPC alone: sets that are generators, and how much a student saw of them."""
+        """What a reader must know: deviations over students of one set, and generators, and how much a student saw of them."""
+        alone = dict.fromkeys(spell_set(row.set) for row in self.rows if row.alone)
         seen = {row.set: row for row in self.rows if row.distinct is not None}
-        return [
+        return [f"{', '.join(alone)}: ± is over students of {ONE_SET}."] * bool(alone) + [
             f"{spell_set(name)} is a generator, counted by its bytes: a student sees {row.ipc} pictures per class an epoch, "
             f"{row.distinct:,} different ones in all."
             for name, row in seen.items()
@@ -112,11 +158,13 @@ class Report:
 
     seconds  each stage took
     notes    what a reader must know beside: who labelled and what they saw, and test pictures that were learned from
+    likeness where the pictures of the small sets lie among real ones, where that was asked
     """
 
     rows: Sequence[Row]
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    likeness: tuple[Likeness, ...] = ()
 
     @property
     def blocks(self) -> list[Block]:
@@ -140,57 +188,39 @@ class Report:
         return next((block for block in self.blocks if block.ipc == ipc), next(iter(self.blocks), None))
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain values, ready for a JSON file: ``{"rows": [...], "seconds": {...}}``, and notes if there are any."""
-        notes = {"notes": list(self.notes)} if self.notes else {}
-        return {"rows": [asdict(row) for row in self.rows], "seconds": dict(self.seconds), **notes}
+        """The report as plain values, ready for a JSON file: ``{"rows": [...], "seconds": {...}}``, and what else there is."""
+        more = {"notes": list(self.notes), "likeness": [asdict(one) for one in self.likeness]}
+        told = {name: value for name, value in more.items() if value}
+        return {"rows": [asdict(row) for row in self.rows], "seconds": dict(self.seconds), **told}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Report:
         """The report that `to_json` gave; entries this version does not know are left out."""
-        names = {field.name for field in fields(Row)} - {"scores"}
-        rows = [
-            Row(**{name: entry for name, entry in row.items() if name in names}, scores=tuple(row.get("scores", ())))
-            for row in value["rows"]
-        ]
-        return cls(rows, dict(value.get("seconds", {})), tuple(value.get("notes", ())))
+        rows = [Row(**{**known(Row, row), "scores": tuple(row.get("scores", ()))}) for row in value["rows"]]
+        likeness = tuple(Likeness(**known(Likeness, one)) for one in value.get("likeness", ()))
+        return cls(rows, dict(value.get("seconds", {})), tuple(value.get("notes", ())), likeness)
 
     def __str__(self) -> str:
-        tables = ["\n".join([block.title, aligned(table(block)), *block.notes]) for block in self.blocks]
-        return "\n\n".join([*tables, *filter(None, ["\n".join(self.notes)])]) or "nothing was evaluated"
+        parts = ["\n".join([title, aligned(lines), *notes]) for title, lines, notes in self.tables]
+        return "\n\n".join([*parts, *filter(None, ["\n".join(self.notes)])]) or "nothing was evaluated"
 
     def markdown(self) -> str:
         """The same tables for a card or a README."""
-        tables = ["\n\n".join([f"**{block.title}**", piped(table(block)), *block.notes]) for block in self.blocks]
-        return "\n\n".join([*tables, *self.notes])
+        parts = ["\n\n".join([f"**{title}**", piped(lines), *notes]) for title, lines, notes in self.tables]
+        return "\n\n".join([*parts, *self.notes])
+
+    @property
+    def tables(self) -> Iterator[tuple[str, list[list[str]], list[str]]]:
+        """Title, cells with a header, and notes of every table."""
+        for block in self.blocks:
+            yield block.title, table(block), block.notes
+            if harmed := under_stress(block):
+                yield f"{block.title} · under stress", harmed, []
+        for ipc in dict.fromkeys(one.ipc for one in self.likeness):
+            yield f"IPC {ipc} · pictures among real ones", *among_real([one for one in self.likeness if one.ipc == ipc])
 
 
-def table(block: Block) -> list[list[str]]:
-    """Cells of a block with a header: sets by kinds of labels, then epochs and bytes."""
-    heads = {row.labelled: row.heading for row in block.rows}
-    lines = [["accuracy in %, mean ± std (n)", *(heads[kind] for kind in block.labels), "epochs", "bytes"]]
-    for name in block.sets:
-        rows = [block.find(name, kind) for kind in block.labels]
-        cells = ["" if row is None else spell_accuracy(row.mean, row.std, row.n) for row in rows]
-        epochs = dict.fromkeys(str(row.epochs) for row in rows if row)
-        sizes = dict.fromkeys(spell_bytes(row.bytes) for row in rows if row)
-        lines.append([spell_set(name), *cells, " / ".join(epochs), " / ".join(sizes)])
-    return lines
-
-
-def aligned(lines: list[list[str]]) -> str:
-    """A table for a terminal: first column to the left, the others to the right, a rule below the header."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-
-    def spread() -> Iterator[str]:
-        for line in lines:
-            cells = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-            yield "  ".join([line[0].ljust(widths[0]), *cells]).rstrip()
-
-    head, *body = spread()
-    return "\n".join([head, "─" * (sum(widths) + 2 * (len(widths) - 1)), *body])
-
-
-def piped(lines: list[list[str]]) -> str:
-    """A table in Markdown, numbers to the right."""
-    head, *body = (f"| {' | '.join(line)} |" for line in lines)
-    return "\n".join([head, "|---|" + "---:|" * (len(lines[0]) - 1), *body])
+def known(kind: type[Row | Likeness], value: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that are fields of this kind."""
+    names = {one.name for one in fields(kind)}
+    return {name: entry for name, entry in value.items() if name in names}

@@ -6,53 +6,17 @@
     beta  = g (A(set) - A(random real)) with augmentation + (1 - g) of the same without      ARS = (e^beta - e^-1) / (e - e^-1)
 
 Accuracies are fractions. LRS 0.269 is neutral: as good as random pictures, and nothing lost with hard labels.
-
-The package of that name (0.2.0) does not compute them so. Mended here:
-
-    it feeds percentages to the exponential                              they are refused
-    its score for hard labels counts every accuracy twice                once
-    it keeps the best of several epochs, on test pictures                last epoch; rates are chosen on held-out training pictures
-    training on all real data ignores the epochs that are asked for      the protocol's `full`
-    random pictures are not drawn class by class, or fail to be drawn    class by class, as many as the set has
-    its soft score fails to find the teachers                            those that labelled the set label random pictures too
-    ARS leaves the labels of random pictures undefined                   those of the set's labeler, with augmentation and without
-    test pictures are cropped to 64                                      all pictures keep the size of the data
-    one settings file differs from the method it is named for            the training is the protocol's
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import torch
-
-from gendistill import seeds
-from gendistill.context import Context
-from gendistill.data.validation import split
-from gendistill.distilled import Distilled
-from gendistill.evaluation.checks import check_apart
-from gendistill.evaluation.evaluate import check_held_out, open_held_out, score, size, summary
-from gendistill.evaluation.labelled import relabelled, spell_one
-from gendistill.evaluation.protocol import Protocol
-from gendistill.evaluation.report import Row
-from gendistill.formatting import spell_data, spell_score
-from gendistill.images import Subset
-from gendistill.labelers.base import Labeler
-from gendistill.labelers.ensemble import Ensemble
-from gendistill.labelers.hard import Hard
-from gendistill.labelers.relabel import Relabel
-from gendistill.recipe import Recipe
-from gendistill.training import Training
-from gendistill.types import Diverged, Images, UserError
-
-log = logging.getLogger("gendistill")
-RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
-"""Learning rates that are tried where a set brings none of its own."""
+from gendistill.errors import UserError
+from gendistill.formatting import spell_score
 
 
 @dataclass(frozen=True)
@@ -60,8 +24,8 @@ class Score:
     """A robust score.
 
     value  in [0, 1]
-    std    over seeds; 0 with one seed
-    n      seeds
+    std    over seeds, or over sets; 0 with one
+    n      seeds, or sets
     """
 
     value: float
@@ -132,8 +96,13 @@ def deviation(margin: float, std: float) -> float:
     return math.exp(margin) / (math.e - math.exp(-1)) * std
 
 
-def over_seeds(margins: Sequence[float]) -> Score:
-    """The score of the mean margin, which is that of the mean accuracies, and its deviation over seeds."""
+def over_seeds(margins: Sequence[float], sets: int | None = None) -> Score:
+    """The score of the mean margin, which is that of the mean accuracies, and its deviation over seeds.
+
+    Where seed i is a student of set i modulo ``sets``, several of them, the deviation is over sets.
+    """
+    if sets is not None and sets > 1:
+        margins = [statistics.fmean(margins[place::sets]) for place in range(sets)]
     mean = statistics.fmean(margins)
     std = statistics.stdev(margins) if len(margins) > 1 else 0.0
     return Score(squashed(mean), deviation(mean, std), len(margins))
@@ -147,252 +116,3 @@ def check_fractions(**given: float) -> None:
                 f"{name.rstrip('_')}={value:g}: robust scores take accuracies and weights as fractions in [0, 1]; "
                 "divide percentages by 100"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ranking:
-    """LRS and ARS of a set under one protocol, with the accuracies they are made of: fractions, one per seed.
-
-    row           the set as its method wants it; its scores are percentages
-    data          the real data: name, classes and size of the pictures
-    full          of all real pictures, trained once
-    hard          of the set with hard labels, at the chosen rates
-    random        of random real pictures with labels of the same source, at the chosen rates
-    plain         of the set without augmentation
-    random_plain  of the random pictures without augmentation, at the chosen rates
-    rates         learning rate of every seed, by the name of what it was chosen for
-    weight        of either half of both scores
-    notes         what a reader must know of the test pictures
-    """
-
-    row: Row
-    data: str
-    full: float
-    hard: tuple[float, ...]
-    random: tuple[float, ...]
-    plain: tuple[float, ...]
-    random_plain: tuple[float, ...]
-    rates: Mapping[str, tuple[float, ...]]
-    weight: float = 0.5
-    notes: tuple[str, ...] = ()
-
-    @property
-    def method(self) -> tuple[float, ...]:
-        """Of the set as its method wants it."""
-        return tuple(score / 100 for score in self.row.scores)
-
-    @property
-    def lrs(self) -> Score:
-        """Label-robust score."""
-        each = zip(self.hard, self.method, self.random, strict=True)
-        return over_seeds([label_margin(self.full, *one, self.weight) for one in each])
-
-    @property
-    def ars(self) -> Score:
-        """Augmentation-robust score."""
-        each = zip(self.method, self.random, self.plain, self.random_plain, strict=True)
-        return over_seeds([augmentation_margin(*one, self.weight) for one in each])
-
-    def to_json(self, run: str = "") -> dict[str, Any]:
-        """A file of results with one row, which `gendistill compare` reads; ``run`` is whose set it is."""
-        accuracies = ("full", "hard", "random", "plain", "random_plain", "rates", "weight")
-        scores = {"lrs": self.lrs.value, "lrs_std": self.lrs.std, "ars": self.ars.value, "ars_std": self.ars.std}
-        told = {"run": run, "data": self.data, **asdict(self.row), **scores}
-        made_of = {name: getattr(self, name) for name in accuracies}
-        return {"rows": [{**told, "ranking": made_of}], "notes": list(self.notes)}
-
-    def __str__(self) -> str:
-        arms = {"hard labels": self.hard, "its own labels": self.method, "random real": self.random}
-        arms |= {"no augmentation": self.plain, "random real, no augmentation": self.random_plain}
-        told = ", ".join(f"{name} {100 * statistics.fmean(values):.1f}" for name, values in arms.items())
-        return f"LRS {self.lrs}, ARS {self.ars}: full real data {100 * self.full:.1f}, {told}"
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One treatment whose accuracy is wanted.
-
-    sets      one per seed
-    training  of the students
-    chosen    whether the learning rate is chosen on held-out training pictures, or that of the training
-    """
-
-    sets: Sequence[Distilled]
-    training: Training
-    chosen: bool
-
-
-def rank(
-    distilled: Distilled | Sequence[Distilled],
-    protocol: Protocol,
-    context: Context,
-    *,
-    labeler: Labeler | None = None,
-    rates: Sequence[float] = RATES,
-    weight: float = 0.5,
-    fraction: float = 0.1,
-) -> Ranking:
-    """Train all that LRS and ARS of a set ask for. Students are kept in the store, so a killed ranking goes on.
-
-    A protocol of several students is ranked for each apart: ``[rank(made, one, context) for one in protocol.each]``.
-
-    Args:
-        distilled: one set, or several made by the same recipe from different seeds.
-        protocol: which student, trained how, how often: `sets` times `students` seeds.
-        context: the real data.
-        labeler: who labels the set and the random pictures; None for the one the protocol brings, or else for the labels the set
-            has, which its recipe gives to random pictures, too.
-        rates: learning rates to choose from.
-        weight: of either half of the scores.
-        fraction: of the training pictures of each class that rates are chosen on. Random real pictures are drawn from the others.
-
-    Raises:
-        UserError: nobody can label random pictures as the set is labelled, there are too few of them, or all rates diverge.
-    """
-    made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
-    check_fractions(weight=weight)
-    check_held_out(context.real)
-    total = max(protocol.sets * protocol.students, len(made))
-    if total < 3:
-        log.warning("LRS and ARS of %d seeds have no deviation worth the name; DD-Ranking takes 5", total)
-    training = protocol.training_for(made[0].ipc, len(made[0].classes))
-    kept, judged = split(context.real.train, fraction, 0, context.real.name)
-    made, own = with_source(made, labeler or brought(protocol), context)
-    arms = arms_of([made[seed % len(made)] for seed in range(total)], training, own, kept, context)
-    chosen = {name: _rates(name, arm, rates, protocol, context, judged) for name, arm in arms.items()}
-    held_out = open_held_out(context.real)
-    log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
-    notes = check_apart(held_out, {"distilled": made}, context)
-    full = score(Distilled.of(context.real.train), protocol, protocol.full, 0, context, held_out, context.progress)
-    found = {name: _accuracies(arm, chosen[name], protocol, context, held_out) for name, arm in arms.items()}
-    told = tuple(100 * value for value in found.pop("method"))
-    row = Row(
-        set="distilled", labels=made[0].soft.kind, labeler=spell_one(labeler or brought(protocol) or Hard()),
-        student=str(protocol.student), protocol=protocol.name, epochs=training.passes(len(made[0].images)), ipc=made[0].ipc,
-        split=context.real.split, bytes=size(made[0], context), training=repr(training), scores=told, **summary(told),
-    )  # fmt: skip
-    return Ranking(
-        row=row,
-        data=spell_data(context.real.name, len(context.real.classes), context.real.train.shape),
-        full=full / 100,
-        rates={name: chosen[name] for name, arm in arms.items() if arm.chosen},
-        weight=weight,
-        notes=tuple(notes),
-        **found,
-    )
-
-
-def brought(protocol: Protocol) -> Labeler | None:
-    """The labeler of a protocol; None where it brings none but hard labels.
-
-    Raises:
-        UserError: it brings several.
-    """
-    found = [labeler for labeler in protocol.labelers if not isinstance(labeler, Hard)]
-    if len(found) > 1:
-        raise UserError(
-            f"the protocol {protocol.name!r} brings {len(found)} labelers: say by labeler= which one ranks the set"
-        )
-    return found[0] if found else None
-
-
-def with_source(
-    made: Sequence[Distilled], labeler: Labeler | None, context: Context
-) -> tuple[list[Distilled], Labeler]:
-    """The sets with the labels they are ranked with, and who gives random pictures the same.
-
-    Raises:
-        UserError: nobody knows it.
-    """
-    if labeler is not None:
-        return [relabelled(one, labeler, context) for one in made], labeler
-    first = made[0]
-    if first.soft.kind == "hard":
-        return list(made), Hard()
-    if isinstance(first.recipe, Recipe):
-        return list(made), first.recipe.labeler
-    raise UserError(
-        f"this set has {first.soft.kind} labels and does not know who gave them: say by labeler= who labels it and random ones, "
-        'such as Relabel((Trained(ConvNet()),), average="logits"), or rank its hard labels, distilled.hard()'
-    )
-
-
-def arms_of(
-    sets: Sequence[Distilled], training: Training, labeler: Labeler, kept: Images, context: Context
-) -> dict[str, Arm]:
-    """All treatments but that of full real data, by name."""
-    still = replace(training, augment=None)
-    random = [relabelled(alike(one, kept, seed), labeler, context) for seed, one in enumerate(sets)]
-    if sets[0].soft.kind != random[0].soft.kind:
-        raise UserError(
-            f"the set has {sets[0].soft.kind} labels and its recipe gives {random[0].soft.kind} ones: "
-            "say by labeler= who labels both"
-        )
-    plain = {id(one): unaugmented(one, labeler, context) for one in sets}
-    return {
-        "hard": Arm([one.hard() for one in sets], training, True),
-        "method": Arm(sets, training, False),
-        "random": Arm(random, training, True),
-        "plain": Arm([plain[id(one)] for one in sets], still, False),
-        "random_plain": Arm([unaugmented(one, labeler, context) for one in random], still, True),
-    }
-
-
-def alike(made: Distilled, real: Images, seed: int) -> Distilled:
-    """As many random real pictures of every class as a set has, from a stream of their own for every seed."""
-    counts = torch.bincount(made.labels, minlength=len(real.classes))
-    picked = []
-    for index, count in enumerate(counts.tolist()):
-        where = real.where(index)
-        if len(where) < count:
-            raise UserError(
-                f"{len(where)} real pictures of {real.classes[index]} are left to draw {count} from: lower `fraction`, "
-                "or rank a smaller set"
-            )
-        picked.append(where[torch.randperm(len(where), generator=seeds.stream("rank", seed, index))[:count]])
-    return Distilled.of(Subset(real, torch.cat(picked)))
-
-
-def unaugmented(made: Distilled, labeler: Labeler, context: Context) -> Distilled:
-    """The same pictures with labels of the same source that are of the pictures as they are, not of augmented views."""
-    if made.soft.views is None:
-        return made
-    if not isinstance(labeler, Ensemble):
-        raise UserError(
-            f"{labeler!r} labels augmented views only: without augmentation, ARS needs labels of the pictures as they are"
-        )
-    same = {one.name: getattr(labeler, one.name) for one in fields(Ensemble)}
-    return relabelled(made, Relabel(**same), context)
-
-
-def _rates(
-    name: str, arm: Arm, rates: Sequence[float], protocol: Protocol, context: Context, judged: Images
-) -> tuple[float, ...]:
-    """The learning rate of every seed: the best one on pictures that are neither of the test nor of random sets."""
-    if not arm.chosen:
-        return (arm.training.lr,) * len(arm.sets)
-
-    def worth(rate: float, seed: int) -> float:
-        try:
-            return score(arm.sets[seed], protocol, replace(arm.training, lr=rate), seed, context, judged)
-        except Diverged:
-            return -math.inf
-
-    found = []
-    for seed in context.progress(range(len(arm.sets)), f"rates of {name}", len(arm.sets)):
-        worths = {rate: worth(rate, seed) for rate in rates}
-        best = max(worths, key=lambda rate: worths[rate], default=None)
-        if best is None or worths[best] == -math.inf:
-            raise Diverged(f"no learning rate of {tuple(rates)} trains a student with {arm.training}: give lower ones")
-        found.append(best)
-    return tuple(found)
-
-
-def _accuracies(
-    arm: Arm, rates: Sequence[float], protocol: Protocol, context: Context, held_out: Images
-) -> tuple[float, ...]:
-    """The accuracy of every seed at its rate, as a fraction."""
-    return tuple(
-        score(one, protocol, replace(arm.training, lr=rate), seed, context, held_out) / 100
-        for seed, (one, rate) in enumerate(zip(arm.sets, rates, strict=True))
-    )

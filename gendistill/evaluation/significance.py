@@ -1,11 +1,13 @@
 """Whether a difference is more than chance: paired over seeds, with the intervals it lies in; and whether two measures agree.
 
-    d_i = a_i - b_i                                  seed by seed, so that what a seed brings to both of them falls out
+    d_i = a_i - b_i                                  seed by seed, so that what a seed brings to both of them falls out; where
+                                                     sets have several students, set by set: a mean over the seeds of a set
     t interval   mean(d) +- t(n - 1) std(d) / sqrt(n)      (Student, Biometrika 1908), https://doi.org/10.1093/biomet/6.1.1
     bootstrap    quantiles of the means of resampled d      (Efron, Annals of Statistics 1979), https://doi.org/10.1214/aos/1176344552
 
 Below ten seeds or so the t interval is the one to read: a bootstrap of so few numbers is too narrow. It stands beside it because it
-asks for no normal distribution.
+asks for no normal distribution. Students of one set are no independent draws of the method: their interval says how sure the
+difference of these two sets is, not what another seed would bring.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 from scipy import stats
 
 from gendistill.errors import UserError
+from gendistill.evaluation.tables import ONE_SET
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far one set is from another, seed by seed.
+    """How far one set is from another, seed by seed, or set by set where sets have several students.
 
     mean, std  of the differences, in the unit of what was given
-    n          seeds
+    n          seeds, or sets
     t          interval of the mean, of differences that are normal
     bootstrap  interval of the mean, of resampled differences
     p          two-sided: how often chance alone is as far from 0, in [0, 1], by the t distribution
     level      of both intervals
+    sets       independent sets; None where it is not known
     """
 
     mean: float
@@ -50,6 +54,14 @@ class Difference:
     bootstrap: Interval
     p: float
     level: float
+    sets: int | None = None
+
+    @property
+    def count(self) -> str:
+        """What it is over, in words; of one set also what that means."""
+        if self.sets == 1:
+            return f"n = {self.n}, {ONE_SET}"
+        return f"n = {self.n}" + (" sets" if self.sets else "")
 
     @property
     def significant(self) -> bool:
@@ -57,7 +69,7 @@ class Difference:
         return 0.0 not in self.t
 
     def __str__(self) -> str:
-        return f"{self.mean:+.1f}, {spell(self.t, self.level)} (bootstrap {spell(self.bootstrap)}), n = {self.n}"
+        return f"{self.mean:+.1f}, {spell(self.t, self.level)} (bootstrap {spell(self.bootstrap)}), {self.count}"
 
 
 @dataclass(frozen=True)
@@ -80,22 +92,37 @@ class Agreement:
 
 
 def paired(
-    ours: Sequence[float], theirs: Sequence[float], level: float = 0.95, draws: int = 10_000, seed: int = 0
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+    sets: Sequence[int] | None = None,
 ) -> Difference:
     """The difference of two sets whose i-th accuracies were measured with one seed.
+
+    ``sets`` is the number of the independent set of every pair, None where it is not known. Of several, their means are compared.
 
     Raises:
         UserError: fewer than two pairs, or numbers that do not pair up.
     """
     a, b = checked(ours, theirs, 2, level, draws)
+    count = None if sets is None else len(set(sets))
     apart = a - b
+    if sets is not None and len(sets) != len(apart):
+        raise UserError(
+            f"{len(apart)} pairs and {len(sets)} numbers of sets do not go together: give one for every pair"
+        )
+    if sets is not None and len(set(sets)) > 1:
+        apart = np.array([apart[np.equal(sets, one)].mean() for one in dict.fromkeys(sets)])
     n, mean, std = len(apart), float(apart.mean()), float(apart.std(ddof=1))
     error = std / math.sqrt(n)
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
     means = apart[resamples(n, draws, seed)].mean(1)
     return Difference(
-        mean, std, n, Interval(mean - half, mean + half), quantiles(means, level), two_sided(mean, error, n), level
-    )
+        mean, std, n, Interval(mean - half, mean + half), quantiles(means, level), two_sided(mean, error, n), level,
+        count,
+    )  # fmt: skip
 
 
 def agreement(
@@ -163,3 +190,14 @@ def spell(interval: Interval, level: float | None = None, form: str = "+.1f") ->
     """An interval in words: "95 % in [+0.1, +2.3]"."""
     words = f"[{interval.low:{form}}, {interval.high:{form}}]"
     return words if level is None else f"{100 * level:g} % in {words}"
+
+
+def independent(pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """The number of the independent unit of every pair of sets: pairs that have a set in common on either side are of one unit."""
+    units = list(range(len(pairs)))
+    for here, (ours, theirs) in enumerate(pairs):
+        for there in range(here):
+            if ours == pairs[there][0] or theirs == pairs[there][1]:
+                old, new = units[here], units[there]
+                units = [new if unit == old else unit for unit in units]
+    return units

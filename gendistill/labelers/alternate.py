@@ -34,25 +34,23 @@ class Phases:
 
     shares      lengths of the phases relative to each other; soft and hard ones alternate
     hard_first  which comes first
-    epochs      of the training; one that is longer stays in the last phase
     smoothing   of the hard labels, in [0, 1)
     """
 
     shares: tuple[float, ...] = (1.0, 2.0, 1.0)
     hard_first: bool = False
-    epochs: int = 300
     smoothing: float = 0.8
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shares", tuple(self.shares))
-        if not self.shares or min(self.shares) <= 0 or self.epochs < 1:
-            raise UserError(f"phases have shares above 0 of at least one epoch, got {self.shares} of {self.epochs}")
+        object.__setattr__(self, "shares", tuple(float(share) for share in self.shares))
+        if not self.shares or min(self.shares) <= 0:
+            raise UserError(f"phases have shares above 0, got {self.shares}")
         if not 0 <= self.smoothing < 1:
             raise UserError(f"smoothing={self.smoothing} must be in [0, 1)")
 
-    def at(self, epoch: int) -> tuple[bool, int]:
-        """Whether an epoch is a hard one, and how many of its kind came before it."""
-        ends = [round(self.epochs * share / sum(self.shares)) for share in accumulate(self.shares)]
+    def at(self, epoch: int, epochs: int) -> tuple[bool, int]:
+        """Whether an epoch of so many is a hard one, and how many of its kind came before it."""
+        ends = [round(epochs * share / sum(self.shares)) for share in accumulate(self.shares)]
         starts = [0, *ends[:-1]]
         place = min(sum(epoch >= end for end in ends), len(ends) - 1)
         before = sum(ends[earlier] - starts[earlier] for earlier in range(place % 2, place, 2))
@@ -87,15 +85,15 @@ class AlternatingLabels(SoftLabels):
         rest = self.phases.smoothing
         return (1 - rest) * F.one_hot(self._labels[positions], self._classes).float() + rest / self._classes
 
-    def view(self, epoch: int) -> int:
+    def view(self, epoch: int, epochs: int, first: int = 0) -> int:
         """In soft epochs as these labels count them, in hard ones a number of its own."""
-        hard, number = self.phases.at(epoch)
-        return -1 - number if hard else self.soft.view(number)
+        hard, number = self.phases.at(epoch, epochs)
+        return -1 - first - number if hard else self.soft.view(number, epochs, first)
 
-    def temperature_at(self, epoch: int) -> float:
+    def temperature_at(self, epoch: int, epochs: int) -> float:
         """1 for hard labels."""
-        hard, number = self.phases.at(epoch)
-        return 1.0 if hard else self.soft.temperature_at(number)
+        hard, number = self.phases.at(epoch, epochs)
+        return 1.0 if hard else self.soft.temperature_at(number, epochs)
 
     def save(self, folder: Path) -> dict[str, object]:
         """Write the soft labels; the phases are told."""

@@ -61,11 +61,16 @@ class Ensemble(Labeler):
         ensemble.check(self.teachers, data.classes)
 
     def committee(self, context: Context) -> Committee:
-        """The teachers, loaded.
+        """The teachers, loaded once for all sets that are labelled in a stage.
 
         Raises:
             UserError: they are to go by the statistics of a batch, and one has no batch norm.
         """
+        if context.dry:
+            return self._load(context)
+        return context.lasting(("committee", *self.identity(context)), lambda: self._load(context))
+
+    def _load(self, context: Context) -> Committee:
         by_batch = self.batch_statistics > 0
         if by_batch:  # before any is trained
             batch_statistics.check([trained.load(reference, replace(context, dry=True)) for reference in self.teachers])

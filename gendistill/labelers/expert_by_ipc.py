@@ -81,6 +81,10 @@ class ExpertByIPC(Reference):
         """That of the chosen expert, which is another for another IPC."""
         return self.chosen(context).identity(context)
 
+    def unseen(self, context: Context) -> Images:
+        """Those that the expert's training held out."""
+        return self.trained.unseen(context)
+
     def origin(self, licence: str) -> dict[str, str]:
         """How the expert was trained, and how its epoch was chosen."""
         known = self.trained.origin(licence)

@@ -37,7 +37,7 @@ class HardLabels(SoftLabels):
 
     def save(self, folder: Path) -> dict[str, object]:
         """Write nothing: the class is in the picture's id."""
-        return {"temperature": self.temperature}
+        return {"kind": self.kind, "temperature": self.temperature}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from gendistill.labelers.codecs.base import Codec
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import EXACT, StaticLabels
 from gendistill.priors.training.balance import balanced
-from gendistill.schedules import CosineDecay, Schedule
+from gendistill.schedules import CosineDecay, RateSchedule
 from gendistill.store import clear_parts, fingerprint, read_state, read_tensors, write_state, write_tensors
 from gendistill.training import real_reader
 from gendistill.types import Diverged, Images, Labels, LogProbs, Pixels, RealData, SoftLabels, UserError
@@ -58,7 +58,7 @@ class LearnedLabels(Labeler):
     steps: int = 1000
     batch: int = 256
     lr: float = 0.05
-    schedule: Schedule = CosineDecay()
+    schedule: RateSchedule = CosineDecay()
     start: Labeler = Hard()
     smoothing: float = 0.1
     augment: Siamese | None = Siamese()

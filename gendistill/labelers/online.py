@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.labelers.ensemble import Committee, Ensemble
-from gendistill.store import fingerprint, fingerprint_state
+from gendistill.store import fingerprint
 from gendistill.training import reader
 from gendistill.types import Images, LogProbs, SoftLabels, UserError
+from gendistill.views.base import Read
 from gendistill.views.numbered import Views
 from gendistill.work import Work
 
@@ -27,22 +27,32 @@ class OnlineLabels(SoftLabels):
     def __init__(
         self,
         images: Images,
-        committee: Callable[[], Committee],
         views: Views,
         temperature: float,
-        device: torch.device,
+        teachers: Callable[[], tuple[Ensemble, Context]],
     ) -> None:
-        """``committee`` loads the teachers, when they are asked the first time."""
+        """``teachers`` says who is asked, and opens the real data they know; it is called when one of them is needed."""
         self.views, self.temperature = views, temperature
-        self._images, self._load, self._device = images, committee, device
+        self._images, self._open = images, teachers
+
+    @cached_property
+    def _teachers(self) -> tuple[Ensemble, Context]:
+        return self._open()
 
     @cached_property
     def _committee(self) -> Committee:
-        return self._load()
+        ensemble, context = self._teachers
+        return ensemble.committee(context)
 
-    @cached_property
-    def _reader(self) -> Callable[[Tensor], Tensor]:
-        return reader(self._images, self._device)
+    @property
+    def _reader(self) -> Read:
+        """Of these pictures. Of many sets with labels of one stage, the one that was asked last is in memory."""
+        context, mine = self._teachers[1], self._images.fingerprint
+        held = context.lasting("pictures of online labels", dict[str, Read])
+        if mine not in held:
+            held.clear()
+            held[mine] = reader(self._images, context.device)
+        return held[mine]
 
     @cached_property
     def bytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -51,10 +61,10 @@ class OnlineLabels(SoftLabels):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the pictures, the teachers and the views."""
-        asked = self._committee
-        nets, how = (fingerprint_state(net) for net in asked.nets), (asked.average, asked.weights, asked.softening)
-        return fingerprint(self._images.fingerprint, *nets, *how, self.views, self.temperature)
+        """Of the pictures, who the teachers are, and the views. Loads none of them."""
+        ensemble, context = self._teachers
+        asked = (*ensemble.identity(context), context.real.train.fingerprint, context.device.type)
+        return fingerprint("online", self._images.fingerprint, *asked, self.views, self.temperature)
 
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """What the teachers say of these pictures in this view, on the teachers' device."""
@@ -62,7 +72,7 @@ class OnlineLabels(SoftLabels):
 
     def save(self, folder: Path) -> dict[str, object]:
         """Write nothing: the recipe loads the teachers again."""
-        return {"temperature": self.temperature, "views": repr(self.views), "online": True}
+        return {"kind": self.kind, "temperature": self.temperature, "views": repr(self.views)}
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,8 @@ class Online(Ensemble):
 
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """Labels that are made when they are asked for."""
-        return OnlineLabels(images, lambda: self.committee(context), self.views, self.temperature, context.device)
+        bare = replace(context, prior=None)  # these labels may live long after it
+        return OnlineLabels(images, self.views, self.temperature, lambda: (self, bare))
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """The training of teachers; their passes are the student's."""

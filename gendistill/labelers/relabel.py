@@ -17,6 +17,7 @@ from gendistill.types import Images, LogProbs, SoftLabels
 from gendistill.work import Work
 
 EXACT = Single()
+FILE = "labels.safetensors"
 
 
 class StaticLabels(SoftLabels):
@@ -46,8 +47,9 @@ class StaticLabels(SoftLabels):
 
     def save(self, folder: Path) -> dict[str, object]:
         """Write ``labels.safetensors``."""
-        write_tensors(folder / "labels.safetensors", self.rows)
-        return {"temperature": self.temperature, "codec": repr(self.codec)}
+        write_tensors(folder / FILE, self.rows)
+        told = {"temperature": self.temperature, "codec": repr(self.codec)}
+        return {"kind": self.kind, **told, "count": len(self.log_probs), "files": [FILE]}
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ random (LPLD, Xiao & He, NeurIPS 2024, https://arxiv.org/abs/2410.15919) is to k
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,11 +17,12 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.labelers.codecs.base import Codec, size
 from gendistill.labelers.codecs.floats import Half
-from gendistill.labelers.ensemble import Ensemble, blockwise
-from gendistill.labelers.temperature import Cooling
+from gendistill.labelers.cooling import Cooling
+from gendistill.labelers.ensemble import Committee, Ensemble, blockwise
 from gendistill.store import fingerprint, fingerprint_file, read_tensors, write_tensors
 from gendistill.training import reader
 from gendistill.types import Images, LogProbs, SoftLabels, UserError
+from gendistill.views.base import Read
 from gendistill.views.numbered import Views
 from gendistill.work import Work
 
@@ -72,20 +72,21 @@ class ViewLabels(SoftLabels):
         mine = {name: tensor[view % self._per_shard, positions] for name, tensor in rows.items()}
         return self.codec.decode(mine, self._classes)
 
-    def view(self, epoch: int) -> int:
-        """The views in turn, again and again."""
-        return epoch % self.count
+    def view(self, epoch: int, epochs: int, first: int = 0) -> int:
+        """The views in turn, again and again, wherever a student begins."""
+        return (first + epoch) % self.count
 
-    def temperature_at(self, epoch: int) -> float:
+    def temperature_at(self, epoch: int, epochs: int) -> float:
         """As it cools, where it does."""
         return self.temperature if self.cooling is None else self.cooling.at(self.temperature, epoch)
 
     def save(self, folder: Path) -> dict[str, object]:
         """Write ``labels/``."""
-        for shard in self.shards:
-            write_tensors(folder / "labels" / shard.name, read_tensors(shard))
+        files = [f"labels/{shard.name}" for shard in self.shards]
+        for file, shard in zip(files, self.shards, strict=True):
+            write_tensors(folder / file, read_tensors(shard))
         told: dict[str, object] = {name: repr(getattr(self, name)) for name in ("views", "codec", "cooling")}
-        return {"temperature": self.temperature, **told}
+        return {"kind": self.kind, "temperature": self.temperature, **told, "count": self.count, "files": files}
 
 
 @dataclass(frozen=True)
@@ -117,32 +118,51 @@ class RelabelViews(Ensemble):
 
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """All views, one shard after the other; what a killed run finished is not made again."""
-        key = {
+        folder = context.store.folder(
+            "labels", self.key(images, context), lambda place: self._make(place, images, context)
+        )
+        shards = sorted(folder.glob("*.safetensors"))
+        return ViewLabels(shards, self.views, len(images.classes), self.temperature, self.codec, self.cooling)
+
+    def key(self, images: Images, context: Context) -> dict[str, object]:
+        """What its labels of a set follow from, as they are kept in the store."""
+        return {
             "set": images.fingerprint,
             "teachers": self.identity(context), "data": context.real.train.fingerprint, "views": repr(self.views),
             "count": self.count, "codec": repr(self.codec), "device": context.device.type,
         }  # fmt: skip
-        folder = context.store.folder("labels", key, lambda place: self._make(place, images, context))
-        shards = sorted(folder.glob("*.safetensors"))
-        return ViewLabels(shards, self.views, len(images.classes), self.temperature, self.codec, self.cooling)
+
+    def parts(self, images: Images) -> list[list[int]]:
+        """The numbers of the views of every shard."""
+        each = self.codec.bytes(len(images.classes)) * len(images)
+        return [part.tolist() for part in torch.arange(self.count).split(max(1, SHARD_BYTES // each))]
 
     def _make(self, folder: Path, images: Images, context: Context) -> None:
-        committee, read = self.committee(context), reader(images, context.device)
-        each = self.codec.bytes(len(images.classes)) * len(images)
-        numbers = torch.arange(self.count).split(max(1, SHARD_BYTES // each))
-        for number, part in enumerate(context.progress(numbers, "label views", len(numbers))):
-            file = folder / f"views-{number:05d}.safetensors"
+        say, parts = self.asked(images, context), self.parts(images)
+        for number, part in enumerate(context.progress(parts, "label views", len(parts))):
+            file = folder / shard_name(number)
             if not file.exists():
-                write_tensors(file, self._shard(part.tolist(), committee, read, images))
+                write_tensors(file, stacked([self.codec.encode(say(view)) for view in part]))
 
-    def _shard(self, numbers: list[int], committee: Any, read: Any, images: Images) -> dict[str, Tensor]:
-        made = [self.codec.encode(self._said(view, committee, read, images)) for view in numbers]
-        return {name: torch.stack([rows[name] for rows in made]) for name in made[0]}
+    def asked(self, images: Images, context: Context) -> Callable[[int], LogProbs]:
+        """What the teachers say of all pictures in a view, by its number."""
+        committee, read = self.committee(context), reader(images, context.device)
+        return lambda view: self._said(view, committee, read, images)
 
-    def _said(self, view: int, committee: Any, read: Any, images: Images) -> LogProbs:
+    def _said(self, view: int, committee: Committee, read: Read, images: Images) -> LogProbs:
         blocks = self.blocks(images, self.views.seed, view)
         return blockwise(images, lambda part: committee(self.views.look(read, part, view, len(images)).pixels), blocks)
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """A pass of every teacher for every view."""
         return self.passes(images, context, self.count)
+
+
+def shard_name(number: int) -> str:
+    """The file of a shard."""
+    return f"views-{number:05d}.safetensors"
+
+
+def stacked(rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """A codec's rows of some views as one shard."""
+    return {name: torch.stack([one[name] for one in rows]) for name in rows[0]}

@@ -144,7 +144,7 @@ def ridge_answer(features: Tensor, ridge: float) -> Answer:
     """The ridge classifier on features (n, d) and a constant, float64, as a linear function of the labels it is given.
 
     Raises:
-        Diverged: the features are not finite, or nothing but 0.
+        Diverged: the features are not finite, or the ridge is lost in rounding.
     """
     known = _with_constant(features)
     n, d = known.shape

@@ -10,7 +10,7 @@ from gendistill.labelers.alternate import AlternatingLabels
 from gendistill.labelers.codecs.floats import Single
 from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.interpolate import InterpolatedLabels
-from gendistill.labelers.relabel import StaticLabels
+from gendistill.labelers.relabel import FILE, StaticLabels
 from gendistill.labelers.relabel_views import ViewLabels
 from gendistill.store import read_tensors
 from gendistill.types import Images, SoftLabels, UserError
@@ -20,27 +20,58 @@ def read(folder: Path, told: Mapping[str, Any], images: Images) -> SoftLabels:
     """The labels that `SoftLabels.save` wrote; ``told`` is what it returned. Online ones need their recipe.
 
     Raises:
-        UserError: they are of another set, or not all there.
+        UserError: they are of another set, not all there, or of a kind that is not read here.
     """
     found = _read(folder, told, images)
     return AlternatingLabels(found, images, value(told["phases"])) if "phases" in told else found
 
 
 def _read(folder: Path, told: Mapping[str, Any], images: Images) -> SoftLabels:
-    classes, temperature = len(images.classes), told["temperature"]
+    classes, kind = len(images.classes), kind_of(told)
+    if kind == "hard":
+        return HardLabels(images.labels, classes)
+    if kind not in ("soft", "views"):
+        raise UserError(f"{folder} has labels of the kind {kind!r}, which are not read from files: label its set anew")
+    files, temperature = files_of(folder, told), told["temperature"]
     codec = value(told["codec"]) if "codec" in told else Single()
-    if (folder / "labels.safetensors").exists():
-        static = StaticLabels(read_tensors(folder / "labels.safetensors"), classes, temperature, codec)
+    if kind == "soft":
+        static = StaticLabels(read_tensors(files[0]), classes, temperature, codec)
         check(folder, len(static.log_probs), images)
         return InterpolatedLabels(static, value(told["views"]), images) if "views" in told else static
-    if "views" in told:
+    found = ViewLabels(files, value(told["views"]), classes, temperature, codec, value(told["cooling"]))
+    check(folder, found.pictures, images)
+    if found.count != told.get("count", found.count):
+        raise UserError(
+            f"{folder} holds labels of {found.count} views, of {told['count']} that were written: label its set anew"
+        )
+    return found
+
+
+def kind_of(told: Mapping[str, Any]) -> str:
+    """As it is told. Sets that do not tell it yet tell their codec where labels are soft, and what else there is to know."""
+    if "kind" in told:
+        return told["kind"]
+    if told.get("online"):
+        return "online"
+    return "views" if "cooling" in told else "soft" if "codec" in told else "hard"
+
+
+def files_of(folder: Path, told: Mapping[str, Any]) -> list[Path]:
+    """The files of the labels, in their order.
+
+    Raises:
+        UserError: one of them is missing.
+    """
+    named = told.get("files")
+    if named is None:
         shards = sorted((folder / "labels").glob("*.safetensors"))
-        if not shards:
-            raise UserError(f"the soft labels of {folder} are not in {folder / 'labels'}: label its set anew")
-        found = ViewLabels(shards, value(told["views"]), classes, temperature, codec, value(told["cooling"]))
-        check(folder, found.pictures, images)
-        return found
-    return HardLabels(images.labels, classes)
+        named = [FILE] if kind_of(told) == "soft" else [f"labels/{file.name}" for file in shards]
+    missing = [name for name in named if not (folder / name).is_file()] or ([] if named else ["labels"])
+    if missing:
+        raise UserError(
+            f"the labels of {folder} are not all there, {', '.join(missing[:3])} is missing: put it back, or label the set anew"
+        )
+    return [folder / name for name in named]
 
 
 def check(folder: Path, count: int, images: Images) -> None:

@@ -11,9 +11,9 @@ from torch import nn
 
 from gendistill.context import Context
 from gendistill.nets.class_order import check_once
-from gendistill.nets.reference import Reference
+from gendistill.nets.reference import Reference, stated
 from gendistill.store import fingerprint_state
-from gendistill.types import UserError
+from gendistill.types import Images, UserError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -23,7 +23,7 @@ class Loaded(Reference):
     Two are equal where their weights are. The text of one shows their fingerprint, but cannot make it again.
 
     net  the module; it is copied, and stays as it is
-    saw  the pictures it was trained on, for the card; empty where that is not known
+    saw  the pictures it was trained on, for the card; empty where that is not known, and it cannot be weighed or calibrated
     """
 
     net: nn.Module
@@ -63,6 +63,14 @@ class Loaded(Reference):
     def origin(self, licence: str) -> dict[str, str]:
         """Its text, and what it saw."""
         return {"name": repr(self), **({"saw": self.saw} if self.saw else {})}
+
+    def unseen(self, context: Context) -> Images:
+        """A tenth of the training pictures, where the user states what else it saw.
+
+        Raises:
+            UserError: that is not stated.
+        """
+        return stated(self.saw, f"the given {type(self.net).__name__}", context)
 
     def __repr__(self) -> str:
         return f"Loaded(<{type(self.net).__name__} {self.fingerprint}>{f', saw={self.saw!r}' if self.saw else ''})"

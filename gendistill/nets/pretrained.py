@@ -17,9 +17,9 @@ from gendistill.context import Context
 from gendistill.nets.alignment import places
 from gendistill.nets.class_order import check_once
 from gendistill.nets.presented import presented
-from gendistill.nets.reference import Reference
+from gendistill.nets.reference import Reference, stated
 from gendistill.store import fingerprint, fingerprint_files
-from gendistill.types import Class, Pixels, UserError
+from gendistill.types import Class, Images, Pixels, UserError
 
 
 class Sight(NamedTuple):
@@ -89,7 +89,8 @@ class Pretrained(Reference):
 
     classes  what its outputs are, in their order: a WordNet id or a name for each, or the name of one of timm's subsets of
              ImageNet; empty where the network itself says it
-    saw      the pictures it was trained on, for the card; empty for what its own card says
+    saw      the pictures it was trained on, for the card; empty for what its own card says, which is not enough to weigh or
+             calibrate it by others
     """
 
     classes: tuple[str, ...] | str
@@ -196,6 +197,14 @@ class Pretrained(Reference):
     def origin(self, licence: str) -> dict[str, str]:
         """What its publisher says, and what the settings add."""
         return {**self.card(), **({"saw": self.saw} if self.saw else {})}
+
+    def unseen(self, context: Context) -> Images:
+        """A tenth of the training pictures, where the user states what else it saw.
+
+        Raises:
+            UserError: that is not stated.
+        """
+        return stated(self.saw, self.whose, context)
 
     def identity(self, context: Context) -> str:
         """Its settings, and what is in the files that lie here."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from gendistill.context import Context
 from gendistill.images import split
-from gendistill.types import Class, Images
+from gendistill.types import Class, Images, UserError
 from gendistill.work import Work
 
 
@@ -45,6 +45,29 @@ class Reference(ABC):
         """What its answers follow from, beside the real pictures: for the keys of what is kept."""
         return repr(self)
 
+    @abstractmethod
     def unseen(self, context: Context) -> Images:
-        """Real training pictures it may be weighed and calibrated by: a tenth. What networks of others saw, nobody knows here."""
-        return split(context.real.train, 0.1, 0, context.real.name)[1]
+        """Real training pictures that it did not see, by which it may be weighed and calibrated.
+
+        Raises:
+            UserError: there are none, or nobody knows.
+        """
+
+
+def tenth(context: Context) -> Images:
+    """A tenth of the real training pictures of each class: for networks that saw none of them."""
+    return split(context.real.train, 0.1, 0, context.real.name)[1]
+
+
+def stated(saw: str, whose: str, context: Context) -> Images:
+    """A `tenth` for a network of others, where the user says what it saw.
+
+    Raises:
+        UserError: nobody says it, so that it may have seen all of them.
+    """
+    if not saw:
+        raise UserError(
+            f"{whose} may have seen every training picture, so none is known to weigh or calibrate it by: if it saw none of them, "
+            "state what it saw by saw='...'; else give numbers, or a teacher that is trained here, Trained(..., held_out=0.1)"
+        )
+    return tenth(context)

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from gendistill.context import Context
 from gendistill.nets.presented import presented
-from gendistill.nets.reference import Reference
+from gendistill.nets.reference import Reference, tenth
 from gendistill.prompts import called, check_templates, filled
 from gendistill.store import fingerprint, fingerprint_files, fingerprint_state
-from gendistill.types import Class, Pixels, UserError
+from gendistill.types import Class, Images, Pixels, UserError
 
 log = logging.getLogger("gendistill")
 
@@ -103,6 +103,10 @@ class Clip(Reference):
     def origin(self, licence: str) -> dict[str, str]:
         """Its name."""
         return {"name": f"{self.name}, zero-shot"}
+
+    def unseen(self, context: Context) -> Images:
+        """A tenth of the training pictures: it was trained on captions, not on these pictures with their classes."""
+        return tenth(context)
 
     def identity(self, context: Context) -> str:
         """Its settings, and what is in the files that lie here."""

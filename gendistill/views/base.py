@@ -32,7 +32,7 @@ class Mix(ABC):
 
 
 @dataclass(frozen=True)
-class Look:
+class Shown:
     """What a student sees of some pictures in one view.
 
     pixels    (n, c, h, w) in [0, 1]

@@ -41,11 +41,11 @@ class ColorJitter(Operation):
 
     def __call__(self, pixels: Pixels, draw: Draw) -> Pixels:
         """The recoloured pictures."""
-        reach = torch.tensor([self.brightness, self.contrast, self.saturation], device=pixels.device)
-        orders = torch.tensor(ORDERS, device=pixels.device)
-        order = orders[(draw(1)[:, 0] * len(ORDERS)).long()]
+        reach = torch.tensor([self.brightness, self.contrast, self.saturation])
+        order = torch.tensor(ORDERS)[(draw(1)[:, 0] * len(ORDERS)).long()]
         low = (1 - reach).clamp_min(0)
-        return jittered(pixels, low + (1 + reach - low) * draw(3), order)
+        factors = low + (1 + reach - low) * draw(3)
+        return jittered(pixels, factors.to(pixels.device), order.to(pixels.device))
 
 
 def jittered(pixels: Pixels, factors: Tensor, order: Tensor) -> Pixels:

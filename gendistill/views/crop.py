@@ -77,9 +77,8 @@ class Shift(Operation):
         height, width = pixels.shape[2:]
         padded = F.pad(pixels, [self.padding] * 4)
         offset = (draw(2) * (2 * self.padding + 1)).floor().long()
-        rows = offset[:, :1] + torch.arange(height, device=pixels.device)
-        columns = offset[:, 1:] + torch.arange(width, device=pixels.device)
-        return taken(padded, rows, columns)
+        rows, columns = offset[:, :1] + torch.arange(height), offset[:, 1:] + torch.arange(width)
+        return taken(padded, rows.to(pixels.device), columns.to(pixels.device))
 
 
 def taken(pixels: Tensor, rows: Tensor, columns: Tensor) -> Pixels:
@@ -94,8 +93,8 @@ def taken(pixels: Tensor, rows: Tensor, columns: Tensor) -> Pixels:
 
 def resized(pixels: Pixels, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Pixels:
     """Boxes of the pictures, one each, enlarged to the pictures' size. Nothing outside a box is looked at."""
-    rows = sampled(top, height, pixels.shape[2])
-    columns = sampled(left, width, pixels.shape[3])
+    rows = sampled(top, height, pixels.shape[2]).to(pixels.device)
+    columns = sampled(left, width, pixels.shape[3]).to(pixels.device)
     grid = torch.stack(
         [
             columns.unsqueeze(1).expand(-1, pixels.shape[2], -1),

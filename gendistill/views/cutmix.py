@@ -37,9 +37,9 @@ class CutMix(Mix):
         side = torch.where(chance < self.probability, (1 - kept).sqrt(), 0)
         high, wide = (side * height).floor(), (side * width).floor()
         y, x = (centre[:, :1] * height).floor(), (centre[:, 1:] * width).floor()
-        rows, columns = torch.arange(height, device=pixels.device), torch.arange(width, device=pixels.device)
+        rows, columns = torch.arange(height), torch.arange(width)
         inside_y = (rows >= y - (high / 2).floor()) & (rows < y + (high / 2).floor())
         inside_x = (columns >= x - (wide / 2).floor()) & (columns < x + (wide / 2).floor())
         inside = inside_y.unsqueeze(2) & inside_x.unsqueeze(1)
         share = 1 - inside.float().mean((1, 2))
-        return torch.where(inside.unsqueeze(1), partners, pixels), share
+        return torch.where(inside.unsqueeze(1).to(pixels.device), partners, pixels), share.to(pixels.device)

@@ -26,4 +26,4 @@ class Flip(Operation):
 
     def __call__(self, pixels: Pixels, draw: Draw) -> Pixels:
         """Mirrored where a number is below the share."""
-        return torch.where(draw(1, 1, 1) < self.share, pixels.flip(3), pixels)
+        return torch.where((draw(1, 1, 1) < self.share).to(pixels.device), pixels.flip(3), pixels)

@@ -42,6 +42,6 @@ class Lighting(Operation):
             raise UserError(
                 f"Lighting knows red, green and blue; these pictures have {pixels.shape[1]} channels, leave it out"
             )
-        axes = torch.tensor(VECTORS, device=pixels.device) * torch.tensor(VALUES, device=pixels.device)
+        axes = torch.tensor(VECTORS) * torch.tensor(VALUES)
         added = self.std * normal_numbers(draw(3)) @ axes.T
-        return pixels + added.to(pixels.dtype).unsqueeze(2).unsqueeze(3)
+        return pixels + added.to(pixels).unsqueeze(2).unsqueeze(3)

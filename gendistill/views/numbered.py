@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.types import Pixels, UserError
-from gendistill.views.base import Look, Mix, Operation, Read
+from gendistill.views.base import Mix, Operation, Read, Shown
 from gendistill.views.crop import RandomResizedCrop
 from gendistill.views.cutmix import CutMix
 from gendistill.views.flip import Flip
@@ -41,17 +41,17 @@ class Views:
                 f"views are made of operations such as RandomResizedCrop() and a mix such as CutMix(), got {wrong or self.mix!r}"
             )
 
-    def look(self, read: Read, positions: Tensor, view: int, count: int) -> Look:
+    def look(self, read: Read, positions: Tensor, view: int, count: int) -> Shown:
         """The pictures at these positions of a set of ``count``, seen in this view."""
         if self.mix is None:
-            return Look(self._seen(read, positions, view))
+            return Shown(self._seen(read, positions, view))
         partners = permutation(self.seed, view, count)[positions]
         # A picture that is another's partner is made once: where the whole set is looked at, all of them are.
         both, places = torch.cat([positions, partners]).unique(return_inverse=True)
         seen = self._seen(read, both, view)
         own, other = (seen[place] for place in places.split(len(positions)))
-        pixels, share = self.mix(own, other, self._mixing(positions, view, seen.device))
-        return Look(pixels, partners, share)
+        pixels, share = self.mix(own, other, self._mixing(positions, view))
+        return Shown(pixels, partners, share)
 
     def mixing(self, positions: Tensor, view: int, count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Which pictures these are mixed with, and how much of each is the picture itself, as `look` has them; looks at none.
@@ -67,20 +67,15 @@ class Views:
         if self.mix is None:
             return positions, torch.ones(len(positions))
         blank = torch.zeros(len(positions), 1, *size)
-        _, share = self.mix(blank, blank, self._mixing(positions, view, blank.device))
+        _, share = self.mix(blank, blank, self._mixing(positions, view))
         return permutation(self.seed, view, count)[positions], share
 
-    def _mixing(self, positions: Tensor, view: int, device: torch.device) -> Draw:
-        return numbered(seeds.number(self.seed, "mix"), positions, view, device)
+    def _mixing(self, positions: Tensor, view: int) -> Draw:
+        return numbered(seeds.number(self.seed, "mix"), positions, view)
 
     def _seen(self, read: Read, positions: Tensor, view: int) -> Pixels:
         pixels = read(positions)
-        draw = numbered(self.seed, positions, view, pixels.device)
+        draw = numbered(self.seed, positions, view)
         for operation in self.operations:
             pixels = operation(pixels, draw)
         return pixels
-
-
-def partners_of(views: Views, positions: Tensor, view: int, count: int) -> Tensor | None:
-    """Positions of the pictures that these are mixed with; None where nothing is mixed. Makes no picture."""
-    return None if views.mix is None else permutation(views.seed, view, count)[torch.as_tensor(positions)]

@@ -28,14 +28,16 @@ def mixed(x: Tensor) -> Tensor:
     return x ^ (x >> 31 & (1 << 33) - 1)
 
 
-def numbered(seed: int, positions: Tensor, view: int, device: torch.device) -> Draw:
+def numbered(seed: int, positions: Tensor, view: int) -> Draw:
     """A draw for these pictures in this view: each call goes on where the one before it stopped.
+
+    Numbers are on the CPU, and so is what operations make of them before pictures are touched: what is rounded is the same on every
+    device.
 
     Args:
         seed: of all views.
         positions: (n,) int64, the pictures' places in their set.
         view: its number.
-        device: where the numbers are wanted.
     """
     start = mixed(positions.long().cpu() * GOLDEN + seeds.number(seed, "view", view))
     used = 0
@@ -46,7 +48,7 @@ def numbered(seed: int, positions: Tensor, view: int, device: torch.device) -> D
         places = torch.arange(used + 1, used + count + 1) * GOLDEN
         used += count
         bits = mixed(start.unsqueeze(1) + places) >> 40 & (1 << 24) - 1  # a float32 holds 24 bits exactly
-        return (bits.float() / (1 << 24)).view(len(start), *shape).to(device)
+        return (bits.float() / (1 << 24)).view(len(start), *shape)
 
     return draw
 

@@ -37,7 +37,8 @@ class ShufflePatches(Operation):
         height, width = pixels.shape[2:]
         if min(height, width) < self.parts:
             raise UserError(f"pictures of {width} x {height} px cannot be cut into {self.parts} strips")
-        columns, rows = (self.order(draw(self.parts), size).expand(len(pixels), -1) for size in (width, height))
+        orders = (self.order(draw(self.parts), size) for size in (width, height))
+        columns, rows = (order.to(pixels.device).expand(len(pixels), -1) for order in orders)
         pixels = pixels.gather(3, columns.view(-1, 1, 1, width).expand_as(pixels))
         return pixels.gather(2, rows.view(-1, 1, height, 1).expand_as(pixels))
 

@@ -15,7 +15,8 @@ from gendistill.evaluation import compare_charts as charts
 from gendistill.evaluation.compare import Comparison, called_path, compare, short_names, table
 from gendistill.evaluation.compare_page import page, write
 from gendistill.evaluation.report import Report, Row
-from gendistill.evaluation.results import Result, of_report, read
+from gendistill.evaluation.result import Result
+from gendistill.evaluation.results import of_report, read
 from gendistill.evaluation.significance import paired
 from gendistill.store import write_tensors
 from gendistill.testing import ToyData
@@ -164,6 +165,23 @@ def test_differences_are_over_the_seeds_that_are_shared() -> None:
     assert Comparison((one, alone)).groups[0].pairs == []
 
 
+def test_students_of_one_set_are_compared_set_by_set_and_one_set_is_told() -> None:
+    told = {"student": "ConvNet-3", "protocol": "demo", "labels": "hard", "n": 4, "data": "pets"}
+    ours = {**told, "set": "a", "mean": 45.0, "scores": [44.0, 46.0, 45.0, 45.0]}
+    theirs = Result.from_json(
+        {**told, "set": "random_real", "mean": 42.0, "scores": [42.0, 43.0, 41.0, 42.0], "sets": 4}, "b"
+    )
+    for sets, n in ((2, "n = 2 sets"), (4, "n = 4 sets"), (1, "n = 4, one set: says nothing of another seed")):
+        comparison = Comparison((Result.from_json({**ours, "sets": sets}, "a"), theirs))
+        (group,) = comparison.groups
+        (pair,) = group.pairs
+        assert str(pair.difference).endswith(n) and n in str(comparison)
+        assert (sets == 1) == ("a: ± is over students of one set: says nothing of another seed." in group.notes)
+        assert (sets == 1) == ("Over students of one set" in page(comparison)) == (", one set" in page(comparison))
+    with pytest.raises(UserError, match="n = 4 and sets = 5"):
+        Result.from_json({**ours, "sets": 5}, "a")
+
+
 def test_labels_are_compared_for_the_same_pictures_only(tmp_path: Path) -> None:
     kinds = [row(), row(labels="soft", mean=48.0), row(labels="soft", labeler="2 teachers, T 4", mean=49.0)]
     kinds.append(row(labels="views", mean=50.0))
@@ -266,7 +284,12 @@ def test_what_holds_no_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no accuracy: `gendistill evaluate"):
         compare([begun])
     (begun / "metrics.json").unlink()
-    with pytest.raises(UserError, match="is not evaluated yet: go on with `gendistill run ... --resume`"):
+    with pytest.raises(
+        UserError, match="is not evaluated yet: `gendistill evaluate .*begun` does it, or go on with .*--resume"
+    ):
+        compare([begun])
+    (begun / "relabel.json").write_text("{}")
+    with pytest.raises(UserError, match="`gendistill evaluate .*begun` does it$"):
         compare([begun])
     for text, says in (("{", "is no JSON"), ("[1]", "holds no JSON object"), ('{"rows": 1}', 'has no list of "rows"')):
         (tmp_path / "wrong.json").write_text(text)

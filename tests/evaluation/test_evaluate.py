@@ -8,26 +8,40 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill import seeds
 from gendistill.anchors.herding import Herding
 from gendistill.anchors.k_centre import KCentre
+from gendistill.anchors.modes import Modes
+from gendistill.data.digits import Digits
 from gendistill.data.validation import Validation
-from gendistill.distilled import Distilled
+from gendistill.distilled import Distilled, load
 from gendistill.evaluation import evaluate as module
+from gendistill.evaluation import rows as lines
 from gendistill.evaluation.baselines import baselines, random_real, unsteered
 from gendistill.evaluation.evaluate import evaluate
+from gendistill.evaluation.metrics.attacks import FGSM
+from gendistill.evaluation.metrics.copying import copying
+from gendistill.evaluation.metrics.examine import examine
+from gendistill.evaluation.metrics.features import features_of
+from gendistill.evaluation.metrics.fidelity import fidelity
+from gendistill.evaluation.metrics.stress import Stress
 from gendistill.evaluation.protocol import Protocol, When
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
+from gendistill.nets import trained
+from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.trained import shape_of
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
+from gendistill.steering.start import Start
 from gendistill.testing import Toy, ToyData
-from gendistill.training import Training
+from gendistill.training import Training, train
 from gendistill.types import RealData, UserError
 from tests.parts_under_test import TEACHER
 
@@ -60,8 +74,8 @@ def test_every_comparison_stands_beside_the_set():
 def test_the_row_is_the_mean_and_deviation_of_its_students():
     context = open_context(RECIPE, torch.device("cpu"), torch.float32, lambda items, *_: items)
     held_out, sets = context.real.test(), [one.hard() for one in made(RECIPE)]
-    scores = [module.score(sets[i % 2], PROTOCOL, PROTOCOL.training, i, context, held_out) for i in range(4)]
-    row = module.row("distilled", sets, PROTOCOL, context, held_out)
+    scores = [lines.score(sets[i % 2], PROTOCOL, PROTOCOL.training, i, context, held_out) for i in range(4)]
+    row = lines.row("distilled", sets, PROTOCOL, context, held_out)
     assert row.mean == pytest.approx(statistics.mean(scores)) and row.std == pytest.approx(statistics.stdev(scores))
 
 
@@ -101,7 +115,7 @@ def test_baselines_share_data_labels_and_size_and_nothing_else():
 def test_a_student_is_trained_once(monkeypatch):
     sets = made(replace(RECIPE, seed=50))
     first = evaluate(sets, PROTOCOL)
-    monkeypatch.setattr(module, "train", lambda *a, **k: pytest.fail("a student was trained again"))
+    monkeypatch.setattr(lines, "train", lambda *a, **k: pytest.fail("a student was trained again"))
     assert evaluate(sets, PROTOCOL).rows == first.rows
 
 
@@ -147,7 +161,7 @@ def test_every_seed_is_kept_and_the_same_seed_is_the_same_student():
     context = open_context(RECIPE, torch.device("cpu"), torch.float32)
     sets = made(replace(RECIPE, seed=11))
     one, other = (
-        module.row(name, [one.hard() for one in sets], PROTOCOL, context, context.real.test())
+        lines.row(name, [one.hard() for one in sets], PROTOCOL, context, context.real.test())
         for name in ("ours", "theirs")
     )
     assert len(one.scores) == one.n == 4 and one.scores == other.scores
@@ -185,5 +199,99 @@ def test_a_teacher_of_the_protocol_that_guesses_is_refused_before_the_test_pictu
 
 
 def test_a_set_without_a_recipe_has_nothing_to_stand_beside():
-    with pytest.raises(UserError, match="--real"):
+    with pytest.raises(UserError, match="give real="):
         evaluate(Distilled.of(ToyData().open().train), PROTOCOL)
+
+
+def test_rows_say_how_many_sets_their_scores_are_over():
+    report = evaluate(made(replace(RECIPE, seed=12)), PROTOCOL)
+    assert {row.set: row.sets for row in report.rows} == {
+        "distilled": 2,
+        "random_real": 4,
+        "unsteered": 2,
+        "full_real": 1,
+    }
+    alone = evaluate(made(replace(RECIPE, seed=12), 1), replace(PROTOCOL, sets=1))
+    assert "distilled, unsteered prior: ± is over students of one set: says nothing of another seed." in str(alone)
+
+
+def test_a_set_without_a_recipe_stands_beside_real_pictures():
+    stray = replace(made(replace(RECIPE, seed=13), 1)[0], recipe=None)
+    report = evaluate(stray, PROTOCOL, real=ToyData())
+    assert [row.set for row in report.rows] == ["distilled", "distilled", "random_real", "full_real"]
+
+
+def test_all_sets_of_a_run_are_judged_by_other_real_pictures_with_its_own_recipe(tmp_path):
+    recipe = Recipe(
+        real=Digits(size=8), prior=Pixels(), steering=(Start(Modes()),), ipc=1, labeler=Relabel((TEACHER,), "logits")
+    )
+    for seed in range(3):
+        distill(replace(recipe, seed=seed), tmp_path / "run" / "sets" / f"seed-{seed}")
+    (tmp_path / "run" / "run.json").write_text("{}")
+    held = Validation(Digits(size=8), fraction=0.2)
+    protocol = replace(PROTOCOL, sets=1, students=2)
+    sets, context = module.beside(tmp_path / "run", protocol, real=held)
+    wanted = [load(tmp_path / "run" / "sets" / f"seed-{seed}").images.fingerprint for seed in range(3)]
+    assert [one.images.fingerprint for one in sets["distilled"]] == wanted
+    assert context.real.split == "val" and sets["random_real"][0].recipe.real == held
+    assert [one.soft.kind for one in sets["random_real"]] == ["soft"] * 2, "its labeler labels them"
+    rows = {(row.set, row.labels): row for row in module.measure(sets, protocol, context).rows}
+    assert (rows["distilled", "hard"].n, rows["distilled", "hard"].sets) == (3, 3)
+
+
+def test_labels_that_are_passed_over_are_told(caplog):
+    evaluate(made(replace(RECIPE, seed=14), 1), replace(PROTOCOL, labelers=(Hard(),), sets=1, students=1))
+    assert caplog.text.count("own labels (soft) are passed over") == 1
+    caplog.clear()
+    evaluate(made(replace(RECIPE, seed=14), 1), replace(PROTOCOL, sets=1, students=1))
+    assert "passed over" not in caplog.text
+
+
+def test_students_are_put_through_the_stress_of_the_protocol(monkeypatch):
+    stress = Stress((FGSM(8),), ("blur", "gaussian noise"), (1, 5), most=12)
+    sets = made(replace(RECIPE, seed=15), 1)
+    calm, harmed = (
+        evaluate(sets, replace(PROTOCOL, sets=1, also=(ConvNet(depth=1, width=8),), stress=one))
+        for one in (None, stress)
+    )
+    first, *_ = harmed.rows
+    assert list(first.attacked) == ["as they are", "FGSM 8/255"]
+    assert list(first.corrupted) == ["as they are", "blur", "gaussian noise"]
+    assert calm.rows[0].attacked == {} and [row.scores for row in calm.rows] == [row.scores for row in harmed.rows]
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    net = build(ConvNet(depth=2, width=8), shape_of(context), seeds.number(0, "student"), context.device)
+    train(net, sets[0].images, PROTOCOL.training, seeds.number(0, "student", "order"), context.device)
+    wanted = examine(net, context.real.test(), stress=stress)
+    one = lines.row(
+        "distilled",
+        [sets[0].hard()],
+        replace(PROTOCOL, sets=1, students=1, stress=stress),
+        context,
+        context.real.test(),
+    )
+    assert one.attacked["FGSM 8/255"] == pytest.approx(wanted.adversarial.attacks[0].accuracy)
+    assert one.corrupted["blur"] == pytest.approx(statistics.fmean(wanted.corrupted.corruptions[0].accuracy))
+    mean = harmed.rows[2]
+    assert mean.attacked["FGSM 8/255"] == pytest.approx(
+        statistics.fmean(row.attacked["FGSM 8/255"] for row in harmed.rows[:2])
+    )
+    assert "under stress" in str(harmed)
+
+
+def test_pictures_are_compared_with_real_ones_where_that_is_asked(monkeypatch):
+    events = []
+    opened = module.open_held_out
+    monkeypatch.setattr(module, "open_held_out", lambda *given: events.append("test") or opened(*given))
+    sets = made(replace(RECIPE, seed=16), 2)
+    report = evaluate(sets, PROTOCOL, fidelity=True)
+    assert [(one.set, one.ipc, one.sets, one.k) for one in report.likeness] == [
+        ("distilled", 2, 2, 5), ("random_real", 2, 2, 5), ("unsteered", 2, 2, 5)
+    ]  # fmt: skip
+    ours, random, _ = report.likeness
+    assert (random.copies, random.copies_seen, random.precision) == (1.0, 1.0, 1.0), "real pictures are copies"
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    see = features_of(trained.load(trained.Trained(PROTOCOL.student, PROTOCOL.full), context))
+    found = [fidelity(one.images, context.real.train, see, k=5) for one in sets]
+    assert ours.frechet == pytest.approx(statistics.fmean(one.frechet for one in found))
+    assert ours.copies == statistics.fmean(copying(one.images, context.real.train).share() for one in sets)
+    assert "pictures among real ones" in str(report) and evaluate(sets, PROTOCOL).likeness == ()

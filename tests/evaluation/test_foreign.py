@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import datasets
 import pytest
 import torch
 
 from gendistill.distilled import Distilled
-from gendistill.evaluation.evaluate import evaluate_path
-from gendistill.evaluation.foreign import read
+from gendistill.drawn import DrawnImages
+from gendistill.evaluation.evaluate import evaluate
+from gendistill.evaluation.foreign import aligned, exported, read
 from gendistill.evaluation.protocols import Protocol
 from gendistill.export import export, imagefolder
 from gendistill.images import StoredImages
+from gendistill.labelers.alternate import AlternatingLabels, Phases
+from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.nets.convnet import ConvNet
 from gendistill.recipe import Recipe
@@ -89,6 +94,43 @@ def test_soft_labels_of_an_export_come_along_in_the_right_columns(tmp_path):
     assert found.temperature == 20.0
 
 
+def test_weights_ids_and_prompts_of_an_export_count(tmp_path):
+    made = shuffled()
+    weighed = replace(made, weight=torch.linspace(0.5, 1.5, 6), prompts=tuple("abcdef"))
+    export(weighed, tmp_path / "set")
+    again = read(str(tmp_path / "set"), REAL)
+    rows = torch.cat([weighed.images.where(index) for index in range(3)])  # by class, in the set's own order
+    assert torch.equal(again.weight, weighed.weight[rows])
+    assert again.prompts == tuple("abcdef"[row] for row in rows.tolist())
+    assert torch.equal(again.ids[:, 0], again.labels) and torch.equal(again.ids[:, 1:], weighed.ids[rows, 1:])
+
+
+def test_a_generator_with_its_classes_in_another_order_is_drawn_anew(tmp_path):
+    made, order = shuffled(), torch.tensor([2, 0, 1])
+    sets = [made.images, StoredImages(made.classes, made.labels, 255 - made.images.stored(range(6)))]
+    (tmp_path / "weights").write_bytes(bytes(11))
+    generator = replace(made, images=DrawnImages(sets[0], 2, tmp_path, sets.__getitem__))
+    found = aligned(generator, REAL, "set").images
+    assert (found.distinct, found.bytes, len(found)) == (2, 11, 6)
+    for epoch in range(3):
+        now = found.at_epoch(epoch)
+        assert torch.equal(now.labels, order[made.labels]) and now.classes == REAL.classes
+        assert torch.equal(now.stored(range(6)), sets[epoch % 2].stored(range(6)))
+
+
+def test_labels_that_take_turns_and_exact_ones_are_renumbered_as_what_they_are(tmp_path):
+    made, order = shuffled(torch.tensor([[0.7, 0.2, 0.1]]).log().repeat(6, 1)), torch.tensor([2, 0, 1])
+    taking = replace(made, soft=AlternatingLabels(made.soft, made.images, Phases(smoothing=0.3)))
+    found = aligned(taking, REAL, "set")
+    torch.testing.assert_close(found.soft.at(torch.tensor([0])).exp(), torch.tensor([[0.2, 0.1, 0.7]]))
+    assert torch.equal(found.soft.at(torch.arange(6), -1).argmax(1), order[made.labels])
+    plain = exported(export(aligned(made, REAL, "set"), tmp_path / "set"))
+    torch.testing.assert_close(plain.soft.at(torch.tensor([0])).exp(), torch.tensor([[0.2, 0.1, 0.7]]))
+    kept = replace(made, soft=StaticLabels.of(made.soft.log_probs, 20.0, Half()))
+    with pytest.raises(UserError, match="renumbered"):
+        export(aligned(kept, REAL, "set"), tmp_path / "other")
+
+
 def test_a_single_parquet_file(tmp_path):
     from gendistill.pictures import png
 
@@ -131,14 +173,14 @@ def test_other_classes_are_refused(tmp_path):
 
 def test_a_foreign_set_stands_beside_real_pictures(images, tmp_path):
     torch.save(images, tmp_path / "set.pt")
-    report = evaluate_path(str(tmp_path / "set.pt"), ToyData(), PROTOCOL)
+    report = evaluate(str(tmp_path / "set.pt"), PROTOCOL, real=ToyData())
     assert [row.set for row in report.rows] == ["distilled", "random_real", "full_real"]
 
 
 def test_without_real_data_a_foreign_set_cannot_be_judged(images, tmp_path):
     torch.save(images, tmp_path / "set.pt")
     with pytest.raises(UserError, match="--real"):
-        evaluate_path(str(tmp_path / "set.pt"), None, PROTOCOL)
+        evaluate(str(tmp_path / "set.pt"), PROTOCOL)
 
 
 def test_our_own_set_is_judged_by_its_own_recipe(tmp_path):
@@ -146,6 +188,6 @@ def test_our_own_set_is_judged_by_its_own_recipe(tmp_path):
     with pytest.raises(
         UserError, match="--real"
     ):  # the toy parts are no parts of the package, so text cannot make them
-        evaluate_path(str(tmp_path / "set"), None, PROTOCOL)
-    rows = evaluate_path(str(tmp_path / "set"), ToyData(), PROTOCOL).rows
+        evaluate(str(tmp_path / "set"), PROTOCOL)
+    rows = evaluate(str(tmp_path / "set"), PROTOCOL, real=ToyData()).rows
     assert rows[0].set == "distilled" and rows[0].ipc == 1

@@ -10,6 +10,7 @@ import torch
 from gendistill.distilled import Distilled
 from gendistill.evaluation.labelled import labelled, spell
 from gendistill.images import Subset
+from gendistill.labelers import online
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
@@ -71,6 +72,21 @@ def test_online_labels_cost_the_bytes_of_their_teachers(tmp_path):
     net = TEACHER.load(context)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in net.state_dict().values())
     assert one.label_sizes["soft labels"] == weights and two.label_sizes["soft labels"] == 2 * weights
+
+
+def test_sets_share_their_teachers_and_one_has_its_pictures_in_memory(tmp_path, monkeypatch):
+    context = toy_context(tmp_path)
+    loaded, read = [], []
+    load, reader = Trained.load, online.reader
+    monkeypatch.setattr(Trained, "load", lambda self, context: loaded.append(self) or load(self, context))
+    monkeypatch.setattr(online, "reader", lambda images, device: read.append(images) or reader(images, device))
+    asked = (Online((TEACHER,), "logits"), Relabel((TEACHER,), "logits", temperature=9.0))
+    ((_, sets), (_, others)) = labelled("ours", made(context), asked, context)
+    assert loaded == [TEACHER] and len(sets) == len(others) == 2
+    read.clear()
+    for place in (0, 0, 1, 1, 0):
+        sets[place].soft.at(torch.arange(3), place)
+    assert read == [sets[place].images for place in (0, 1, 0)]
 
 
 def test_pictures_that_are_drawn_anew_keep_their_hard_labels(tmp_path, caplog):

@@ -18,7 +18,7 @@ from PIL import Image
 from gendistill.distilled import Distilled
 from gendistill.evaluation.charts import accuracy_chart, axis, shares
 from gendistill.evaluation.page import entropy, page
-from gendistill.evaluation.report import Report, Row
+from gendistill.evaluation.report import Likeness, Report, Row
 from gendistill.images import StoredImages
 from gendistill.types import Class, SoftLabels
 
@@ -196,6 +196,20 @@ def test_labels_of_several_labelers_are_told_apart(tmp_path: Path) -> None:
     chart = str(accuracy_chart(block, axis(report.rows)))
     longest = max(re.findall(r'<text class="faint" x="([\d.]+)"[^>]*>([^<]+)<', chart), key=lambda found: len(found[1]))
     assert float(longest[0]) + 5 * len(longest[1]) < 960, "nothing sticks out at the right"
+
+
+def test_what_was_measured_beside_accuracies_is_shown(tmp_path: Path) -> None:
+    harmed = replace(
+        REPORT.rows[0], attacked={"as they are": 90.0, "FGSM <2>": 61.2}, corrupted={"as they are": 90.0, "blur": 80.1}
+    )
+    near = Likeness(
+        set="distilled", ipc=4, sets=1, frechet=12.3, precision=0.5, recall=0.25, density=1.5, coverage=0.75, copies=0.1,
+        copies_seen=0.2, pictures=12, real=500, k=5, features="ConvNet-3",
+    )  # fmt: skip
+    text = read(page(made_up(), Report([harmed], likeness=(near,)), path=tmp_path / "report.html")).text
+    for words in ("Beyond accuracy", "FGSM <2>", "61.2", "blur", "80.1", "12.3", "0.75", "k = 5"):
+        assert words in text
+    assert "Beyond accuracy" not in read(page(made_up(), REPORT, path=tmp_path / "report.html")).text
 
 
 def test_axis_stays_within_percentages() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gendistill.evaluation import protocols, timm_protocols
-from gendistill.evaluation.protocol import Protocol, When
+from gendistill.evaluation.protocol import Protocol, When, said
 from gendistill.labelers.hard import Hard
 from gendistill.nets.alexnet import AlexNet
 from gendistill.nets.convnet import ConvNet
@@ -15,7 +15,7 @@ from gendistill.nets.resnet import ResNet
 from gendistill.nets.vgg import VGG
 from gendistill.overrides import alter, read_value
 from gendistill.parts import named_values
-from gendistill.schedules import ConstantRate
+from gendistill.schedules import ConstantRate, StepDecay
 from gendistill.training import Training
 from gendistill.types import UserError
 
@@ -107,3 +107,17 @@ def test_where_a_rate_ends():
     assert ends["Minimax"] == pytest.approx(0.04)
     rise = timm_protocols.GLAD.training.schedule
     assert rise.factor(0) < 1e-6 and rise.factor(0.25) == pytest.approx(0.5) and rise.factor(0.5) == 1
+
+
+def test_what_is_said_goes_before_the_cases():
+    few, wide = When(most_ipc=10, epochs=2000, batch=64), When(least_classes=100, epochs=200)
+    protocol = Protocol(name="by size", cases=(few, wide))
+    said_so = said(alter(protocol, "training.epochs", 300), ["training.epochs"])
+    assert {said_so.training_for(ipc, classes).epochs for ipc in (1, 50) for classes in (2, 1000)} == {300}
+    assert said_so.training_for(1, 2).batch == 64, "of which nobody spoke"
+    assert said_so.cases == (When(most_ipc=10, batch=64),), "a case that says nothing more is gone"
+    assert said(protocol, ["students", "training.momentum"]) == protocol
+    assert said(protocol, ["training"]).cases == ()
+    assert said(protocol, ["training.epochs", "cases"]) == protocol, "the cases are what was said"
+    rated = Protocol(name="by size", cases=(When(most_ipc=10, schedule=StepDecay()),))
+    assert said(rated, ["training.schedule.by"]).cases == ()

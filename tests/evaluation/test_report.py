@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from gendistill.evaluation.report import Report, Row
+from gendistill.evaluation.report import Likeness, Report, Row
 from gendistill.formatting import spell_bytes, spell_seconds
 
 ROW = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=300, ipc=10, split="test",
@@ -79,6 +79,50 @@ def test_the_markdown_table() -> None:
         "|---|---:|---:|---:|",
         "| distilled | 95.2 ± 1.0 (5) | 300 | 12.3 kB |",
     ]
+
+
+def test_a_row_of_one_set_says_so() -> None:
+    rows = [replace(ROW, sets=1), replace(ROW, set="random_real", sets=5), replace(ROWS[0], sets=1)]
+    told = "distilled: ± is over students of one set: says nothing of another seed."
+    assert Report(rows).blocks[0].notes == [told] and told in str(Report(rows)) and told in Report(rows).markdown()
+    assert Report([replace(row, sets=5) for row in rows]).blocks[0].notes == []
+    assert Report([replace(ROW, sets=1, n=1)]).blocks[0].notes == [], "one student has no deviation to be misread"
+
+
+HARMED = replace(
+    ROW,
+    attacked={"as they are": 90.0, "FGSM 2/255": 60.0, "PGD-5 2/255": 50.0},
+    corrupted={"as they are": 90.0, "blur": 80.0},
+)
+NEAR = Likeness(
+    set="distilled", ipc=10, sets=1, frechet=12.345, precision=0.5, recall=0.25, density=1.5, coverage=0.75, copies=0.1,
+    copies_seen=0.2, pictures=20, real=500, k=5, features="ConvNet-3",
+)  # fmt: skip
+
+
+def test_what_was_measured_beside_accuracies_has_tables_and_survives_a_file() -> None:
+    report = Report([HARMED], likeness=(NEAR,))
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+    _, (title, cells, _), (among, near, notes) = report.tables
+    assert title.endswith("under stress") and cells[1] == [
+        "distilled",
+        "hard",
+        "90.0",
+        "55.0",
+        "50.0 (PGD-5 2/255)",
+        "80.0",
+    ]
+    assert among.startswith("IPC 10") and near[1] == [
+        "distilled",
+        "12.3",
+        "0.50",
+        "0.25",
+        "1.50",
+        "0.75",
+        "10 %",
+        "20 %",
+    ]
+    assert "20 pictures of a set among 500 real ones, k = 5" in notes[0] and "12.3" in report.markdown()
 
 
 def test_numbers_in_words() -> None:

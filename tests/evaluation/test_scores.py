@@ -10,21 +10,13 @@ import pytest
 import torch
 
 from gendistill.distilled import Distilled
-from gendistill.evaluation import scores as module
+from gendistill.evaluation import ranking as module
+from gendistill.evaluation.arms import alike, unaugmented
 from gendistill.evaluation.compare import Comparison
 from gendistill.evaluation.protocol import Protocol, When
-from gendistill.evaluation.results import Result
-from gendistill.evaluation.scores import (
-    Ranking,
-    alike,
-    augmentation_robust_score,
-    deviation,
-    label_robust_score,
-    over_seeds,
-    rank,
-    squashed,
-    unaugmented,
-)
+from gendistill.evaluation.ranking import Ranking, rank
+from gendistill.evaluation.result import Result
+from gendistill.evaluation.scores import augmentation_robust_score, deviation, label_robust_score, over_seeds, squashed
 from gendistill.images import Subset
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
@@ -90,6 +82,9 @@ def test_the_deviation_is_that_of_the_margin_times_the_slope() -> None:
     assert found.value == pytest.approx(squashed(0.2)) and found.n == 2
     assert found.std == pytest.approx(deviation(0.2, math.sqrt(0.02)))
     assert over_seeds([0.1]).std == 0.0
+    students = over_seeds([0.1, 0.3, 0.2, 0.4], sets=2)  # of sets whose means are 0.15 and 0.35
+    assert students.std == pytest.approx(over_seeds([0.15, 0.35]).std) and students.n == 2
+    assert over_seeds([0.1, 0.3], sets=1) == over_seeds([0.1, 0.3])
 
 
 def test_random_pictures_are_as_many_of_every_class_and_others_for_every_seed(tmp_path) -> None:
@@ -135,7 +130,7 @@ def test_a_ranking_is_made_of_its_accuracies(ranked) -> None:
         0.5 * (any_ - random) - 0.5 * (found.full - hard)
         for hard, any_, random in zip(found.hard, found.method, found.random, strict=True)
     ]
-    assert found.lrs == over_seeds(margins) and found.lrs.n == 4
+    assert found.lrs == over_seeds(margins, sets=2) and found.lrs.n == found.row.sets == 2
     apart = [
         a - b + c - d for a, b, c, d in zip(found.method, found.random, found.plain, found.random_plain, strict=True)
     ]

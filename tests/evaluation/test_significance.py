@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import stats
 
-from gendistill.evaluation.significance import Interval, agreement, paired
+from gendistill.evaluation.significance import Interval, agreement, independent, paired
 from gendistill.types import UserError
 
 OURS, THEIRS = [46.0, 44.0, 47.0, 45.0], [44.0, 43.0, 44.0, 43.0]  # apart by 2, 1, 3, 2
@@ -83,3 +83,27 @@ def test_the_interval_of_spearman_holds_it_and_narrows_with_more_sets() -> None:
 def test_numbers_that_say_nothing_are_refused(call, says) -> None:
     with pytest.raises(UserError, match=says):
         call()
+
+
+def test_students_of_a_set_are_one_draw_of_it() -> None:
+    # Sets 0, 1, 0, 1: means 2.5 and 1.5 of the differences 2, 1, 3, 2.
+    found = paired(OURS, THEIRS, sets=[0, 1, 0, 1])
+    alone = paired([2.5, 1.5], [0.0, 0.0])
+    assert (found.mean, found.std, found.n, found.t) == (alone.mean, alone.std, 2, alone.t)
+    assert found.sets == 2 and str(found).endswith("n = 2 sets") and str(alone).endswith("n = 2")
+    assert not found.significant and paired(OURS, THEIRS).significant
+
+
+def test_one_set_is_told_to_be_one() -> None:
+    found = paired(OURS, THEIRS, sets=[3] * 4)
+    assert found.t == paired(OURS, THEIRS).t and found.n == 4
+    assert str(found).endswith("n = 4, one set: says nothing of another seed")
+    with pytest.raises(UserError, match="one for every pair"):
+        paired(OURS, THEIRS, sets=[0, 1])
+
+
+def test_pairs_with_a_set_in_common_are_of_one_unit() -> None:
+    def count(ours: int, theirs: int, n: int = 6) -> int:
+        return len(set(independent([(seed % ours, seed % theirs) for seed in range(n)])))
+
+    assert [count(1, 6), count(6, 6), count(3, 6), count(2, 3), count(2, 4)] == [1, 6, 3, 1, 2]

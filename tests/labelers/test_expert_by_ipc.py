@@ -90,6 +90,13 @@ def test_a_plan_counts_all_trainings_and_trains_nothing(context, monkeypatch):
     assert (expert.what, student.what) == ("teacher", "student") and student.calls == 2 * 3 * 60
 
 
+def test_it_is_weighed_by_what_its_training_held_out(context):
+    held = replace(WHOLE, held_out=0.2)
+    assert replace(CHOICE, trained=held).unseen(context).fingerprint == held.unseen(context).fingerprint
+    with pytest.raises(UserError, match="held_out=0.1"):
+        CHOICE.unseen(context)
+
+
 def test_numbers_out_of_range_are_refused(context):
     with pytest.raises(UserError, match="fraction in"):
         ExpertByIPC(fraction=1.0)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import dataclass, field
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from gendistill.labelers import stored
+from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.base import Labeler
-from gendistill.labelers.relabel import Relabel
+from gendistill.labelers.hard import Hard
+from gendistill.labelers.relabel import Relabel, StaticLabels
+from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.testing import check_labeler, toy_context
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER, example, subclasses
@@ -16,6 +23,50 @@ from tests.parts_under_test import TEACHER, example, subclasses
 @pytest.mark.parametrize("part", subclasses(Labeler), ids=lambda part: part.__name__)
 def test_keeps_the_contract(part, tmp_path):
     check_labeler(example(part), toy_context(tmp_path))
+
+
+@dataclass(frozen=True)
+class Forgetful(Alternate):
+    """Alternating labels that are written without what makes them alternate."""
+
+    labeler: Labeler = field(default_factory=lambda: Relabel((TEACHER,), "logits"))
+
+    def __call__(self, images, context):
+        soft = super().__call__(images, context)
+        soft.save = soft.soft.save
+        return soft
+
+
+@dataclass(frozen=True)
+class Restless(Relabel):
+    """Labels that are others whenever they are made."""
+
+    def __call__(self, images, context):
+        torch.manual_seed(0 if torch.initial_seed() else 1)
+        return StaticLabels.of(torch.randn(len(images), len(images.classes)).log_softmax(1), 1.0)
+
+
+def test_the_contract_sees_labels_that_do_not_come_back(tmp_path):
+    with pytest.raises(AssertionError, match="what was read again"):
+        check_labeler(Forgetful(), toy_context(tmp_path))
+    with torch.random.fork_rng(), pytest.raises(AssertionError, match="the same labeler"):
+        check_labeler(Restless((TEACHER,), "logits"), toy_context(tmp_path))
+
+
+def test_labels_of_earlier_sets_are_read_by_what_they_tell(tmp_path):
+    context = toy_context(tmp_path)
+    images, new = context.real.train, {"kind", "count", "files"}
+    for labeler in (Hard(), Relabel((TEACHER,), "logits"), RelabelViews((TEACHER,), "logits", count=2)):
+        soft = labeler(images, context)
+        place = tmp_path / soft.kind
+        told = {name: value for name, value in soft.save(place).items() if name not in new}
+        assert stored.read(place, told, images).fingerprint == soft.fingerprint
+        shutil.rmtree(place, ignore_errors=True)
+        if soft.kind != "hard":
+            with pytest.raises(UserError, match="missing"):
+                stored.read(place, told, images)
+    with pytest.raises(UserError, match="'spoken'"):
+        stored.read(tmp_path, {"kind": "spoken"}, images)
 
 
 class Fixed(torch.nn.Module):

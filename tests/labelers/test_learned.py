@@ -45,7 +45,9 @@ def fake(context, wrong=None):
 
 
 @pytest.mark.parametrize(
-    "labeler", [replace(RIDGE, steps=40), replace(UNROLLED, steps=20, inner=5, outer=5, lr=0.3)], ids=["ridge", "unrolled"]
+    "labeler",
+    [replace(RIDGE, steps=40), replace(UNROLLED, steps=20, inner=5, outer=5, lr=0.3)],
+    ids=["ridge", "unrolled"],
 )
 def test_a_wrong_label_moves_to_the_true_class(labeler, tmp_path):
     context = toy_context(tmp_path)

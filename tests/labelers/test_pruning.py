@@ -16,4 +16,4 @@ def test_fewer_views_are_the_first_of_more_for_as_much_less(tmp_path):
     assert few.bytes * 3 == many.bytes and few.views == many.views
     for view in range(2):
         assert torch.equal(few.at(everything, view), many.at(everything, view))
-    assert [few.view(epoch) for epoch in range(6)] == [0, 1] * 3
+    assert [few.view(epoch, 6) for epoch in range(6)] == [0, 1] * 3

@@ -38,7 +38,7 @@ def context(tmp_path):
 
 
 def test_weights_by_accuracy_by_hand(context):
-    good, poor = (Loaded(Knowing(context.real.train, right)) for right in (9, 7))
+    good, poor = (Loaded(Knowing(context.real.train, right), saw="no toy") for right in (9, 7))
     shares = [accuracy(one, context) for one in (good, poor)]
     found = ByAccuracy(scale=10).find((good, poor), context)
     torch.testing.assert_close(found, (torch.tensor(shares) / 10).softmax(0))
@@ -48,7 +48,7 @@ def test_weights_by_accuracy_by_hand(context):
 def test_a_calibrated_teacher_is_as_sure_as_it_is_right(context):
     # Right 9 times in 10 of 3 classes: probability p of its answer is calibrated at p = accuracy, whatever size its logits have.
     temperatures = Calibrated().find(
-        tuple(Loaded(Knowing(context.real.train, 9, sure)) for sure in (5.0, 50.0)), context
+        tuple(Loaded(Knowing(context.real.train, 9, sure), saw="no toy") for sure in (5.0, 50.0)), context
     )
     torch.testing.assert_close(temperatures[1] / temperatures[0], torch.tensor(10.0), rtol=1e-3, atol=0)
 

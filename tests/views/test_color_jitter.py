@@ -15,7 +15,7 @@ PIXELS = torch.rand(60, 3, 9, 7, generator=torch.Generator().manual_seed(0))
 
 
 def draw(count=60):
-    return numbered(0, torch.arange(count), 0, torch.device("cpu"))
+    return numbered(0, torch.arange(count), 0)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

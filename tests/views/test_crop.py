@@ -16,7 +16,7 @@ PIXELS = torch.rand(40, 3, 32, 24, generator=torch.Generator().manual_seed(0))
 
 
 def draw(count=40, view=0):
-    return numbered(0, torch.arange(count), view, torch.device("cpu"))
+    return numbered(0, torch.arange(count), view)
 
 
 def test_boxes_are_enlarged_as_torchvision_enlarges_them():

@@ -13,7 +13,7 @@ from gendistill.views.numbers import numbered
 
 
 def draw(count):
-    return numbered(0, torch.arange(count), 0, torch.device("cpu"))
+    return numbered(0, torch.arange(count), 0)
 
 
 def test_one_colour_is_added_to_all_pixels_of_a_picture():

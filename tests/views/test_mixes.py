@@ -16,7 +16,7 @@ BLACK, WHITE = torch.zeros(400, 1, 20, 14), torch.ones(400, 1, 20, 14)
 
 
 def draw(count=400):
-    return numbered(0, torch.arange(count), 0, torch.device("cpu"))
+    return numbered(0, torch.arange(count), 0)
 
 
 def test_the_share_is_the_counted_area():

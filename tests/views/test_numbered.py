@@ -15,7 +15,7 @@ from gendistill.views.cutmix import CutMix
 from gendistill.views.flip import Flip
 from gendistill.views.lighting import Lighting
 from gendistill.views.mixup import MixUp
-from gendistill.views.numbered import Views, partners_of
+from gendistill.views.numbered import Views
 from gendistill.views.shuffle_patches import ShufflePatches
 from tests.parts_under_test import example, subclasses
 
@@ -48,9 +48,9 @@ def test_views_and_seeds_differ():
 def test_partners_are_those_that_are_told_and_every_picture_is_one_once():
     views = Views(seed=5)
     look = seen(views, range(COUNT), 2)
-    assert torch.equal(look.partners, partners_of(views, torch.arange(COUNT), 2, COUNT))
+    assert torch.equal(look.partners, views.mixing(torch.arange(COUNT), 2, COUNT, (8, 8))[0])
     assert look.partners.sort().values.tolist() == list(range(COUNT))
-    assert seen(Views(mix=None), [0]).partners is None is partners_of(Views(mix=None), torch.tensor([0]), 0, COUNT)
+    assert seen(Views(mix=None), [0]).partners is None
 
 
 def test_a_partner_is_seen_in_its_own_view_before_it_is_mixed():
@@ -63,6 +63,17 @@ def test_a_partner_is_seen_in_its_own_view_before_it_is_mixed():
     views = Views(ALL, Partner(), seed=1)
     mixed, alone = seen(views, range(COUNT)), seen(Views(ALL, None, seed=1), range(COUNT))
     assert torch.equal(mixed.pixels, alone.pixels[mixed.partners])
+
+
+def test_a_picture_that_is_a_partner_too_is_made_once():
+    asked = []
+
+    def read(positions):
+        asked.extend(positions.tolist())
+        return READ(positions)
+
+    Views().look(read, torch.arange(COUNT), 0, COUNT)
+    assert sorted(asked) == list(range(COUNT))
 
 
 @pytest.mark.parametrize("part", subclasses(Operation), ids=lambda part: part.__name__)

@@ -13,7 +13,7 @@ from gendistill.views.shuffle_patches import ShufflePatches
 
 
 def draw(count, view=0):
-    return numbered(0, torch.arange(count), view, torch.device("cpu"))
+    return numbered(0, torch.arange(count), view)
 
 
 def literally(picture, columns, rows):

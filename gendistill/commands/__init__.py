@@ -1,0 +1,1 @@
+"""The commands, a file for each kind. They import what they need when they run, so that help answers at once."""

@@ -1,0 +1,210 @@
+"""Commands for sets that are there: evaluate, relabel, export, compare."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from gendistill.commands.base import changes, device, protocol, protocol_of, source_of, typed
+from gendistill.console import hide_bars, resumable
+
+
+@click.command()
+@click.argument("path")
+@changes
+@click.option("--real", metavar="SOURCE", help="The real data to compare with, where the set does not say it itself.")
+@protocol
+@click.option(
+    "--fidelity",
+    is_flag=True,
+    help="Also say how the pictures lie among the real training pictures, and whether they are copies of them.",
+)
+@click.option(
+    "--to", type=click.Path(path_type=Path, dir_okay=False), help="File of results, which `gendistill compare` reads."
+)
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="The report as one HTML file.")
+@device
+def evaluate(
+    path: str,
+    changes: tuple[str, ...],
+    real: str | None,
+    protocol: str | None,
+    fidelity: bool,
+    to: Path | None,
+    page: Path | None,
+    device: str,
+) -> None:
+    """Say what any small set is worth.
+
+    Trains students on it, on random real pictures and on all real ones.
+
+    PATH is a run or one of its sets, a folder of images or Parquet files, a data set of the hub, or a .pt file of images and
+    labels. A run's metrics.json and report.html have the new numbers thereafter, where it is judged by its own real data.
+
+    Words of the form path=value change the protocol: students=5, training.epochs=300, stress='Stress(most=200)'.
+    """
+    from gendistill.environment import pick_device
+
+    chosen = protocol_of(protocol, changes)
+    against = None if real is None else source_of(real, "--real")
+    from gendistill.evaluation.evaluate import beside, measure
+    from gendistill.evaluation.keep import is_of, keep
+    from gendistill.evaluation.page import page as draw
+    from gendistill.evaluation.results import of_report
+    from gendistill.progress import progress
+    from gendistill.provenance import Provenance
+    from gendistill.store import write_json
+
+    hide_bars()
+    with resumable("Finished students are kept; run the same command to go on."):
+        sets, context = beside(path, chosen, real=against, device=pick_device(device), progress=progress)
+        report = measure(sets, chosen, context, fidelity=fidelity)
+    click.echo(str(report))
+    made, folder = sets["distilled"][0], Path(path)
+    if to is not None:
+        write_json(to, of_report(report, folder.name, context.real))
+    if page is not None:
+        draw(made, report, path=page, command=typed(), byte_sizes=made.sizes, provenance=Provenance(**made.origin))
+    if is_of(folder, context.real.name):
+        keep(report, made, folder)
+        click.echo(f"\n{folder / 'metrics.json'}\n{folder / 'report.html'}")
+
+
+@click.command()
+@click.argument("path")
+@changes
+@click.option("--budget", required=True, metavar="BYTES", help="Of the soft labels of a set: 20MB, 500kB, 1500000.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the set with its new labels.",
+)
+@click.option(
+    "--teachers", metavar="TEACHERS", help="Who labels, 'Trained(), Trained(seed=1)' ...; by default the recipe's."
+)
+@click.option("--average", type=click.Choice(["logits", "probs"]), help="What is averaged over --teachers.")
+@click.option("--temperature", type=float, help="Of a student's loss with the labels of --teachers.  [default: 1.0]")
+@click.option(
+    "--views",
+    metavar="VIEWS",
+    help="What is labelled, 'Views((Shift(4), Flip()), mix=None)' ...; by default the recipe's, or Views() if it labels none.",
+)
+@click.option("--real", metavar="SOURCE", help="The real data, where the set does not name them itself.")
+@protocol
+@device
+def relabel(
+    path: str,
+    changes: tuple[str, ...],
+    budget: str,
+    out: Path,
+    teachers: str | None,
+    average: str | None,
+    temperature: float | None,
+    views: str | None,
+    real: str | None,
+    protocol: str | None,
+    device: str,
+) -> None:
+    """Label a finished set anew within a budget of bytes.
+
+    Few labels in full, or many coarse ones: students try what fits, and real training pictures that no student saw judge them. The
+    test pictures stay closed: `gendistill evaluate FOLDER` opens them. The folder that comes out is read as a run is.
+
+    PATH is a run, all of whose sets are labelled, or one of them, such as runs/mgd3/sets/seed-0.
+
+    Words of the form path=value change the protocol: students=5, training.epochs=300.
+    """
+    if (teachers is None) != (average is None):
+        raise click.UsageError(
+            "--teachers and --average go together: whether logits or probabilities are averaged has no default"
+        )
+    if temperature is not None and teachers is None:
+        raise click.UsageError("--temperature is that of labels by --teachers; the recipe's labeler has its own")
+    from gendistill.environment import pick_device
+    from gendistill.fields import construct, fit
+    from gendistill.formatting import bytes_of
+    from gendistill.overrides import read_value
+
+    limit = bytes_of(budget)
+    chosen = protocol_of(protocol, changes)
+    against = None if real is None else source_of(real, "--real")
+    from gendistill.labelers.relabel import Relabel
+    from gendistill.progress import progress
+    from gendistill.relabeling import relabel as label
+    from gendistill.views.numbered import Views
+
+    asked = None
+    if teachers is not None:
+        given = read_value(teachers)
+        words = {"teachers": given if isinstance(given, tuple | list) else (given,), "average": average}
+        asked = construct(Relabel, (), words | ({} if temperature is None else {"temperature": temperature}))
+    hide_bars()
+    with resumable("Labels and students are kept; run the same command to go on."):
+        done = label(
+            path,
+            out,
+            limit,
+            labeler=asked,
+            views=None if views is None else fit(read_value(views), Views, "--views"),
+            real=against,
+            protocol=chosen,
+            device=pick_device(device),
+            progress=progress,
+            command=typed(),
+        )
+    click.echo(f"{done}\n\n{done.folder}")
+    more = ["--protocol", protocol] if protocol else []
+    more += [] if real is None else ["--real", real]
+    click.echo(
+        f"What it is worth on the test pictures: {shlex.join(['gendistill', 'evaluate', str(out), *changes, *more])}"
+    )
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write.")
+@click.option("--imagefolder", is_flag=True, help="Plain PNG files, a folder per class: hard labels only.")
+def export(run: Path, to: Path, imagefolder: bool) -> None:
+    """Write a run's set as a Hugging Face data set."""
+    import json
+
+    from gendistill.distilled import load
+    from gendistill.evaluation.report import Report
+    from gendistill.export import export as write
+    from gendistill.export import imagefolder as write_files
+
+    hide_bars()
+    made, metrics, about = load(run), run / "metrics.json", run / "run.json"
+    if imagefolder:
+        click.echo(f"{write_files(made, to)}")
+        return
+    report = Report.from_json(json.loads(metrics.read_text())) if metrics.is_file() else None
+    provenance = json.loads(about.read_text()).get("provenance") if about.is_file() else None
+    click.echo(f"{write(made, to, report=report, provenance=provenance)}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--to", type=click.Path(path_type=Path, file_okay=False), help="Folder for compare.html and results.json."
+)
+def compare(runs: tuple[str, ...], to: Path | None) -> None:
+    """Put any number of runs side by side.
+
+    Prints what may be compared and which differences are more than chance. --to also writes a page, and all numbers as a file
+    of results that others can add to.
+
+    RUN is a run, or a file of results: JSON such as {"rows": [{"set": ..., "labels": ..., "student": ..., "protocol": ...,
+    "data": ..., "bytes": ..., "mean": ..., "n": ...}]}; published numbers say "published": true and their "rule". NAME=RUN
+    calls it otherwise; runs of one name are one set at several sizes.
+    """
+    from gendistill.evaluation.compare import compare as side_by_side
+    from gendistill.evaluation.compare_page import write
+
+    found = side_by_side(runs)
+    click.echo(str(found))
+    if to is not None:
+        click.echo(f"\n{write(found, to)}")

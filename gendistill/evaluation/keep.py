@@ -1,0 +1,73 @@
+"""What an evaluation found, put where a run's own numbers are: metrics.json, and report.html made anew of all of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from gendistill.distilled import Distilled
+from gendistill.evaluation.page import page
+from gendistill.evaluation.report import Report, Row
+from gendistill.provenance import Provenance
+from gendistill.store import write_json
+
+log = logging.getLogger("gendistill")
+
+
+def keep(report: Report, distilled: Distilled, folder: Path) -> Report:
+    """Add to the numbers of the run in a folder, whose first set is given."""
+    metrics, about = folder / "metrics.json", json.loads((folder / "run.json").read_text())
+    before = Report.from_json(json.loads(metrics.read_text())) if metrics.is_file() else Report([])
+    found = merged(before, report)
+    write_json(metrics, found.to_json())
+    recipe, provenance = folder / "recipe.py", Provenance(**{**distilled.origin, **about.get("provenance", {})})
+    page(
+        distilled,
+        found,
+        path=folder / "report.html",
+        command=about.get("command", ""),
+        recipe_text=recipe.read_text() if recipe.is_file() else "",
+        byte_sizes=distilled.sizes,
+        provenance=provenance,
+        versions=about.get("versions"),
+    )
+    return found
+
+
+def is_of(folder: Path, data: str) -> bool:
+    """Whether numbers on these data belong into this folder: it is a run, made from them."""
+    about = folder / "run.json"
+    if not about.is_file():
+        return False
+    own = json.loads(about.read_text()).get("provenance", {}).get("real", {}).get("name", "")
+    if own not in ("", data):
+        log.info("numbers on %s are not added to %s, which was made from %s: --to FILE keeps them", data, folder, own)
+    return own in ("", data)
+
+
+def merged(before: Report, after: Report) -> Report:
+    """All rows of both, each once: of two of one key that of more seeds, and the later of equal ones."""
+    rows: dict[tuple[object, ...], Row] = {}
+    for row in (*before.rows, *after.rows):
+        known = rows.get(key(row))
+        if known is not None and known.n > row.n:
+            log.info(
+                "%s, %s: what was measured before is kept, for it is over %d seeds", row.set, row.labelled, known.n
+            )
+        else:
+            rows[key(row)] = row
+    seen = {(one.set, one.ipc) for one in after.likeness}
+    return replace(
+        after,
+        rows=list(rows.values()),
+        seconds={**before.seconds, **after.seconds},
+        notes=tuple(dict.fromkeys((*before.notes, *after.notes))),
+        likeness=(*(one for one in before.likeness if (one.set, one.ipc) not in seen), *after.likeness),
+    )
+
+
+def key(row: Row) -> tuple[object, ...]:
+    """What a row is of."""
+    return row.set, row.labels, row.labeler, row.student, row.protocol, row.training, row.ipc, row.split
