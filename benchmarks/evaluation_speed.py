@@ -360,11 +360,11 @@ def compared(found: Sequence[Mapping[str, Taken]], base: str = "ours") -> dict[s
     }
 
 
-def told(ours_: Sequence[float], theirs: Sequence[float]) -> dict[str, Any]:
+def told(found: Mapping[str, Sequence[float]], ours_: str, theirs: str) -> dict[str, Any]:
     """Accuracies of two loops, seed by seed."""
-    apart = paired(ours_, theirs)
+    apart = paired(found[ours_], found[theirs])
     return {
-        "ours": list(ours_), "theirs": list(theirs), "difference in points": apart.mean,
+        ours_: found[ours_], theirs: found[theirs], "difference in points": apart.mean,
         "95 % interval": [apart.t.low, apart.t.high], "n": apart.n,
     }  # fmt: skip
 
@@ -382,7 +382,7 @@ def accuracies(task: Task, peer: DDRanking, seeds: int, folder: Path) -> dict[st
         torch.manual_seed(seed)
         found["loader"].append(accuracy(learned(task.student(seed), batches, task.training), task.test, CPU))
         print(seed, {name: round(values[-1], 2) for name, values in found.items()}, flush=True)
-    return {other: told(found["ours"], found[other]) for other in ("DD-Ranking", "loader")}
+    return {other: told(found, "ours", other) for other in found if other != "ours"}
 
 
 def trained(task: Task, seed: int, **settings: Any) -> float:
@@ -400,9 +400,12 @@ def in_half(task: Task, given: argparse.Namespace) -> dict[str, Any]:
         found[f"width {width}"] = compared(after_one(turns, count), "bfloat16")["bfloat16 / float32"]
         print("bfloat16", width, json.dumps(found), flush=True)
     wide = replace(task, width=WIDE, training=replace(task.training, epochs=given.epochs))
-    seeds = range(given.half_seeds)
-    half, full = ([trained(wide, seed, mixed_precision=name) for seed in seeds] for name in ("bf16", "no"))
-    found["accuracy"] = told(half, full)
+    kinds = {"bfloat16": "bf16", "float32": "no"}
+    reached = {
+        name: [trained(wide, seed, mixed_precision=kind) for seed in range(given.half_seeds)]
+        for name, kind in kinds.items()
+    }
+    found["accuracy"] = told(reached, *kinds)
     return found
 
 

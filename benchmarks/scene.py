@@ -132,7 +132,8 @@ class Scene:
         asked = issubclass(prior.loads, Prompted)
         steering = tuple(step for step in published.steering if asked or Prompted not in step.needs)
         return replace(
-            published, real=self.source(), prior=prior, steering=steering, labeler=self.labeler, ipc=ipc, block=10,
+            published, real=self.source(), prior=prior, steering=steering, ipc=ipc, block=10,
+            labeler=self.labeler if published.draws == 1 else published.labeler,  # what is drawn anew has no labels to keep
             rounds=min(published.rounds, 2, ipc),
         )  # fmt: skip
 
