@@ -6,6 +6,7 @@ The held-out pictures are opened once, after everything was made. Nothing is cho
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,11 +25,13 @@ from gendistill.evaluation.metrics.likeness import likeness
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Report
 from gendistill.evaluation.rows import Sets, rows
+from gendistill.images import StoredImages
 from gendistill.priors.base import Prior
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.steering.start import Start
+from gendistill.training import IN_MEMORY_BYTES
 from gendistill.types import Images, RealData, Source, UserError
 
 log = logging.getLogger("gendistill")
@@ -198,7 +201,10 @@ def check_held_out(data: RealData) -> None:
 
 
 def open_held_out(data: RealData) -> Images:
-    """The held-out pictures."""
+    """The held-out pictures, in memory where they are few: every student looks at them, and to decode them takes longer."""
     check_held_out(data)
     assert data.test is not None
-    return data.test()
+    found = data.test()
+    if len(found) * math.prod(found.shape) > IN_MEMORY_BYTES:
+        return found
+    return StoredImages(found.classes, found.labels, found.stored(torch.arange(len(found))), found.fingerprint)

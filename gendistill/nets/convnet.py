@@ -8,6 +8,7 @@ from typing import Literal
 from torch import nn
 
 from gendistill.nets.base import Classifier, Shape, norm_layer
+from gendistill.nets.halving import Halving
 from gendistill.types import UserError
 
 
@@ -47,8 +48,8 @@ class ConvNet:
             layers += [
                 nn.Conv2d(channels, self.width, 3, padding=1),
                 norm_layer(self.norm, self.width),
-                nn.ReLU(),
-                nn.AvgPool2d(2),
+                nn.ReLU(inplace=True),
+                Halving(),
             ]
             channels = self.width
         activations = range(2, len(layers), 4)  # a block shows its ReLU, before the pooling

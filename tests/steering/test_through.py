@@ -83,7 +83,7 @@ def test_the_residual_keeps_the_start_at_the_first_step_and_not_at_the_last(cont
 def test_it_resumes_only_where_the_state_of_a_loss_begins_anew(context, monkeypatch):
     monkeypatch.setattr(optimize, "SAVE_EVERY_S", -1.0)
     saved = []
-    monkeypatch.setattr(optimize, "_save", lambda context, variables, optimizer, step: saved.append(step))
+    monkeypatch.setattr(optimize, "write_state", lambda file, variables, optimizer, step: saved.append(step))
     here = replace(context, resume=context.store.root / "state.safetensors")
     Optimize((Dark(period=2), Dark(period=3)), steps=13)(toy_draft(context), here)
     assert saved == [6, 12]
