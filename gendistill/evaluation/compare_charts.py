@@ -21,7 +21,7 @@ LEFT, RIGHT, TOP, HEIGHT, BOTTOM = 44, 26, 14, 370, 46
 NEAR, APART = 11.0, 13.0
 """Marks nearer than this, both ways, are put side by side, so far apart."""
 
-WORDS, FIGURES, LINE = 372, 178, 27
+WORDS, FIGURES, LINE = 372, 212, 27
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,14 @@ def within_sight(one: Result, low: float, high: float) -> bool:
 
 
 def powers(low: float, high: float) -> list[float]:
-    """Round numbers of bytes from low to high, a few: 1, 2 and 5 times powers of ten, or powers of ten alone."""
+    """Round numbers of bytes from low to high, a few: 1, 2 and 5 times powers of ten, or these alone; the ends where none is."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1, 2, 5), (1,)):
         found = [factor * 10.0**exponent for exponent in exponents for factor in factors]
         found = [size for size in found if low <= size <= high]
         if len(found) <= 9:
             break
-    return found
+    return found or sorted({low, high})
 
 
 def side_by_side(points: Sequence[tuple[float, float]]) -> list[float]:

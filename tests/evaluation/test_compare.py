@@ -368,6 +368,7 @@ def test_marks_that_would_hide_each_other_stand_side_by_side() -> None:
 
 def test_ticks_of_bytes_are_round() -> None:
     assert charts.powers(900, 12_000) == [1000, 2000, 5000, 10_000]
+    assert charts.powers(2600, 4100) == [2600, 4100]
     assert charts.powers(900, 2e8) == [1e3, 1e4, 1e5, 1e6, 1e7, 1e8]
 
 
