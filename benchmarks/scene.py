@@ -44,6 +44,7 @@ from gendistill.schedules import CosineDecay
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
+from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.training import Training
 from gendistill.types import Generates, Prompted, RealData, UserError
 
@@ -182,6 +183,7 @@ class Scene:
             Sample: lambda one: self.inside(one, steps=min(one.steps, self.steps)),
             Optimize: self.optimize_rule,
             FineTune: lambda one: self.inside(one, max_train_steps=self.tune, batch=30, ema_decay=0.99),
+            TuneGenerator: lambda one: self.inside(one, epochs=1),  # the authors take 100
             FeatureMatching: lambda one: self.inside(one, batch=min(one.batch, 64), weight=1.0),
             GradientMatching: lambda one: self.inside(
                 one, batch=min(one.batch, 64), inner=min(one.inner, 5), weight=1.0
