@@ -201,22 +201,23 @@ class _Course:
 
     def loss(self, logits: Tensor, shown: Shown, batch: Tensor, epoch: int) -> Tensor:
         """The mean over pictures, weighted where they are. A mixed picture counts, and is learned, by the shares of both."""
-        each, counts = self.losses(logits, batch, epoch), None if self.weight is None else self.weight[batch]
+        each, counts = self.losses(logits, shown, batch, epoch), None if self.weight is None else self.weight[batch]
         if shown.partners is not None and shown.share is not None:
             share = shown.share
             if self.soft is None or self.soft.views is None:  # labels are of single pictures
-                each = share * each + (1 - share) * self.losses(logits, shown.partners, epoch)
+                each = share * each + (1 - share) * self.losses(logits, shown, shown.partners, epoch)
             if self.weight is not None:
                 counts = share * self.weight[batch] + (1 - share) * self.weight[shown.partners]
         return each.mean() if counts is None else (each * counts).sum() / counts.sum()
 
-    def losses(self, logits: Tensor, positions: Tensor, epoch: int) -> Tensor:
-        """Loss per picture, (n,), by the labels of the pictures at these positions."""
+    def losses(self, logits: Tensor, shown: Shown, positions: Tensor, epoch: int) -> Tensor:
+        """Loss per picture, (n,), by the labels of the pictures at these positions, or of the views that are shown."""
         mine = self.labels[positions.to(self.labels.device)]
         if self.soft is None:
             smoothing = self.settings.label_smoothing
             return F.cross_entropy(logits, mine, reduction="none", label_smoothing=smoothing)
-        log_probs = self.soft.at(positions, self.soft.view(epoch, self.epochs, self.first)).to(logits.device)
+        view = self.soft.view(epoch, self.epochs, self.first)
+        log_probs = self.soft.seen(shown.pixels, positions, view).to(logits.device)
         return self.settings.loss(logits, log_probs, mine, self.soft.temperature_at(epoch, self.epochs))
 
 

@@ -456,6 +456,10 @@ class SoftLabels(ABC):
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """Log-probabilities at temperature 1 of the pictures at these positions, seen in this view."""
 
+    def seen(self, pixels: Pixels, positions: Tensor, view: int) -> LogProbs:
+        """What `at` says, for who has the pixels of these pictures in this view at hand."""
+        return self.at(positions, view)
+
     def view(self, epoch: int, epochs: int, first: int = 0) -> int:
         """Number of the view that a student of so many ``epochs`` looks at in this one; students differ by the ``first``."""
         return first + epoch

@@ -12,7 +12,7 @@ from gendistill.labelers.alternate import AlternatingLabels
 from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.relabel import EXACT, StaticLabels
 from gendistill.store import fingerprint
-from gendistill.types import Class, Images, LogProbs, SoftLabels, UserError
+from gendistill.types import Class, Images, LogProbs, Pixels, SoftLabels, UserError
 
 
 def reordered(soft: SoftLabels, order: Tensor, images: Images) -> SoftLabels:
@@ -51,7 +51,13 @@ class Reordered(SoftLabels):
 
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """The same numbers in the other order."""
-        found = self._soft.at(positions, view)
+        return self._moved(self._soft.at(positions, view))
+
+    def seen(self, pixels: Pixels, positions: Tensor, view: int) -> LogProbs:
+        """The same numbers in the other order."""
+        return self._moved(self._soft.seen(pixels, positions, view))
+
+    def _moved(self, found: LogProbs) -> LogProbs:
         return torch.empty_like(found).index_copy_(1, self._order.to(found.device), found)
 
     def view(self, epoch: int, epochs: int, first: int = 0) -> int:

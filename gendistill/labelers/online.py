@@ -13,7 +13,7 @@ from gendistill.context import Context
 from gendistill.labelers.ensemble import Committee, Ensemble
 from gendistill.store import fingerprint
 from gendistill.training import reader
-from gendistill.types import Images, LogProbs, SoftLabels, UserError
+from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError
 from gendistill.views.base import Read
 from gendistill.views.numbered import Views
 from gendistill.work import Work
@@ -69,6 +69,10 @@ class OnlineLabels(SoftLabels):
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """What the teachers say of these pictures in this view, on the teachers' device."""
         return self._committee(self.views.look(self._reader, positions, view, len(self._images)).pixels)
+
+    def seen(self, pixels: Pixels, positions: Tensor, view: int) -> LogProbs:
+        """The same, without making the view again."""
+        return self._committee(pixels)
 
     def save(self, folder: Path) -> dict[str, object]:
         """Write nothing: the recipe loads the teachers again."""

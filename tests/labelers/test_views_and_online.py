@@ -74,6 +74,14 @@ def test_a_student_of_stored_views_is_one_of_online_teachers(tmp_path, monkeypat
     torch.testing.assert_close(losses[0], losses[1])
 
 
+def test_who_has_the_view_at_hand_need_not_make_it_again(tmp_path, monkeypatch):
+    asked, context = labels_of(Online, tmp_path)
+    positions, images = torch.tensor([5, 0, 3]), context.real.train
+    pixels, wanted = VIEWS.look(images.pixels, positions, 2, len(images)).pixels, asked.at(positions, 2)
+    monkeypatch.setattr(Views, "look", lambda *given: pytest.fail("the view was made again"))
+    assert torch.equal(asked.seen(pixels, positions, 2), wanted)
+
+
 def test_a_student_goes_round_the_views_there_are(tmp_path):
     soft, _ = labels_of(RelabelViews, tmp_path, count=2, cooling=Cooling(by=0.5, every=2, least=1.5), temperature=4.0)
     assert [soft.view(epoch, 5) for epoch in range(5)] == [0, 1, 0, 1, 0]
