@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gendistill.seeds import stream
+from gendistill.seeds import Part, stream
 from gendistill.store import fingerprint as fingerprinted
 from gendistill.types import Class, Images, Stored, UserError
 
@@ -52,6 +52,12 @@ class Subset(Images):
         return self._images.stored(self._positions[torch.as_tensor(indices, dtype=torch.long)])
 
 
+def drawn(images: Images, index: int, count: int, *key: Part) -> Tensor:
+    """Positions of so many random pictures of class ``index``, or of all it has; the stream follows from the key and the class."""
+    where = images.where(index)
+    return where[torch.randperm(len(where), generator=stream(*key, index))[:count]]
+
+
 def split(train: Images, fraction: float, seed: int, name: str) -> tuple[Images, Images]:
     """The training pictures that are kept, and those that are held out: a part of each class, at least one.
 
@@ -66,6 +72,6 @@ def split(train: Images, fraction: float, seed: int, name: str) -> tuple[Images,
             raise UserError(
                 f"{name} has too few training pictures of {one} to hold out {fraction:.0%} of them: {len(where)}"
             )
-        held[where[torch.randperm(len(where), generator=stream("validation", seed, index))[:count]]] = True
+        held[drawn(train, index, count, "validation", seed)] = True
     positions = torch.arange(len(train))
     return Subset(train, positions[~held]), Subset(train, positions[held])

@@ -7,11 +7,10 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from gendistill import seeds
 from gendistill.context import Context
 from gendistill.distilled import Distilled
 from gendistill.evaluation.labelled import relabelled
-from gendistill.images import Subset
+from gendistill.images import Subset, drawn
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.ensemble import Ensemble
 from gendistill.labelers.hard import Hard
@@ -88,7 +87,7 @@ def alike(made: Distilled, real: Images, seed: int) -> Distilled:
                 f"{len(where)} real pictures of {real.classes[index]} are left to draw {count} from: lower `fraction`, "
                 "or rank a smaller set"
             )
-        picked.append(where[torch.randperm(len(where), generator=seeds.stream("rank", seed, index))[:count]])
+        picked.append(drawn(real, index, count, "rank", seed))
     return Distilled.of(Subset(real, torch.cat(picked)))
 
 

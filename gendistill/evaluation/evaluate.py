@@ -77,10 +77,10 @@ def beside(
 ) -> tuple[Sets, Context]:
     """What `evaluate` measures, all made and opened: the sets by name, and the real data."""
     device = torch.device(device)
-    path, folders = "", []
+    path = ""
     if isinstance(distilled, str | Path):
-        path, folders = str(distilled), ours(Path(distilled))
-        made = [load(folder) for folder in folders]
+        path = str(distilled)
+        made = [load(folder, device) for folder in ours(Path(distilled))]
     else:
         made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
     recipe = made[0].recipe if made and isinstance(made[0].recipe, Recipe) else None
@@ -96,10 +96,10 @@ def beside(
     assert real is not None
     context = context or open_real(real, device, progress)
     check_held_out(context.real)
-    if path:
-        found = [foreign.read(str(place), context.real) for place in folders or [path]]
+    if made:
+        found = [foreign.aligned(one, context.real, path or "the set") for one in made]
     else:
-        found = [foreign.aligned(one, context.real, "the set") for one in made]
+        found = [foreign.read(path, context.real, context.device)]
     return {"distilled": found, **make_others(found[0], recipe, real, protocol, context)}, context
 
 
@@ -170,7 +170,6 @@ def measure(sets: Sets, protocol: Protocol, context: Context, *, fidelity: bool 
     if fidelity:
         seconds["fidelity"] = time.monotonic() - started
     held_out = open_held_out(context.real)
-    log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
     notes = check_apart(held_out, sets, context)
     for name, made in sets.items():
         started = time.monotonic()
@@ -205,6 +204,7 @@ def open_held_out(data: RealData) -> Images:
     check_held_out(data)
     assert data.test is not None
     found = data.test()
+    log.info("%s pictures of %s are opened: %d", data.split, data.name, len(found))
     if len(found) * math.prod(found.shape) > IN_MEMORY_BYTES:
         return found
     return StoredImages(found.classes, found.labels, found.stored(torch.arange(len(found))), found.fingerprint)

@@ -143,7 +143,6 @@ def rank(
     arms = arms_of([made[seed % len(made)] for seed in range(total)], training, own, kept, context)
     chosen = {name: _rates(name, arm, rates, protocol, context, judged) for name, arm in arms.items()}
     held_out = open_held_out(context.real)
-    log.info("%s pictures of %s are opened: %d", context.real.split, context.real.name, len(held_out))
     notes = check_apart(held_out, {"distilled": made}, context)
     full = score(Distilled.of(context.real.train), protocol, protocol.full, 0, context, held_out, context.progress)
     found = {name: _accuracies(arm, chosen[name], protocol, context, held_out) for name, arm in arms.items()}

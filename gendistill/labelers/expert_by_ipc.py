@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context
-from gendistill.images import Subset, split
+from gendistill.images import Subset, drawn, split
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
@@ -133,7 +133,8 @@ def _score(
 ) -> float:
     """Accuracy of one student of one candidate. The students of all candidates of a number begin alike, with equal pictures."""
     expert, seed = Expert(settings.trained, epoch), seeds.number(settings.seed, "expert by ipc", number)
-    learned = Subset(kept, _drawn(kept, ipc, seed))
+    every = range(len(kept.classes))
+    learned = Subset(kept, torch.cat([drawn(kept, index, ipc, seed, "pictures") for index in every]))
     key = {
         "set": learned.fingerprint, "held out": held_out.fingerprint, "expert": expert.identity(context), "seed": seed,
         "data": context.real.train.fingerprint, "student": repr(settings.student), "training": repr(settings.training),
@@ -147,12 +148,3 @@ def _score(
         return {"accuracy": torch.tensor(accuracy(net, held_out, context.device), dtype=torch.float64)}
 
     return float(context.store.tensors("experts", key, run)["accuracy"])
-
-
-def _drawn(images: Images, ipc: int, seed: int) -> Tensor:
-    """Positions of ``ipc`` random pictures of each class, or all of it where it has fewer."""
-    drawn = []
-    for index in range(len(images.classes)):
-        where = images.where(index)
-        drawn.append(where[torch.randperm(len(where), generator=seeds.stream(seed, "pictures", index))[:ipc]])
-    return torch.cat(drawn)

@@ -53,6 +53,8 @@ class Interpolate(Relabel):
     teachers          references of classifiers, see `gendistill.nets.trained.load`
     average           what is averaged over teachers: there is no neutral choice, so there is no default
     temperature       of the student's loss with these labels
+    weights           how much each teacher counts, see `Ensemble`
+    softening         what each teacher's logits are divided by, see `Ensemble`
     batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
     codec             how they are kept
     views             what the student looks at

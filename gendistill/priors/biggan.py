@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gendistill import seeds
+from gendistill import published, seeds
 from gendistill.priors import repository
 from gendistill.priors.base import Prior
 from gendistill.priors.biggan_net import BigGanNet, folded, side
@@ -110,7 +110,7 @@ class BigGan(Prior):
 
     def origin(self) -> dict[str, str]:
         """Name and licence, as the checkpoint's own card states it."""
-        return repository.card(self.source) if isinstance(self.source, str) else {"name": repr(self)}
+        return published.card(self.source) if isinstance(self.source, str) else {"name": repr(self)}
 
     def check(self, data: RealData) -> None:
         """Compare the config with the data: class names, channels, size. Reads no weights."""
@@ -128,7 +128,7 @@ class BigGan(Prior):
 
     def _config(self) -> Mapping[str, Any]:
         if isinstance(self.source, str):
-            config = repository.config(repository.folder_of(self.source, (repository.CONFIG,), self.revision))
+            config = repository.config(published.folder_of(self.source, (repository.CONFIG,), self.revision))
         else:
             config = self.source.config.to_dict()
         missing = [name for name in FIELDS if name not in config]
@@ -146,7 +146,7 @@ class BigGan(Prior):
     def _state(self) -> Mapping[str, Tensor]:
         if not isinstance(self.source, str):
             return {name: value.cpu() for name, value in self.source.state_dict().items()}
-        path = repository.file(repository.folder_of(self.source, (WEIGHTS,), self.revision), WEIGHTS)
+        path = repository.file(published.folder_of(self.source, (WEIGHTS,), self.revision), WEIGHTS)
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:

@@ -13,12 +13,14 @@ from typing import Any
 
 import torch
 
+from gendistill import published
 from gendistill.priors import discriminator, repository
 from gendistill.priors.base import Prior
-from gendistill.priors.checkpoint import load_part, reading
+from gendistill.priors.checkpoint import load_part
 from gendistill.priors.class_rows import label_rows
 from gendistill.priors.loaded_gan import LoadedGan
 from gendistill.priors.style_generator import StyleGenerator
+from gendistill.published import reading
 from gendistill.store import fingerprint_state
 from gendistill.types import RealData, UserError
 
@@ -47,7 +49,7 @@ class Gan(Prior):
 
     def origin(self) -> dict[str, str]:
         """Name and licence, as the checkpoint's own card states it."""
-        return repository.card(self.source) if isinstance(self.source, str) else {"name": repr(self)}
+        return published.card(self.source) if isinstance(self.source, str) else {"name": repr(self)}
 
     def check(self, data: RealData) -> None:
         """Compare the config with the data: class names, channels, size. Reads no weights."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gendistill.priors import repository
+from gendistill import published
 from gendistill.priors.base import Prior
 from gendistill.priors.checkpoint import Configs, configs, configs_of, fewer_pixels, load_pipeline
 from gendistill.priors.class_rows import label_rows
@@ -51,7 +51,7 @@ class LatentDiffusion(Prior):
 
     def origin(self) -> dict[str, str]:
         """Name and licence, as the checkpoint's own card states it."""
-        return repository.card(self.source) if isinstance(self.source, str) else {"name": repr(self)}
+        return published.card(self.source) if isinstance(self.source, str) else {"name": repr(self)}
 
     def shape(self) -> tuple[int, int, int]:
         """(c, h, w) of the pictures the checkpoint makes. Reads no weights."""

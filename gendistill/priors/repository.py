@@ -9,8 +9,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gendistill.published import card as card
-from gendistill.published import folder_of as folder_of
 from gendistill.types import RealData, UserError
 
 CONFIG = "config.json"

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from gendistill import seeds
+from gendistill import published, seeds
 from gendistill.priors import repository
 from gendistill.priors.base import Prior
 from gendistill.priors.class_rows import label_rows
@@ -116,7 +116,7 @@ class StyleganXL(Prior):
 
     def origin(self) -> dict[str, str]:
         """Name and licence, as the checkpoint's own card states it."""
-        return {"name": self.source} if self._pickle() else repository.card(self.source)
+        return {"name": self.source} if self._pickle() else published.card(self.source)
 
     def check(self, data: RealData) -> None:
         """Compare the config with the data: class names, channels, size. A pickle is converted first; else no weights are read."""
@@ -140,7 +140,7 @@ class StyleganXL(Prior):
     def _folder(self, endings: tuple[str, ...]) -> Path:
         pickled = self._pickle()
         if pickled is None:
-            return repository.folder_of(self.source, endings, self.revision)
+            return published.folder_of(self.source, endings, self.revision)
         if not pickled.is_file():
             raise UserError(f"there is no file {pickled}; download a class-conditional model of StyleGAN-XL there")
         key = {"pickle": fingerprint_file(pickled), "layout": 1}

@@ -14,12 +14,14 @@ import torch
 import transformers
 from torch import nn
 
+from gendistill import published
 from gendistill.priors import repository
 from gendistill.priors.base import Prior
-from gendistill.priors.checkpoint import Configs, fewer_pixels, load_part, read_config, read_index, reading
+from gendistill.priors.checkpoint import Configs, fewer_pixels, load_part, read_config, read_index
 from gendistill.priors.families.base import Family, family_of
 from gendistill.priors.loaded_text_to_image import LoadedTextToImage
 from gendistill.prompts import Prompts
+from gendistill.published import reading
 from gendistill.store import fingerprint, fingerprint_state
 from gendistill.types import RealData, UserError
 
@@ -85,7 +87,7 @@ class TextToImage(Prior):
 
     def origin(self) -> dict[str, str]:
         """Name and licence, as the checkpoint's own card states it."""
-        return repository.card(self.source) if isinstance(self.source, str) else {"name": self._whose()}
+        return published.card(self.source) if isinstance(self.source, str) else {"name": self._whose()}
 
     def own_size(self) -> int:
         """Side of the pictures the checkpoint was made for, in pixels. Reads no weights."""

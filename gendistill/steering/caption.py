@@ -20,12 +20,12 @@ import torch
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor
 
+from gendistill import published
 from gendistill.context import Context, encoding
 from gendistill.nets.captioner import Captioner, LoadedCaptioner
 from gendistill.objectives.base import Scope
-from gendistill.priors import repository
-from gendistill.priors.checkpoint import reading
 from gendistill.prompts import filled, placeholders, synonyms
+from gendistill.published import reading
 from gendistill.steering.base import Steering
 from gendistill.store import as_tensor, as_texts, fingerprint
 from gendistill.types import LATENT, Draft, Encodes, Prompted, RealData, UserError
@@ -73,7 +73,7 @@ class Caption(Steering):
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The model."""
         source = self.captioner.source
-        return [repository.card(source) if isinstance(source, str) else {"name": repr(source)}]
+        return [published.card(source) if isinstance(source, str) else {"name": repr(source)}]
 
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if the model cannot be had, or describes no pictures."""
