@@ -21,6 +21,7 @@ from gendistill.nets.sampling import Fixed, Fresh, Interpolated, Warming
 from gendistill.testing import ToyData, toy_context
 from gendistill.training import Training
 from gendistill.types import Diverged, RealData, UserError
+from tests.interruption import stopping
 from tests.parts_under_test import TEACHER
 
 NET = ConvNet(depth=2, width=8)
@@ -66,19 +67,9 @@ def test_a_killed_labeler_goes_on_to_the_same_bits(labeler, tmp_path, monkeypatc
     first = toy_context(tmp_path / "whole")
     images = fake(first, wrong=0)
     whole = labeler(images, first).log_probs
-    reach = 0
-
-    def interrupted(items, what, total=None):
-        nonlocal reach
-        for item in items:
-            if reach == 5:
-                raise KeyboardInterrupt
-            yield item
-            reach += 1
-
     killed = toy_context(tmp_path / "killed")
     with pytest.raises(KeyboardInterrupt):
-        labeler(images, replace(killed, progress=interrupted))
+        labeler(images, replace(killed, progress=stopping(5)))
     seen = []
     anew = replace(
         toy_context(tmp_path / "killed"), progress=lambda items, what, total=None: (seen.append(i) or i for i in items)

@@ -19,6 +19,7 @@ from gendistill.steering.push import Push
 from gendistill.steering.sample import Sample
 from gendistill.testing import ToyGan, toy_context, toy_draft
 from gendistill.types import Diverged, UserError
+from tests.interruption import stopping
 from tests.parts_under_test import TEACHER
 
 SEEN = MeanFeatures(Fresh(ConvNet(depth=2, width=8)), augment=None)
@@ -132,18 +133,8 @@ def test_a_killed_walk_ends_with_the_same_bits(draft, context, monkeypatch):
     step = Descend(Optimize((SEEN,), steps=3, lr=0.1), JUDGE)
     whole = step(draft, context)
     killed = replace(context, resume=context.store.root / "0-descend-class-0.safetensors")
-    left = 5
-
-    def interrupted(items, what, total=None):
-        nonlocal left
-        for item in items:
-            if left == 0:
-                raise KeyboardInterrupt
-            left -= 1
-            yield item
-
     with pytest.raises(KeyboardInterrupt):
-        step(draft, replace(killed, progress=interrupted))
+        step(draft, replace(killed, progress=stopping(5)))
     assert sorted(path.name for path in context.store.root.glob("0-descend-class-0*")) == [
         "0-descend-class-0-w+.safetensors", "0-descend-class-0-z.safetensors",
     ]  # fmt: skip

@@ -36,6 +36,7 @@ from gendistill.steering.sample import Sample
 from gendistill.store import fingerprint_file, fingerprint_state
 from gendistill.testing import check_steering, toy_context
 from gendistill.types import Diverged, UserError
+from tests.interruption import stopping
 from tests.parts_under_test import example
 from tests.priors.test_latent_diffusion import CPU, _Source, data, pipeline
 from tests.steering.tuned_together import SHORT, context_of
@@ -294,14 +295,8 @@ def test_a_killed_tuning_goes_on_to_the_same_bits(parameters, tmp_path):
     whole, broken = context_of(tmp_path / "whole"), context_of(tmp_path / "broken")
     step.tune(whole)
 
-    def interrupted(items, what, total=None):
-        for item in items:
-            if item == 5:
-                raise KeyboardInterrupt
-            yield item
-
     with pytest.raises(KeyboardInterrupt):
-        step.tune(replace(broken, progress=interrupted))
+        step.tune(replace(broken, progress=stopping(5)))
     seen = []
     step.tune(replace(broken, progress=lambda items, what, total=None: (seen.append(i) or i for i in items)))
     assert seen == [4, 5, 6], "finished steps were made again"

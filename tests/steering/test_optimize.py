@@ -17,6 +17,7 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.render import decode
 from gendistill.testing import toy_context, toy_draft
 from gendistill.types import LATENT, Diverged, Synthetic, UserError
+from tests.interruption import stopping
 
 
 @pytest.fixture
@@ -58,18 +59,8 @@ def test_a_killed_optimisation_goes_on_to_the_same_bits(optimizer, context, monk
     draft = toy_draft(context)
     whole = step(draft, context).latents[LATENT]
     killed = replace(context, resume=context.store.root / "state.safetensors")
-    reach = 0
-
-    def interrupted(items, what, total=None):
-        nonlocal reach
-        for item in items:
-            if reach == 4:
-                raise KeyboardInterrupt
-            yield item
-            reach += 1
-
     with pytest.raises(KeyboardInterrupt):
-        step(draft, replace(killed, progress=interrupted))
+        step(draft, replace(killed, progress=stopping(4)))
     seen = []
     resumed = step(
         draft, replace(killed, progress=lambda items, what, total=None: (seen.append(i) or i for i in items))

@@ -27,6 +27,7 @@ from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.store import fingerprint_file, fingerprint_state
 from gendistill.testing import ToyData, ToyGan, ToyNet, check_steering, toy_draft
 from gendistill.types import Diverged, UserError
+from tests.interruption import stopping
 from tests.steering.tuned_generator import FRESH, LOGITS, SHORT, context_of
 
 CPU = torch.device("cpu")
@@ -160,14 +161,8 @@ def test_a_killed_tuning_goes_on_to_the_same_bits(tmp_path):
     whole, broken = context_of(tmp_path / "whole"), context_of(tmp_path / "broken")
     SHORT.tune(whole)
 
-    def interrupted(items, what, total=None):
-        for item in items:
-            if item == 5:
-                raise KeyboardInterrupt
-            yield item
-
     with pytest.raises(KeyboardInterrupt):
-        SHORT.tune(replace(broken, progress=interrupted))
+        SHORT.tune(replace(broken, progress=stopping(5)))
     seen = []
     SHORT.tune(replace(broken, progress=lambda items, what, total=None: (seen.append(i) or i for i in items)))
     assert seen == [4, 5, 6], "step 4 is the second look of a network that is trained while it looks"
