@@ -22,7 +22,7 @@ from gendistill.context import Context
 from gendistill.data.parquet import Parquet
 from gendistill.data.validation import Validation
 from gendistill.distilled import Distilled
-from gendistill.evaluation.baselines import random_real
+from gendistill.evaluation.baselines import random_real, unsteered
 from gendistill.evaluation.protocols import MATCHING, Protocol
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.convnet import ConvNet
@@ -42,11 +42,15 @@ from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.schedules import CosineDecay
 from gendistill.steering.finetune import FineTune
+from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.training import Training
 from gendistill.types import Generates, Prompted, RealData, UserError
+
+UNSTEERED = "unsteered "
+"""Before the name of a pipeline: its prior as it is."""
 
 
 def adamw(epochs: int, **more: Any) -> Training:
@@ -188,9 +192,15 @@ class Scene:
             GradientMatching: lambda one: self.inside(
                 one, batch=min(one.batch, 64), inner=min(one.inner, 5), weight=1.0
             ),
+            Guide: self.guide_rule,
             Patches: lambda one: self.inside(one, tiles=1),
             Inverted: lambda one: self.inside(one, steps=min(one.steps, self.steps), pictures=200, candidates=1000),
         }
+
+    def guide_rule(self, one: Guide) -> Guide:
+        """Its strength stays, whatever the objective."""
+        inside = self.inside(one)
+        return replace(inside, objective=replace(inside.objective, weight=one.objective.weight))
 
     def optimize_rule(self, one: Optimize) -> Optimize:
         """Adam for all: the published SGD rates are made for ten to a hundred times as many steps."""
@@ -213,8 +223,15 @@ class Opened:
         return replace(self._contexts[key], real=self.data)
 
     def sets(self, pipeline: str, ipc: int, draws: int = 1, **changes: Any) -> tuple[list[Distilled], Context]:
-        """What a pipeline makes, and where it is judged. Drawing real pictures costs nothing, so these are drawn so many times."""
-        recipe = replace(self.scene.recipe(pipeline, ipc), **changes)
+        """What a pipeline makes, or "unsteered NAME" its prior alone, and where it is judged.
+
+        Drawing real pictures costs nothing, so these are drawn so many times.
+        """
+        recipe = replace(self.scene.recipe(pipeline.removeprefix(UNSTEERED), ipc), **changes)
+        if pipeline.startswith(UNSTEERED):
+            plain = unsteered(recipe)
+            assert plain is not None, f"{pipeline}: this prior makes no pictures of its own"
+            recipe = plain
         context, recipes = self.context(recipe), [recipe]
         if pipeline == "random_real":
             recipes = [replace(random_real(recipe), seed=seed) for seed in range(draws)]

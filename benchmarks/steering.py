@@ -32,6 +32,8 @@ from gendistill.training import accuracy
 
 LEFT_OUT = ("demo",)
 """Not a method of its own, or made for other data."""
+GENERATORS = ("unsteered glad", "unsteered dim")
+"""A GAN as it is: drawn once, and drawn anew for every epoch."""
 
 
 def rows(opened: Opened, name: str, ipc: int, protocol: Protocol, labels: Sequence[str]) -> list[dict]:
@@ -106,7 +108,7 @@ def main() -> None:
         print(table(read(file)))
         return
     opened = Opened(scene, scene.data(given.split))
-    first = ["random_real", "diffusion"]
+    first = ["random_real", "diffusion", *GENERATORS * bool(given.gan)]
     names = given.pipelines or first + [p.name for p in list_pipelines() if p.name not in (*first, *LEFT_OUT)]
     protocol = scene.protocol if given.protocol == "screening" else scene.matching
     for ipc in sorted(given.ipc, reverse=True):

@@ -48,7 +48,7 @@ def test_says_what_it_is(name):
         re.search(r"^Paper ", doc, re.M) and re.search(r"^Measured ", doc, re.M) and re.search(r"^Differs ", doc, re.M)
     )
     assert f"gendistill run {name}" in doc
-    assert find_pipeline(name).recipe.source.startswith("https://") or name in ("demo", "house")
+    assert find_pipeline(name).recipe.source.startswith("https://") or name in ("demo", "house", "guided")
 
 
 @pytest.mark.parametrize("name", NAMES)
