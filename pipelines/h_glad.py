@@ -6,7 +6,7 @@ GLaD without a layer to choose: optimise in one space of the generator after the
 
 Paper     ImageNet-A to E ipc 10, mean of four networks, hard labels: 54.1 / 52.0 / 49.5 / 39.8 / 40.1 (as printed by
           Chan-Santiago et al., ICML 2025)
-Measured  not yet with StyleGAN-XL
+Measured  not yet with StyleGAN-XL; with a small GAN see benchmarks/steering.md
 Differs   pictures are chosen as the paper says, by the distance of class-mean features in a trained network, here of its last
           layer and class by class; in the released code the choice is commented out, so that the last layer wins. Losses here
           are multiplied by the number of pictures: weight=0.1 at ipc 10. The walk begins at the styles, with one noise a picture

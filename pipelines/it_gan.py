@@ -5,7 +5,7 @@ Find the noise of real pictures in a generator, one for each, and move it until 
     gendistill run it_gan real='Hub("uoft-cs/cifar10")' ipc=10 --out runs/it_gan
 
 Paper     not comparable: as many pictures as the data have (ipc=5000 of CIFAR-10), for networks trained on them
-Measured  not yet
+Measured  see benchmarks/steering.md
 Differs   the prior is the package's own GAN, trained on the spot (hours on a GPU), one for all classes, theirs BigGAN, one for each
           class. Only the evaluation of their latents is public: the losses are from notes, unverified; lr 0.1 and 0.001 are the
           code's, the weights (0.9 and 0.1 a picture), steps and networks are ours
