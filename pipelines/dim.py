@@ -7,8 +7,9 @@ distilled: a student sees other pictures every epoch.
 
 Paper     CIFAR-10 ipc 10 (so many pictures per class an epoch, 1000 epochs), best epoch: ConvNet-3 72.6, ResNet-18 75.1. Not
           comparable with sets of ten pictures per class: a student sees as many thousand, and a generator is stored
-Measured  CIFAR-10 ipc 10 after one epoch of tuning, ConvNet-3 of width 32, hard labels, on a held-out tenth of the training pictures
-          (n=3 students, last epoch, 2 CPU cores, v0.1.0, 2026-11-26), drawn anew as well, no better: 41.9 ± 0.4, the GAN as it is 41.8 ± 0.5
+Measured  CIFAR-10 ipc 10 after one epoch of tuning, ConvNet-3 of width 32, hard labels, on a held-out tenth of the training
+          pictures (n=3 students, last epoch, 2 CPU cores, v0.1.0, 2026-11-26): 41.9 ± 0.4, no better than the GAN as it is, drawn
+          anew as well, 41.8 ± 0.5
 Differs   the prior is the package's own GAN, trained on the spot (hours on a GPU): its discriminator is told the class, theirs
           names it (ACGAN, whose cross-entropy is part of their generator's loss), and both play the relativistic game, theirs
           Wasserstein's with a gradient penalty. A batch holds 8 of the classes, 8 pictures each, and a network looks at one class

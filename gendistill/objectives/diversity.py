@@ -32,7 +32,8 @@ class Diversity(Objective):
     """The largest cosine between clean latents of a class and others of the class, which are held fixed.
 
     In fine-tuning the others are the newest predictions for the class, and a class without any counts 0. Elsewhere they are
-    the newest finished pictures of the class and those that are made together with this one; where there is no other, 0.
+    the newest finished pictures of the class and those that are made together with this one, other than candidates of its own
+    slot, of which one is kept; where there is no other, 0.
 
     memory  newest predictions or finished pictures per class
     over    what one maximum runs over: "class", all pairs, times the pictures (Minimax); "picture", the pairs of one picture,
@@ -75,21 +76,22 @@ class _Differs(MemoryLoss):
         nothing, labels = unit[:0].sum(), synthetic.labels.to(unit.device)
         return torch.stack(
             [
-                self._one(index, unit[labels == index], synthetic) if index in present else nothing
+                self._one(index, labels == index, unit, synthetic) if index in present else nothing
                 for index in self.classes
             ]
         )
 
-    def _one(self, index: int, unit: Tensor, synthetic: Synthetic) -> Tensor:
+    def _one(self, index: int, mine: Tensor, every: Tensor, synthetic: Synthetic) -> Tensor:
+        unit = every[mine]
         count = len(unit)
         if self.predicted.began:
             near = torch.cat([unit @ predicted.T for predicted in self.predicted.of(index)] or [unit[:, :0]], 1)
         else:
-            other = ~torch.eye(count, dtype=torch.bool, device=unit.device)
-            together = (unit @ unit.detach().T)[other].view(count, count - 1)
+            slots = synthetic.ids[mine.cpu(), 1].to(unit.device)
+            together = (unit @ unit.detach().T).masked_fill(slots[:, None] == slots, -torch.inf)
             near = torch.cat([unit @ directions(finished(synthetic, index)[-self.settings.memory :]).T, together], 1)
-        if not near.numel():
-            return near.sum()
+        if near.isneginf().all():  # as it is where there are none
+            return unit[:0].sum()
         return count * near.amax() if self.settings.over == "class" else near.amax(1).sum()
 
     def remember(self, clean: Tensor, labels: Labels, real: Tensor) -> None:

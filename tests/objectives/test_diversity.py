@@ -57,6 +57,20 @@ def test_pictures_that_are_made_together_differ_from_each_other(tmp_path):
     torch.testing.assert_close(whole, torch.tensor([3 * cos(20), 0]))
 
 
+@pytest.mark.parametrize("over", ["picture", "class"])
+def test_candidates_of_a_slot_are_no_others(tmp_path, over):
+    context, clean = toy_context(tmp_path), plane(0, 20, 50)
+    ids = torch.tensor([(0, 0, 0), (0, 0, 1), (0, 1, 0)])
+
+    def loss(rows):
+        seen = Synthetic(context.prior, {LATENT: clean[rows]}, ids[rows], torch.zeros(len(rows), dtype=torch.long))
+        return Diversity(over=over).bind(context)(seen)[0].item()
+
+    assert loss([0, 1]) == 0
+    nearest = cos(30) + cos(50) + cos(30) if over == "picture" else 3 * cos(30)
+    assert loss([0, 1, 2]) == pytest.approx(nearest, rel=1e-5)
+
+
 def test_a_step_down_turns_each_picture_away_from_its_nearest(tmp_path):
     context, clean = toy_context(tmp_path), plane(0, 20, 50).requires_grad_()
     Diversity(over="picture").bind(context)(look(context, clean, [0, 0, 0])).sum().backward()
