@@ -2,30 +2,31 @@
 
     python benchmarks/cost.py cifar10 --train ... --test ... --size 32 --prior cifar10_dit
 
-For each pipeline: seconds and peak memory a picture, relative to unsteered sampling with the same steps, next to how many
-pictures passed the denoiser, the decoder and the teachers. Teachers, latents, clusters and tuned priors are made before and not
-counted. Each pipeline runs in a process of its own.
+For each pipeline at IPC 10: seconds a picture, relative to unsteered sampling with the same steps, by how much the process grew,
+and how many pictures passed the denoiser, the decoder and the classifiers for one. Teachers, latents, clusters and tuned priors
+are made before and not counted. Each pipeline runs in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from ledger import RESULTS, about, add, failed, read, updated
 from pairs import compared
 from scene import Scene, arguments, device
 
+from gendistill.context import Context
 from gendistill.execute import first_draft
 from gendistill.nets.base import Classifier
 from gendistill.objectives.mode_pull import ModePull
@@ -38,14 +39,15 @@ from gendistill.runs import distill, open_context
 from gendistill.stages import Unit
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
-from gendistill.store import write_json
+from gendistill.types import UserError
 
-RESULTS = Path(__file__).parent / "results"
 IPC = 10
+LEFT_OUT = ("demo", "random_real", "herding", "kcenter")
+"""Made for other data, or real pictures that are there."""
 PASSES = {"denoiser": "denoise", "decoder": "decode", "encoder": "encode"}
 
 
-def counted(context, passes: dict[str, int]) -> None:
+def counted(context: Context, passes: dict[str, int]) -> None:
     """Count the pictures that pass the prior's networks and every classifier from here on."""
 
     def counting(owner: type, method: str, what: str) -> None:
@@ -64,14 +66,8 @@ def counted(context, passes: dict[str, int]) -> None:
     counting(Classifier, "features", "classifiers")
 
 
-def one(scene: Scene, name: str) -> dict:
-    """One pipeline in this process: made twice, so that the second time finds what is shared in the cache."""
-    recipe = scene.recipe(name, IPC)
-    context = open_context(recipe, device(), torch.float32, progress)
-    place = Path(tempfile.mkdtemp(prefix="cost-"))
-    distill(replace(recipe, seed=1), place / "first", context=context)
-    passes: dict[str, int] = {}
-    counted(context, passes)
+def watched(run: Callable[[], Any]) -> tuple[Any, float, int]:
+    """What a piece of work returns, its seconds, and by how many bytes the process grew meanwhile."""
     start, top, done = resident(), [0], threading.Event()
 
     def watch() -> None:
@@ -80,17 +76,41 @@ def one(scene: Scene, name: str) -> dict:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    started = time.perf_counter()
-    made = distill(replace(recipe, seed=1, source="again"), place / "second", context=context)
-    seconds = time.perf_counter() - started
-    done.set()
-    watcher.join()
-    shutil.rmtree(place)
-    n = len(made.images)
+    began = time.perf_counter()
+    try:
+        found = run()
+    finally:
+        done.set()
+        watcher.join()
+    return found, time.perf_counter() - began, max(0, top[0] - start)
+
+
+def one(scene: Scene, name: str) -> dict:
+    """One pipeline in this process: what is shared is there once its set was made, here or by another benchmark."""
+    recipe = scene.recipe(name, IPC)
+    context = open_context(recipe, device(), torch.float32, progress)
+    distill(recipe, context=context)
+    passes: dict[str, int] = {}
+    counted(context, passes)
+    with tempfile.TemporaryDirectory(prefix="cost-") as place:
+        made, seconds, grown = watched(lambda: distill(replace(recipe, seed=1), Path(place) / "set", context=context))
+        n = len(made.images)
     return {
-        "pipeline": name, "seconds a picture": seconds / n, "peak MB": (top[0] - start) / 1e6,
+        "pipeline": name, "seconds a picture": seconds / n, "MB": grown / 1e6,
         "passes a picture": {what: round(count / n, 1) for what, count in passes.items()},
     }  # fmt: skip
+
+
+def apart(name: str) -> list[dict]:
+    """The row of one pipeline, from a process of its own.
+
+    Raises:
+        UserError: it failed.
+    """
+    done = subprocess.run([sys.executable, *sys.argv, "--one", name], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError((done.stderr.splitlines() or ["it ended without a word"])[-1])
+    return [json.loads(done.stdout.splitlines()[-1])]
 
 
 def closed_form(scene: Scene, pairs: int) -> dict:
@@ -115,13 +135,31 @@ def tuning_step(scene: Scene, pairs: int) -> dict:
     )
     for _ in range(70):
         both()
-    return {**compared(both, none, pairs), "batch": published.batch}
+    return {**compared(both, none, 4 * pairs), "batch": published.batch}
+
+
+def table(state: dict) -> str:
+    """The rows as Markdown, the cheapest first."""
+    base = next((row for row in state["rows"] if row["pipeline"] == "diffusion"), None)
+    lines = ["| pipeline | times unsteered | seconds a picture | MB | denoiser | decoder | encoder | classifiers |"]
+    lines.append("|---|" + "---:|" * 7)
+    for row in sorted(state["rows"], key=lambda row: row["seconds a picture"]):
+        seconds, passes = row["seconds a picture"], row["passes a picture"]
+        times = f"{seconds / base['seconds a picture']:.2f}" if base else ""
+        counts = " | ".join(f"{passes.get(what, 0):g}" for what in (*PASSES, "classifiers"))
+        lines.append(f"| `{row['pipeline']}` | {times} | {seconds:.3g} | {row['MB']:.0f} | {counts} |")
+    pairs = []
+    for name, found in state.get("pairs", {}).items():
+        low, high = found["95 % interval"]
+        pairs.append(f"- {name}: {found['median time ratio']:.3f} in [{low:.3f}, {high:.3f}], {found['pairs']} pairs")
+    return "\n\n".join(["\n".join(lines), "\n".join(pairs), *failed(state), about(state)])
 
 
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--pairs", type=int, default=24)
-    parser.add_argument("--pipelines", nargs="+")
+    parser.add_argument("--pipelines", nargs="+", help="these only")
+    parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     scene = Scene.of(given)
@@ -129,28 +167,21 @@ def main() -> None:
         print(json.dumps(one(scene, given.one)))
         return
     file = RESULTS / f"cost-{given.name}.json"
-    state = json.loads(file.read_text()) if file.exists() else {"pipelines": []}
-    state |= {"date": str(datetime.date.today()), "cores": os.cpu_count()}
-    state["closed-form guidance / none"] = closed_form(scene, given.pairs)
-    state["Minimax step / plain step"] = tuning_step(scene, 4 * given.pairs)
-    for name in ("closed-form guidance / none", "Minimax step / plain step"):
-        print(name, json.dumps(state[name]), flush=True)
-    names = given.pipelines or ["diffusion", *(p.name for p in list_pipelines() if p.name not in ("diffusion", "demo"))]
-    known = {row["pipeline"] for row in state["pipelines"]}
-    for name in names:
-        if name in known:
-            continue
-        done = subprocess.run([sys.executable, *sys.argv, "--one", name], capture_output=True, text=True)
-        if done.returncode:
-            print(name, done.stderr.splitlines()[-1:], flush=True)
-            continue
-        state["pipelines"].append(json.loads(done.stdout.splitlines()[-1]))
-        print(done.stdout.splitlines()[-1], flush=True)
-        write_json(file, state)
-    base = next((row["seconds a picture"] for row in state["pipelines"] if row["pipeline"] == "diffusion"), None)
-    for row in state["pipelines"]:
-        row["times unsteered"] = None if base is None else row["seconds a picture"] / base
-    write_json(file, state)
+    if not given.table:
+        for name, measured in PAIRS.items():
+            if name not in read(file).get("pairs", {}):
+                found = measured(scene, given.pairs)
+                with updated(file) as state:
+                    state.setdefault("pairs", {})[name] = found
+                print(name, json.dumps(found), flush=True)
+        others = (p.name for p in list_pipelines() if p.name not in ("diffusion", *LEFT_OUT))
+        for name in given.pipelines or ["diffusion", *others]:
+            add(file, name, {"pipeline": name}, lambda name=name: apart(name))
+    print(table(read(file)))
+
+
+PAIRS = {"closed-form guidance / none": closed_form, "Minimax step / plain step": tuning_step}
+"""What is timed in interleaved pairs."""
 
 
 if __name__ == "__main__":

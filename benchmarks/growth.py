@@ -1,34 +1,33 @@
 """Time and memory of a steered run against the number of classes and of pictures per class.
 
-    python benchmarks/growth.py
+    python benchmarks/growth.py [--times 3]
 
 Modes, a guided sampler, then distribution matching on the latents, at 256 px with small random networks, so that pictures, not
 weights, decide. Seconds and the peak of anonymous memory are those of distilling alone: data and prior are open before, latents
-and modes are in the cache from a run before. Each size runs in a process of its own.
+and modes are in the cache from a run before. Each run has a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
+import shutil
 import sys
 import tempfile
-import threading
 import time
-from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 
 import memory
-from memory import resident, write_data, write_prior
+from ledger import RESULTS, about, add, failed, read
+from memory import write_data, write_prior
 
 SIZES = ((4, 16), (8, 16), (16, 16), (4, 32), (4, 64))
 """Classes, pictures per class."""
 
 
 def child(folder: Path, ipc: int) -> None:
-    """One size, twice; prints what the second run took."""
+    """A run of one size; says when data and prior are open, waits for a word, and writes down its seconds."""
     import torch
 
     from gendistill.anchors.modes import Modes
@@ -47,57 +46,70 @@ def child(folder: Path, ipc: int) -> None:
     recipe = Recipe(
         real=Parquet(train=str(folder / "data"), size=memory.SIDE), prior=LatentDiffusion(str(folder / "prior")),
         steering=(
-            Sample(steps=4, scheduler="DDIM", guides=(Guide(ModePull(Modes(count=4), weight=0.1)),)),
+            Sample(steps=4, scheduler="DDIM", guides=(Guide(ModePull(Modes(count=4), weight=0.1), window=(0.3, 1.0)),)),
             Optimize((MeanFeatures(Fresh(ConvNet(depth=6, width=16)), batch=32),), steps=4),
         ),
         ipc=ipc, block=16,
     )  # fmt: skip
-    context = open_context(recipe, torch.device("cpu"), torch.float32)
-    distill(recipe, folder / "first", context=context)
-    before, peak, done = resident()["RssAnon"], [0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.01):
-            peak[0] = max(peak[0], resident()["RssAnon"])
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    context = open_context(recipe, torch.device("cpu"), torch.float32, lambda items, *_: items)
+    print("ready", flush=True)
+    sys.stdin.readline()
     started = time.perf_counter()
-    distill(replace(recipe, source="again"), folder / "second", context=context)
-    seconds = time.perf_counter() - started
-    done.set()
-    watcher.join()
-    print(json.dumps({"seconds": seconds, "anonymous MB": (peak[0] - before) / 1e6}))
+    distill(recipe, folder / "set", context=context)
+    (folder / "seconds").write_text(str(time.perf_counter() - started))
+
+
+def grown(classes: int, ipc: int, times: int) -> list[dict]:
+    """The row of one size, measured so many times, each in a process of its own; one more before them fills the cache."""
+    with tempfile.TemporaryDirectory(prefix="growth-") as name:
+        folder = Path(name)
+        (folder / "data").mkdir()
+        write_data(folder / "data", classes)
+        write_prior(folder / "prior", classes)
+        kept = {word: value for word, value in os.environ.items() if not word.startswith("MALLOC_")}
+        env = {**kept, "GENDISTILL_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "hf")}
+        command = [sys.executable, __file__, "--child", name, str(ipc)]
+        found = []
+        for _ in range(times + 1):
+            held = memory.watched(command, env)
+            more = (held["peak"]["RssAnon"] - held["before"]["RssAnon"]) / 1e6
+            found.append((float((folder / "seconds").read_text()), more))
+            shutil.rmtree(folder / "set")
+    seconds, megabytes = (list(column) for column in zip(*found[1:], strict=True))
+    return [{"classes": classes, "ipc": ipc, "seconds": seconds, "anonymous MB": megabytes}]
+
+
+def table(state: dict) -> str:
+    """The rows as Markdown."""
+    lines = ["| classes | IPC | seconds | ms a picture | anonymous MB |", "|---:|---:|---:|---:|---:|"]
+    for row in state["rows"]:
+        each = [1000 * seconds / row["classes"] / row["ipc"] for seconds in row["seconds"]]
+        cells = (row["classes"], row["ipc"], *map(spread, (row["seconds"], each, row["anonymous MB"])))
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n\n".join(["\n".join(lines), *failed(state), about(state)])
+
+
+def spread(values: list[float]) -> str:
+    """Mean and deviation, and of how many."""
+    return f"{fmean(values):.1f} ± {stdev(values) if len(values) > 1 else 0:.1f} ({len(values)})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--child", nargs=2)
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     memory.PER_CLASS = 64
     if given.child:
         child(Path(given.child[0]), int(given.child[1]))
         return
-    results = []
-    for classes, ipc in SIZES:
-        with tempfile.TemporaryDirectory(prefix="growth-") as name:
-            folder = Path(name)
-            (folder / "data").mkdir()
-            write_data(folder / "data", classes)
-            write_prior(folder / "prior", classes)
-            env = {**os.environ, "GENDISTILL_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "hf")}
-            command = [sys.executable, __file__, "--child", name, str(ipc)]
-            done = subprocess.run(command, env=env, capture_output=True, text=True)
-            if done.returncode:
-                raise SystemExit(done.stderr[-3000:])
-        found = json.loads(done.stdout.splitlines()[-1])
-        results.append(
-            {"classes": classes, "ipc": ipc, **found, "ms a picture": 1000 * found["seconds"] / classes / ipc}
-        )
-        print(json.dumps(results[-1]), flush=True)
-    if given.json:
-        given.json.write_text(json.dumps(results, indent=2) + "\n")
+    file = RESULTS / "growth.json"
+    if not given.table:
+        for classes, ipc in SIZES:
+            key = {"classes": classes, "ipc": ipc}
+            add(file, f"{classes} x {ipc}", key, lambda key=key: grown(**key, times=given.times))
+    print(table(read(file)))
 
 
 if __name__ == "__main__":

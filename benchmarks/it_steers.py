@@ -2,22 +2,21 @@
 
     python benchmarks/it_steers.py cifar10 --train ... --test ... --size 32 --prior cifar10_dit
 
-The same seeds are sampled once plainly; then their latents are moved by forty steps of Adam along the objective, alone. Where an
-objective asks networks, both ends are measured by others of its kind, of another seed, which steered nothing. Beside the value
-stands the change in pixels, root mean square in [0, 1].
+Ten pictures of two classes are sampled plainly; then their latents are moved by forty steps of Adam along the objective, alone.
+Where an objective asks networks, both ends are measured by others of its kind, of another seed, which steered nothing. Beside the
+value stands the change in pixels, root mean square in [0, 1]. All of it once for every seed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import json
-import os
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
+from ledger import RESULTS, about, add, failed, less, read, settle
 from scene import Scene, arguments, device
 
 from gendistill import parts
@@ -33,13 +32,11 @@ from gendistill.stages import Unit
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
-from gendistill.store import write_json
 from gendistill.types import Draft, Synthetic
 
-RESULTS = Path(__file__).parent / "results"
 LEFT_OUT = (ZeroShot,)
 """Needs weights that are not trained here."""
-CLASSES, IPC, STEPS = (0, 1), 10, 40
+CLASSES, IPC, STEPS, DRAWS = (0, 1), 10, 40, 20
 
 
 def objectives(scene: Scene) -> list[Objective]:
@@ -60,55 +57,79 @@ def others(value: Any) -> Any:
     return replace(value, **changed)
 
 
-@torch.no_grad()
 def value(objective: Objective, draft: Draft, context: Context) -> float:
-    """The objective's value per picture: mean over twenty draws of what it draws anew at every step."""
+    """The objective's value per picture: the mean over so many draws of what it draws anew at every step."""
     loss = objective.bind(replace(context, seed=context.seed + 100))  # networks drawn at random are others as well
-    found = []
-    for step in range(20):
-        with torch.enable_grad():
-            asked = Synthetic(
-                draft.prior,
-                {name: part.clone().requires_grad_() for name, part in draft.latents.items()},
-                draft.ids,
-                draft.labels,
-                conditions=draft.conditions,
-                step=step,
-            )
-            found.append(float(loss(asked).sum().detach()))
-    return sum(found) / len(found) / len(draft)
+
+    def once(step: int) -> float:
+        latents = {name: part.clone().requires_grad_() for name, part in draft.latents.items()}  # some take a gradient
+        seen = Synthetic(draft.prior, latents, draft.ids, draft.labels, conditions=draft.conditions, step=step)
+        return float(loss(seen).sum().detach())
+
+    return fmean(once(step) for step in range(DRAWS)) / len(draft)
 
 
+@torch.no_grad()
 def pixels(draft: Draft, context: Context) -> torch.Tensor:
     """What is seen of a draft."""
-    with torch.no_grad():
-        return decode(draft.prior, draft.latents, together(context.real.train.shape)).clamp(0, 1)
+    return decode(draft.prior, draft.latents, together(context.real.train.shape)).clamp(0, 1)
+
+
+class Unsteered:
+    """What every objective begins with: the plain samples of each seed, and the first real pictures as what was made before."""
+
+    def __init__(self, scene: Scene, seeds: int) -> None:
+        recipe = scene.recipe("diffusion", IPC)
+        whole = replace(open_context(recipe, device(), torch.float32, progress), ipc=IPC)
+        made = torch.cat([whole.real.train.where(index)[:IPC] for index in range(len(whole.real.classes))])
+        context = replace(whole.of(CLASSES), made=Subset(whole.real.train, made))
+        self.contexts = [replace(context, seed=seed) for seed in range(seeds)]
+        sample = Sample(scheduler="DDIM", steps=scene.steps, cfg=1.5)
+        self.plain = [sample(first_draft(Unit(CLASSES, 0, IPC, IPC), one), one) for one in self.contexts]
+
+    def moved(self, objective: Objective) -> dict:
+        """What an objective is before and after, and how far its pictures went, a number for every seed."""
+        steer, judge = Optimize((objective,), steps=STEPS, lr=0.02), others(objective)
+        found: dict[str, Any] = {"objective": type(objective).__name__, "before": [], "after": [], "pixels": []}
+        for context, plain in zip(self.contexts, self.plain, strict=True):
+            moved = steer(plain, context)
+            found["before"].append(value(judge, plain, context))
+            found["after"].append(value(judge, moved, context))
+            far = (pixels(moved, context) - pixels(plain, context)).square().mean().sqrt()
+            found["pixels"].append(float(far))
+        return found
+
+
+def table(state: dict) -> str:
+    """The rows as Markdown."""
+    lines = ["| objective | before | after | change, 95 % | pixels |", "|---|---:|---:|---:|---:|"]
+    for row in sorted(state["rows"], key=lambda row: row["objective"]):
+        ends = " | ".join(f"{fmean(row[end]):.4g}" for end in ("before", "after"))
+        far = fmean(row["pixels"])
+        lines.append(f"| `{row['objective']}` | {ends} | {change(row)} | {far:.3f} |")
+    return "\n\n".join(["\n".join(lines), *failed(state), about(state)])
+
+
+def change(row: dict) -> str:
+    """In per cent of what it was before, with its interval over seeds."""
+    size = abs(fmean(row["before"])) or 1.0
+    return less([100 * v / size for v in row["after"]], [100 * v / size for v in row["before"]])
 
 
 def main() -> None:
-    given = arguments(__doc__).parse_args()
-    scene = Scene.of(given)
-    recipe = scene.recipe("diffusion", IPC)
-    whole = replace(open_context(recipe, device(), torch.float32, progress), ipc=IPC)
-    made = torch.cat([whole.real.train.where(index)[:IPC] for index in range(len(whole.real.classes))])
-    context = replace(whole.of(CLASSES), made=Subset(whole.real.train, made))
-    plain = Sample(scheduler="DDIM", steps=scene.steps, cfg=1.5)(
-        first_draft(Unit(CLASSES, 0, IPC, IPC), context), context
-    )
-    before, rows = pixels(plain, context), []
-    for objective in objectives(scene):
-        moved = Optimize((objective,), steps=STEPS, lr=0.02)(plain, context)
-        judge = others(objective)
-        row = {
-            "objective": type(objective).__name__,
-            "before": value(judge, plain, context),
-            "after": value(judge, moved, context),
-            "pixels": float((pixels(moved, context) - before).square().mean().sqrt()),
-        }
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-        about = {"date": str(datetime.date.today()), "cores": os.cpu_count(), "n": len(plain), "steps": STEPS}
-        write_json(RESULTS / f"it-steers-{given.name}.json", {**about, "rows": rows})
+    parser = arguments(__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
+    given = parser.parse_args()
+    file: Path = RESULTS / f"it-steers-{given.name}.json"
+    if not given.table:
+        settle(file, seeds=given.seeds, steps=STEPS, pictures=IPC * len(CLASSES))
+        scene = Scene.of(given)
+        start = Unsteered(scene, given.seeds)
+        for objective in objectives(scene):
+            name = type(objective).__name__
+            add(file, name, {"objective": name}, lambda objective=objective: [start.moved(objective)])
+    print(table(read(file)))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,12 @@ def add(file: Path, title: str, key: dict[str, object], make: Callable[[], list[
         state["failed"].pop(title, None)
         if error:
             state["failed"][title] = error
-    print(title, *([f"{row['labels']} {cell(row)}" for row in rows] or [error]), sep="  ", flush=True)
+    print(
+        title,
+        *([f"{row['labels']} {cell(row)}" if "labels" in row else row for row in rows] or [error]),
+        sep="  ",
+        flush=True,
+    )
 
 
 def cell(row: dict | None) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,6 +31,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.sampling import Interpolated
 from gendistill.nets.trained import Student, Trained
+from gendistill.objectives.diversity import Diversity
 from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.objectives.influence import Influence
 from gendistill.objectives.matching import FeatureMatching
@@ -51,6 +54,8 @@ from gendistill.types import Generates, Prompted, RealData, UserError
 
 UNSTEERED = "unsteered "
 """Before the name of a pipeline: its prior as it is."""
+PUBLISHED_NUMBERS = 4 * 32 * 32
+"""How many numbers a picture is to the checkpoint that published strengths are of, DiT-XL-2-256."""
 
 
 def adamw(epochs: int, **more: Any) -> Training:
@@ -89,6 +94,12 @@ class Scene:
         return cls(given.name, given.train, given.test, given.size, given.prior, given.gan)
 
     @property
+    def numbers(self) -> int:
+        """How many numbers a picture is to the prior."""
+        config = json.loads((Path(self.prior) / "transformer" / "config.json").read_text())
+        return config["in_channels"] * config["sample_size"] ** 2
+
+    @property
     def net(self) -> ConvNet:
         """The student, and every network that is drawn or trained."""
         return ConvNet(depth=int(math.log2(self.size)) - 2, width=self.width)
@@ -111,11 +122,10 @@ class Scene:
 
     @property
     def matching(self) -> Protocol:
-        """The field's own: 1000 epochs of SGD with siamese augmentation, five students of width 128."""
-        student = replace(self.net, width=128)
-        return replace(
-            MATCHING, student=student, students=5, full=replace(MATCHING.training, epochs=30, schedule=CosineDecay())
-        )
+        """The field's own: 1000 epochs of SGD with siamese augmentation, five students of width 128; in bfloat16, for its time."""
+        training = replace(MATCHING.training, mixed_precision="bf16")
+        full = replace(training, epochs=30, schedule=CosineDecay())
+        return replace(MATCHING, student=replace(self.net, width=128), students=5, training=training, full=full)
 
     def source(self) -> Validation:
         """The training pictures, a tenth of them held out."""
@@ -198,9 +208,11 @@ class Scene:
         }
 
     def guide_rule(self, one: Guide) -> Guide:
-        """Its strength stays, whatever the objective."""
-        inside = self.inside(one)
-        return replace(inside, objective=replace(inside.objective, weight=one.objective.weight))
+        """Its strength stays, whatever the objective; but a cosine's gradient shrinks with the numbers it is over."""
+        inside, weight = self.inside(one), one.objective.weight
+        if isinstance(one.objective, Diversity) and not one.matched:
+            weight *= self.numbers / PUBLISHED_NUMBERS
+        return replace(inside, objective=replace(inside.objective, weight=weight))
 
     def optimize_rule(self, one: Optimize) -> Optimize:
         """Adam for all: the published SGD rates are made for ten to a hundred times as many steps."""
