@@ -19,8 +19,8 @@ def cli() -> None:
 
 
 for command in (
-    runs.run, runs.generate, runs.plan, priors.train_prior, priors.finetune, sets.evaluate, sets.relabel, sets.compare,
-    sets.export, about.list_, about.cite, about.env,
+    runs.run, runs.generate, runs.plan, priors.train_prior, priors.finetune, sets.evaluate, sets.rank, sets.relabel,
+    sets.compare, sets.export, about.list_, about.cite, about.env,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from gendistill import console, pipeline
 from gendistill.cli import cli
@@ -75,8 +76,8 @@ def test_help_and_list_do_not_wait_for_torch():
 
 def test_every_command_of_the_design_is_there():
     assert set(cli.commands) == {
-        "run", "list", "plan", "train-prior", "finetune", "generate", "evaluate", "relabel", "compare", "export", "cite",
-        "env",
+        "run", "list", "plan", "train-prior", "finetune", "generate", "evaluate", "rank", "relabel", "compare", "export",
+        "cite", "env",
     }  # fmt: skip
 
 
@@ -298,7 +299,7 @@ def test_the_protocols_are_listed_and_named_in_the_help(capsys):
     assert execute(cli, ["list", "--protocols"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in told} == names and all(len(line.split()) > 3 for line in told)
-    for command in ("evaluate", "relabel"):
+    for command in ("evaluate", "rank", "relabel"):
         assert execute(cli, [command, "--help"]) == 0
         assert names <= set(capsys.readouterr().out.replace(",", " ").replace(";", " ").split())
 
@@ -338,6 +339,36 @@ def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
     assert execute(cli, words) == 0 and execute(cli, ["compare", str(tmp_path / "set.json")]) == 0
     told = capsys.readouterr().out
     assert "digits, 10 classes, 8 × 8 grey · ConvNet-3 · demo · test\n" in told and "\nset " in told
+
+
+def test_rank_scores_a_set_of_others_for_compare(tmp_path, capsys):
+    pictures = Digits(size=8).open().train
+    few = torch.cat([pictures.where(index)[:1] for index in range(10)])
+    torch.save({"images": pictures.stored(few).float() / 255, "labels": pictures.labels[few]}, tmp_path / "theirs.pt")
+    words = [
+        "rank",
+        str(tmp_path / "theirs.pt"),
+        "--real",
+        "Digits(size=8)",
+        "--device",
+        "cpu",
+        "--rates",
+        "0.01",
+    ]
+    words += [
+        "student=ConvNet(depth=2, width=8)",
+        "students=1",
+        "sets=1",
+        "training.epochs=1",
+        "full.epochs=1",
+        "full.least_steps=0",
+    ]
+    assert execute(cli, [*words, "training.least_steps=0", "--to", str(tmp_path / "scores.json")]) == 0
+    assert capsys.readouterr().out.startswith("ConvNet-2/8: LRS ")
+    (row,) = json.loads((tmp_path / "scores.json").read_text())["rows"]
+    assert (row["run"], row["n"], row["ranking"]["rates"]["hard"]) == ("theirs.pt", 1, [0.01])
+    assert execute(cli, ["compare", str(tmp_path / "scores.json")]) == 0 and "LRS" in capsys.readouterr().out
+    assert execute(cli, [*words, "--rates", "fast"]) == 2 and "--rates" in capsys.readouterr().err
 
 
 def test_numbers_on_other_data_are_not_added_to_a_run(judged, tmp_path):

@@ -1,4 +1,4 @@
-"""Commands for sets that are there: evaluate, relabel, export, compare."""
+"""Commands for sets that are there: evaluate, rank, relabel, export, compare."""
 
 from __future__ import annotations
 
@@ -70,6 +70,65 @@ def evaluate(
     if is_of(folder, context.real.name):
         keep(report, made, folder)
         click.echo(f"\n{folder / 'metrics.json'}\n{folder / 'report.html'}")
+
+
+@click.command()
+@click.argument("path")
+@changes
+@click.option("--real", metavar="SOURCE", help="The real data, where the set does not name them itself.")
+@click.option(
+    "--labeler",
+    metavar="LABELER",
+    help="Who labels the set and random real pictures alike, 'Relabel((Trained(),), average=\"logits\")' ...; by default the "
+    "protocol's, or the recipe's.",
+)
+@click.option("--rates", metavar="RATES", help="Learning rates to choose from.  [default: 0.001,0.005,0.01,0.05,0.1]")
+@protocol
+@click.option(
+    "--to", type=click.Path(path_type=Path, dir_okay=False), help="File of results, which `gendistill compare` reads."
+)
+@device
+def rank(
+    path: str,
+    changes: tuple[str, ...],
+    real: str | None,
+    labeler: str | None,
+    rates: str | None,
+    protocol: str | None,
+    to: Path | None,
+    device: str,
+) -> None:
+    """Score any small set by LRS and ARS, which ask what labels and augmentation hide.
+
+    The label-robust and the augmentation-robust score of DD-Ranking (https://arxiv.org/abs/2505.13300) by their formulas: the set
+    and random real pictures, with hard labels and with those of its method, with augmentation and without. Learning rates are
+    chosen on held-out training pictures.
+
+    PATH is what `gendistill evaluate` takes. Words of the form path=value change the protocol: students=5, training.epochs=300.
+    """
+    from gendistill.environment import pick_device
+    from gendistill.fields import fit
+    from gendistill.overrides import read_value
+
+    chosen = protocol_of(protocol, changes)
+    against = None if real is None else source_of(real, "--real")
+    from gendistill.evaluation.evaluate import open_sets
+    from gendistill.evaluation.ranking import RATES, of_rankings
+    from gendistill.evaluation.ranking import rank as score
+    from gendistill.labelers.base import Labeler
+    from gendistill.progress import progress
+    from gendistill.store import write_json
+
+    asked = None if labeler is None else fit(read_value(labeler), Labeler, "--labeler")
+    tried = RATES if rates is None else fit(read_value(f"({rates},)"), tuple[float, ...], "--rates")
+    hide_bars()
+    with resumable("Finished students are kept; run the same command to go on."):
+        made, context, _ = open_sets(path, real=against, device=pick_device(device), progress=progress)
+        found = [score(made, one, context, labeler=asked, rates=tried) for one in chosen.each]
+    for one in found:
+        click.echo(f"{one.row.student}: {one}")
+    if to is not None:
+        write_json(to, of_rankings(found, Path(path).name))
 
 
 @click.command()

@@ -76,6 +76,28 @@ def beside(
     context: Context | None = None,
 ) -> tuple[Sets, Context]:
     """What `evaluate` measures, all made and opened: the sets by name, and the real data."""
+    made, opened, own = open_sets(distilled, real=real, device=device, progress=progress, context=context)
+    recipe = recipe_of(made)
+    if own:
+        assert recipe is not None
+        return {"distilled": made, **make_baselines(recipe, protocol, opened)}, opened
+    assert real is not None
+    return {"distilled": made, **make_others(made[0], recipe, real, protocol, opened)}, opened
+
+
+def open_sets(
+    distilled: Distilled | Sequence[Distilled] | str | Path,
+    *,
+    real: Source | None = None,
+    device: str | torch.device = "cpu",
+    progress: Callable[..., Iterable] = silent,
+    context: Context | None = None,
+) -> tuple[list[Distilled], Context, bool]:
+    """The sets that are meant, the real data they are judged by, and whether these are those of their recipe.
+
+    Raises:
+        UserError: nothing readable is there, it does not fit the real data, or these are not known or have no held-out pictures.
+    """
     device = torch.device(device)
     path = ""
     if isinstance(distilled, str | Path):
@@ -83,7 +105,7 @@ def beside(
         made = [load(folder, device) for folder in ours(Path(distilled))]
     else:
         made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
-    recipe = made[0].recipe if made and isinstance(made[0].recipe, Recipe) else None
+    recipe = recipe_of(made)
     if real is None and recipe is None:
         raise UserError(
             f"{path or 'this set'} does not say what it was distilled from: give real=, or --real on the command line, for example "
@@ -92,15 +114,18 @@ def beside(
     if recipe is not None and real in (None, recipe.real):
         context = context or open_context(recipe, device, torch.float32, progress)
         check_held_out(context.real)
-        return {"distilled": made, **make_baselines(recipe, protocol, context)}, context
+        return made, context, True
     assert real is not None
     context = context or open_real(real, device, progress)
     check_held_out(context.real)
     if made:
-        found = [foreign.aligned(one, context.real, path or "the set") for one in made]
-    else:
-        found = [foreign.read(path, context.real, context.device)]
-    return {"distilled": found, **make_others(found[0], recipe, real, protocol, context)}, context
+        return [foreign.aligned(one, context.real, path or "the set") for one in made], context, False
+    return [foreign.read(path, context.real, context.device)], context, False
+
+
+def recipe_of(made: Sequence[Distilled]) -> Recipe | None:
+    """The recipe that made some sets; None where nobody knows it."""
+    return made[0].recipe if made and isinstance(made[0].recipe, Recipe) else None
 
 
 def ours(place: Path) -> list[Path]:

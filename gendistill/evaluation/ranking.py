@@ -104,6 +104,13 @@ class Ranking:
         return f"LRS {self.lrs}, ARS {self.ars}{alone}: full real data {100 * self.full:.1f}, {told}"
 
 
+def of_rankings(rankings: Sequence[Ranking], run: str) -> dict[str, Any]:
+    """One file of results with the rows of all, which `gendistill compare` reads; ``run`` is whose set it is."""
+    files = [one.to_json(run) for one in rankings]
+    rows, notes = ([item for file in files for item in file[part]] for part in ("rows", "notes"))
+    return {"rows": rows, "notes": list(dict.fromkeys(notes))}
+
+
 def rank(
     distilled: Distilled | Sequence[Distilled],
     protocol: Protocol,
