@@ -31,23 +31,29 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.sampling import Interpolated
 from gendistill.nets.trained import Student, Trained
+from gendistill.objectives.denoiser_kernel import DenoiserKernel
 from gendistill.objectives.diversity import Diversity
 from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.objectives.influence import Influence
 from gendistill.objectives.matching import FeatureMatching
+from gendistill.objectives.predictive_entropy import PredictiveEntropy
 from gendistill.pipeline import find_pipeline
 from gendistill.priors.base import Prior
 from gendistill.priors.gan import Gan
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.pixels import Pixels
+from gendistill.priors.schedule import Schedule
+from gendistill.priors.text_to_image import TextToImage
 from gendistill.progress import progress
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.schedules import CosineDecay
+from gendistill.steering.conditioning import LabelMix
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
+from gendistill.steering.scales import OnMean, OnStep
 from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.training import Training
 from gendistill.types import Generates, Prompted, RealData, UserError
@@ -56,6 +62,28 @@ UNSTEERED = "unsteered "
 """Before the name of a pipeline: its prior as it is."""
 PUBLISHED_NUMBERS = 4 * 32 * 32
 """How many numbers a picture is to the checkpoint that published strengths are of, DiT-XL-2-256."""
+BETAS = {
+    LatentDiffusion: {"beta_schedule": "linear", "beta_start": 0.0001, "beta_end": 0.02},  # DiT
+    TextToImage: {
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+    },  # Stable Diffusion 1 to XL
+}
+"""The noise schedules of the checkpoints that published times are of."""
+ADDS_UP = {OnStep: 1.0, OnMean: 0.5}
+"""What is added at every step of a sampler, by the power of their number that it comes to: displacements, and deviations."""
+
+
+def schedule_of(prior: Prior) -> Schedule:
+    """The noise levels of a published checkpoint."""
+    return Schedule("DDIMScheduler", BETAS.get(type(prior), BETAS[LatentDiffusion]))
+
+
+def ratio(schedule: Schedule, time: float) -> float:
+    """Noise by signal at a training time."""
+    level = schedule.level(time * schedule.total)
+    return float(level.sigma) / max(float(level.alpha), 1e-8)
 
 
 def adamw(epochs: int, **more: Any) -> Training:
@@ -86,7 +114,7 @@ class Scene:
     width: int = 32
     steps: int = 25
     optimize: int = 200
-    tune: int = 300
+    tune: int = 1000
 
     @classmethod
     def of(cls, given: argparse.Namespace) -> Scene:
@@ -98,6 +126,12 @@ class Scene:
         """How many numbers a picture is to the prior."""
         config = json.loads((Path(self.prior) / "transformer" / "config.json").read_text())
         return config["in_channels"] * config["sample_size"] ** 2
+
+    @property
+    def schedule(self) -> Schedule:
+        """The prior's noise levels."""
+        config = json.loads((Path(self.prior) / "scheduler" / "scheduler_config.json").read_text())
+        return Schedule(config["_class_name"], config)
 
     @property
     def net(self) -> ConvNet:
@@ -142,7 +176,9 @@ class Scene:
 
     def recipe(self, pipeline: str, ipc: int) -> Recipe:
         """A pipeline of the folder, at the size of this scene; without prompts where its prior takes none."""
-        published = self.fitted(find_pipeline(pipeline).recipe)
+        page = find_pipeline(pipeline).recipe
+        published = self.fitted(page)
+        published = replace(published, steering=self.levelled(published.steering, schedule_of(page.prior)))
         prior = self.prior_of(published)
         asked = issubclass(prior.loads, Prompted)
         steering = tuple(step for step in published.steering if asked or Prompted not in step.needs)
@@ -194,7 +230,7 @@ class Scene:
             Interpolated: lambda one: self.inside(one, training=adamw(4), count=min(one.count, 2)),
             ConvNet: lambda one: self.net,
             ResNet: lambda one: self.net,
-            Sample: lambda one: self.inside(one, steps=min(one.steps, self.steps)),
+            Sample: self.sample_rule,
             Optimize: self.optimize_rule,
             FineTune: lambda one: self.inside(one, max_train_steps=self.tune, batch=30, ema_decay=0.99),
             TuneGenerator: lambda one: self.inside(one, epochs=1),  # the authors take 100
@@ -207,12 +243,55 @@ class Scene:
             Inverted: lambda one: self.inside(one, steps=min(one.steps, self.steps), pictures=200, candidates=1000),
         }
 
+    def sample_rule(self, one: Sample) -> Sample:
+        """Fewer steps; what adds up over them is so much stronger: a displacement as their number, a deviation as its root."""
+        steps = min(one.steps, self.steps)
+        inside = self.inside(one, steps=steps)
+
+        def stronger(guide: Guide) -> Guide:
+            weight = guide.objective.weight * (one.steps / steps) ** ADDS_UP.get(type(guide.scale), 0.0)
+            return replace(guide, objective=replace(guide.objective, weight=weight))
+
+        return replace(inside, guides=tuple(stronger(guide) for guide in inside.guides))
+
     def guide_rule(self, one: Guide) -> Guide:
-        """Its strength stays, whatever the objective; but a cosine's gradient shrinks with the numbers it is over."""
+        """Its strength stays, whatever the objective; but that of a gradient whose elements shrink with their number does."""
         inside, weight = self.inside(one), one.objective.weight
-        if isinstance(one.objective, Diversity) and not one.matched:
-            weight *= self.numbers / PUBLISHED_NUMBERS
+        power = {Diversity: 1.0, PredictiveEntropy: 1.0, DenoiserKernel: 0.5}.get(type(one.objective), 0.0)
+        if not one.matched:
+            weight *= (self.numbers / PUBLISHED_NUMBERS) ** power
         return replace(inside, objective=replace(inside.objective, weight=weight))
+
+    def levelled(self, value: Any, source: Schedule) -> Any:
+        """The same settings with every time of the published noise schedule replaced by that of the same noise in this prior's."""
+        if isinstance(value, tuple):
+            return tuple(self.levelled(item, source) for item in value)
+        if not dataclasses.is_dataclass(value) or isinstance(value, type) or not self.prior:
+            return value
+        changed = {f.name: self.levelled(getattr(value, f.name), source) for f in dataclasses.fields(value) if f.init}
+        found: Any = replace(value, **changed)
+        if isinstance(found, Inverted):
+            return replace(found, to=self.time(found.to, source))
+        if isinstance(found, Sample):
+            return replace(found, strength=self.time(found.strength, source))
+        if not isinstance(found, Guide | LabelMix):
+            return found
+        low, high = (self.time(end, source) for end in found.window)
+        if isinstance(found, Guide):  # what adds up over steps does so over fewer in a narrower window
+            share = (found.window[1] - found.window[0]) / (high - low)
+            weight = found.objective.weight * share ** ADDS_UP.get(type(found.scale), 0.0)
+            found = replace(found, objective=replace(found.objective, weight=weight))
+        return replace(found, window=(low, high))
+
+    def time(self, published: float, source: Schedule) -> float:
+        """The training time at which this prior's pictures hold as much noise as at a published one; both ends stay."""
+        if not 0 < published < 1:
+            return published
+        wanted = ratio(source, published)
+        return min(
+            (step / 1000 for step in range(1, 1000)),
+            key=lambda time: abs(math.log(ratio(self.schedule, time) / wanted)),
+        )
 
     def optimize_rule(self, one: Optimize) -> Optimize:
         """Adam for all: the published SGD rates are made for ten to a hundred times as many steps."""

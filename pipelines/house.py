@@ -10,8 +10,9 @@ Paper     none: the pull is MGD3's (https://arxiv.org/abs/2505.18963), the match
           through a generator as in GLaD (https://arxiv.org/abs/2305.01649), the teacher SRe2L's (https://arxiv.org/abs/2306.13092)
 Measured  CIFAR-10 ipc 10, ConvNet-3 of width 32, 200 steps, on a held-out tenth of the training pictures, hard / soft labels:
           47.5 ± 0.8 / 48.3 ± 0.8 (one set, n=3 students, last epoch, 2 CPU cores, v0.1.0, 2026-11-25); unsteered 36.0 / 37.7
-Differs   from MGD3 in that the pull is of the clean estimate, the same at every level, and lets go at time 0.3; from DM in that
-          latents move, which begin as the prior's, in Adam, and in a learning rate that falls to zero along a cosine
+Differs   from MGD3 in that the pull is of the clean estimate, the same at every level, and lets go at time 0.15 of DiT's
+          schedule; from DM in that latents move, which begin as the prior's, in Adam, and in a learning rate that falls to zero
+          along a cosine
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset
@@ -36,7 +37,7 @@ recipe = Recipe(
     real=ImageNetSubset("imagewoof", size=256),
     prior=LatentDiffusion("facebook/DiT-XL-2-256"),
     steering=(
-        Sample(scheduler="DDIM", steps=50, cfg=3.0, guides=(Guide(ModePull(weight=0.1), window=(0.3, 1.0)),)),
+        Sample(scheduler="DDIM", steps=50, cfg=3.0, guides=(Guide(ModePull(weight=0.1), window=(0.15, 1.0)),)),
         Optimize(
             (MeanFeatures(Fresh(ConvNet(depth=6)), batch=64), CrossEntropy((TEACHER,), weight=5.0)),
             steps=1000, optimizer="Adam", lr=0.05, lr_scheduler="cosine",

@@ -31,7 +31,7 @@ recipe = Recipe(
     steering=(
         FineTune(
             objectives=(Representativeness(weight=0.002), Diversity(weight=0.008)),
-            parameters=DiffFit(), epochs=8, batch=10, learning_rate=1e-3,
+            parameters=DiffFit(), epochs=8, batch=10, learning_rate=1e-3, random_flip=True,
         ),
         Sample(scheduler="DDPM", steps=50, cfg=4.0),
     ),

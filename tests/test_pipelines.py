@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import diffusers
 import pytest
 import torch
 
@@ -32,7 +33,8 @@ def tiny(name):
     if any(Generates in step.needs for step in recipe.steering):
         prior = ToyGan()
     elif any(lacks(Toy.loads, step.needs) for step in recipe.steering) and not isinstance(prior, Pixels):
-        prior = LatentDiffusion(pipeline(names=[f"class {index}" for index in range(3)]))
+        scheduler = diffusers.DDIMScheduler(clip_sample=False, prediction_type="sample")  # random weights say bounded things
+        prior = LatentDiffusion(pipeline(names=[f"class {index}" for index in range(3)], scheduler=scheduler))
     return replace(recipe, real=ToyData(), prior=prior, ipc=2, block=2, rounds=min(recipe.rounds, 2))
 
 

@@ -6,6 +6,7 @@ reduction is PCA: the published UMAP would be one more dependency, and is random
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from gendistill.anchors.modes import CLUSTERING
 from gendistill.context import Context, encoding
 from gendistill.types import UserError
 from gendistill.work import Work
+
+log = logging.getLogger("gendistill")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Dense(Anchors):
         labels = torch.from_numpy(found.labels_).long()
         surely = torch.from_numpy(found.probabilities_).double()
         clusters = [torch.nonzero(labels == label).flatten() for label in range(int(labels.max()) + 1)]
+        if not clusters:
+            log.warning("class %s has no dense regions: it is halved by k-means instead", context.real.classes[index])
         clusters = as_many(clusters or [torch.arange(len(points))], points, context.ipc, seed)
         return torch.stack([core(points, surely, cluster) for cluster in clusters])
 

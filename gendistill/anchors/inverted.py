@@ -2,7 +2,7 @@
 
 Clean latents of a class are far from normal; carried up to a noisy level along the prior's own deterministic path they nearly are.
 
-    invert   x' = alpha' (x - sigma e) / alpha + sigma' e,   e the noise that the prior sees in x at the next level
+    invert   x' = alpha' (x - sigma e) / alpha + sigma' e,   e the noise that the prior sees in x at the next level, under cfg
     measure  mean and standard deviation of every dimension over the class
     draw     many sets of IPC points from that normal, keep the one whose moments are nearest to it
 """
@@ -19,6 +19,7 @@ from torch import Tensor
 from gendistill import seeds
 from gendistill.anchors.base import Anchors, imagined
 from gendistill.anchors.moments import Moments, distance, of_sets
+from gendistill.classifier_free import guided
 from gendistill.context import Context, encoding, together
 from gendistill.types import Denoises, Diffusion, Diverged, Encodes, Level, UserError
 from gendistill.work import Work
@@ -36,6 +37,7 @@ class Inverted(Anchors):
 
     steps       of the grid, as of the sampler that goes on from here
     to          training time t / T that the latents are carried to; the nearest step is taken
+    cfg         classifier-free guidance on the way, as of the sampler; 1 is none
     pictures    real latents of a class that are inverted, by chance; None for all
     candidates  sets that are drawn
     mean        weight of the distance of means
@@ -45,6 +47,7 @@ class Inverted(Anchors):
 
     steps: int = 50
     to: float = 0.62
+    cfg: float = 4.0
     pictures: int | None = None
     candidates: int = 10_000
     mean: float = 1.0
@@ -54,9 +57,9 @@ class Inverted(Anchors):
 
     def __post_init__(self) -> None:
         counts = (self.steps, self.candidates, 2 if self.pictures is None else self.pictures - 1)
-        if min(counts) < 1 or not 0 < self.to < 1 or min(self.mean, self.std, self.skewness) < 0:
+        if min(counts) < 1 or not 0 < self.to < 1 or min(self.mean, self.std, self.skewness, self.cfg) < 0:
             raise UserError(
-                f"Inverted needs steps >= 1, candidates >= 1, pictures >= 2, 0 < to < 1 and weights >= 0, got {self}"
+                f"Inverted needs steps >= 1, candidates >= 1, pictures >= 2, 0 < to < 1, cfg >= 0 and weights >= 0, got {self}"
             )
 
     def level(self, context: Context) -> Level:
@@ -87,7 +90,8 @@ class Inverted(Anchors):
         def step() -> Tensor:
             return self._step(context, context.classes[0], probe, grid[0], grid[-1])
 
-        yield Work("denoise", len(grid) * real / rows, step, shared=True, rows=rows, each="class")
+        halves = 1 if self.cfg == 1 else 2
+        yield Work("denoise", len(grid) * real / rows, step, shared=True, rows=halves * rows, each="class")
         shape = probe.shape[1:]
         flat = {"mean": torch.zeros(shape).double(), "std": torch.ones(shape).double()}
         together_, index = self._together(context), context.classes[0]
@@ -99,7 +103,7 @@ class Inverted(Anchors):
         )
 
     def _measured(self, context: Context) -> dict[str, object]:
-        fields = {"steps": self.steps, "to": self.to, "pictures": self.pictures}
+        fields = {"steps": self.steps, "to": self.to, "cfg": self.cfg, "pictures": self.pictures}
         return {"prior": cast(Diffusion, context.prior).fingerprint, **fields}
 
     def _grid(self, context: Context) -> list[Level]:
@@ -136,8 +140,8 @@ class Inverted(Anchors):
     def _step(self, context: Context, index: int, x: Tensor, now: Level, level: Level) -> Tensor:
         """``x`` carried from the level ``now`` to a noisier one, by what the prior, told of the latter, sees in it."""
         prior = cast(Diffusion, context.prior)
-        estimate = prior.denoise(x, level, prior.condition(torch.full((len(x),), index))).clean
-        return carried(x, estimate, now, level, prior.schedule.flow)
+        asked = prior.condition(torch.full((len(x),), index))
+        return carried(x, guided(prior, x, level, asked, self.cfg).clean, now, level, prior.schedule.flow)
 
     def _together(self, context: Context) -> int:
         assert context.prior is not None

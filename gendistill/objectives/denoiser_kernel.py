@@ -1,6 +1,6 @@
 """DAP (Su et al., ICLR 2026), https://arxiv.org/abs/2510.17421: the denoiser sees in a noisy picture what it sees in real ones.
 
-    loss_picture = k(x, x) - 2 mean_r k(x, r) + mean_rr' k(r, r')  =  | phi(x) - mean_r phi(r) |^2,   k(a, b) = phi(a).phi(b)
+    loss_picture = mean_r sqrt(k(x, x) + k(r, r) - 2 k(x, r))  =  mean_r | phi(x) - phi(r) |,   k(a, b) = phi(a).phi(b)
 
 phi are middle layers of the denoiser at the level of x, r real latents of the class noised to that level. A guide takes its
 gradient at the noisy latent.
@@ -24,7 +24,7 @@ from gendistill.work import Work
 
 @dataclass(frozen=True)
 class DenoiserKernel(Objective):
-    """Distance, by a linear kernel, of a picture from the real ones of its class in the denoiser's own features.
+    """Mean distance, by a linear kernel, of a picture from the real ones of its class in the denoiser's own features.
 
     layers    (from, to) of the denoiser, in shares of its depth
     pictures  real latents per class, by chance; measured once for every level
@@ -63,23 +63,23 @@ class DenoiserKernel(Objective):
                 # A prior that is being tuned sees otherwise at every step.
                 if key not in measured or context.dry or prior is not context.prior:
                     measured[key] = self.real(prior, context, key[0], Level(*key[1:]))
-            return (seen - torch.stack([measured[key] for key in keys])).square().sum(1)
+            return torch.stack([(one - measured[key]).norm(dim=1).mean() for one, key in zip(seen, keys, strict=True)])
 
         return loss
 
     @torch.no_grad()
     def real(self, prior: Any, context: Context, index: int, level: Level) -> Tensor:
-        """Mean features of real latents of a class, noised to a level: (d,)."""
+        """Features of real latents of a class, noised to a level: (pictures, d)."""
         latents = context.latents(index)
         order = torch.randperm(len(latents), generator=seeds.stream(context.seed, "denoiser kernel", index))
         clean = latents[order[: self.pictures]]
         stream = seeds.stream(context.seed, "denoiser kernel", context.place, index, f"{float(level.time):.6f}")
         noisy = level.alpha * clean + level.sigma * torch.randn(clean.shape, generator=stream)
-        total: Tensor | float = 0.0
+        seen = []
         for block in noisy.split(together(context.real.train.shape)):
             asked = prior.condition(torch.full((len(block),), index))
-            total = total + prior.features(block.to(context.device), level, asked, self.layers).sum(0)
-        return cast(Tensor, total) / len(clean)
+            seen.append(prior.features(block.to(context.device), level, asked, self.layers))
+        return torch.cat(seen)
 
 
 def _keys(synthetic: Synthetic) -> list[tuple[int, float, float, float]]:

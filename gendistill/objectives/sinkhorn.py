@@ -5,7 +5,8 @@
 over plans T from the n pictures, which weigh a = 1 / n, to the modes m, which weigh b, the share of the real latents they are
 nearest to. Its gradient pulls each picture to the mean of the modes it is sent to, and no mode is forgotten.
 
-DMGD (Wang et al., CVPR 2026), https://arxiv.org/abs/2605.03877, guides a diffusion prior so, while pictures follow each other;
+DMGD (Wang et al., CVPR 2026), https://arxiv.org/abs/2605.03877, guides a diffusion prior so, while pictures follow each other, with
+all of them on the unit sphere;
 OT-GDD (Cui et al., NeurIPS 2025), https://arxiv.org/abs/2512.00308, with a batch of real latents in place of modes.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gendistill.anchors.modes import Modes
@@ -35,12 +37,14 @@ class Sinkhorn(Objective):
     modes       of a class, found by k-means
     epsilon     entropy, in mean squared distances between pictures and modes: the larger, the more modes pull a picture
     iterations  of Sinkhorn's algorithm
+    sphere      compare directions: latents and modes have length 1
     debiased    less half the cost of each side to itself, which is 0 where both agree: without it pictures shrink to the mean
     """
 
     modes: Modes = Modes(count=10)
     epsilon: float = 0.1
     iterations: int = 5
+    sphere: bool = False
     debiased: bool = False
     weight: float = 1.0
     needs = (Encodes,)
@@ -74,6 +78,8 @@ class Sinkhorn(Objective):
 
     def between(self, points: Tensor, modes: Tensor, share: Tensor) -> Tensor:
         """The cost from points (n, d) that weigh the same to modes (k, d) that weigh ``share`` (k,)."""
+        if self.sphere:
+            points, modes = F.normalize(points, dim=1), F.normalize(modes, dim=1)
         even = torch.full((len(points),), 1 / len(points), device=points.device)
         epsilon = self.epsilon * squared_distances(points.detach(), modes).mean()
 

@@ -43,7 +43,7 @@ class LoadedLatentDiffusion(LoadedDiffusion):
         super().__init__(
             placed(pipe.transformer, device, dtype),
             placed(pipe.vae, device, torch.float32),
-            Schedule(type(pipe.scheduler).__name__, pipe.scheduler.config),
+            Schedule(type(pipe.scheduler).__name__, variance_of(config) | dict(pipe.scheduler.config)),
             (config.in_channels, config.sample_size, config.sample_size),
             device,
             dtype,
@@ -118,3 +118,8 @@ class LoadedLatentDiffusion(LoadedDiffusion):
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def variance_of(config: Any) -> dict[str, str]:
+    """What a denoiser says of its variance. The public DiT predicts it, and comes with a scheduler that does not know."""
+    return {"variance_type": "learned_range"} if config.out_channels == 2 * config.in_channels else {}

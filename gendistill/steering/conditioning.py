@@ -32,11 +32,14 @@ class Conditioning(ABC):
 class LabelMix(Conditioning):
     """The label's embedding mixed with another class's and with noise (DMGD, CVPR 2026; from notes, unverified).
 
-        y~ = sqrt(sigma) f(y) + (1 - sqrt(sigma)) (other f(y*) + noise n)
+        y~ = sqrt(s) f(y) + (1 - sqrt(s)) (other f(y*) + noise n)
+
+    where s rises, as noise falls, from 0 at the window's end to 1 at its beginning: above the window the prior is asked for next to
+    nothing, below it for the class.
 
     other   share of the embedding of another class, drawn per picture
     noise   share of standard normal noise of the embedding's own deviation
-    window  (from, to) in training time
+    window  (from, to) in training time, between which the class comes in
     """
 
     other: float = 0.01
@@ -63,10 +66,12 @@ class LabelMix(Conditioning):
         return other, {name: noise(rows) for name, rows in other.items()}
 
     def __call__(self, asked: Conditions, drawn: Sequence[Mapping[str, Tensor]], level: Level) -> Conditions:
-        """Mixed inside the window, as asked outside."""
-        if not self.window[0] <= float(level.time) <= self.window[1]:
+        """Mixed from the window's beginning on, as asked below it."""
+        low, high = self.window
+        share = (high - float(level.time)) / (high - low)
+        if share >= 1:
             return asked
-        keep, (other, noise) = float(level.sigma) ** 0.5, drawn
+        keep, (other, noise) = max(share, 0.0) ** 0.5, drawn
         mixed = {
             name: keep * asked.values[name] + (1 - keep) * (self.other * other[name] + self.noise * noise[name])
             for name in other

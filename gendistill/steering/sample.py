@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from gendistill import seeds
+from gendistill.classifier_free import guided
 from gendistill.context import Context, together
 from gendistill.objectives.base import Objective, Scope, widest
 from gendistill.priors.schedule import check_solver
@@ -208,17 +209,11 @@ class Sample(Steering):
         self, prior: Diffusion, seen: Tensor, now: Moment, early: Sequence[BoundGuide], names: Callable[[Tensor], str]
     ) -> Estimate:
         """The clean estimate, with classifier-free guidance on the channels the prior guides."""
-        if self.cfg == 1:
-            estimate = prior.denoise(seen, now.level, now.conditions)
-            return displaced(estimate, early, now, names) if early else estimate
-        estimate = prior.denoise(torch.cat([seen, seen]), now.level, with_null(now.conditions))
-        asked, null = estimate.clean.chunk(2)
-        if early:
-            asked = displaced(Estimate(asked), early, now, names).clean
-        clean = torch.lerp(null, asked, self.cfg)
-        if prior.cfg_channels < clean.shape[1]:
-            clean = torch.cat([clean[:, : prior.cfg_channels], asked[:, prior.cfg_channels :]], 1)
-        return Estimate(clean, None if estimate.log_variance is None else estimate.log_variance.chunk(2)[0])
+
+        def change(asked: Tensor) -> Tensor:
+            return displaced(Estimate(asked), early, now, names).clean
+
+        return guided(prior, seen, now.level, now.conditions, self.cfg, change if early else None)
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """Denoiser evaluations (both halves of cfg in one call) and guided steps."""
@@ -293,8 +288,3 @@ def candidates(draft: Draft, count: int) -> Draft:
     ids = copied.ids.clone()
     ids[:, 2] = ids[:, 2] * count + torch.arange(count).repeat(len(draft))
     return replace(copied, ids=ids)
-
-
-def with_null(conditions: Conditions) -> Conditions:
-    """Both halves of classifier-free guidance: what is asked for, then the null rows."""
-    return Conditions({name: torch.cat([value, conditions.null[name]]) for name, value in conditions.values.items()})

@@ -4,11 +4,13 @@
     u = log(clip(d, b, t) / b) / log(t / b)  in [0, 1]
     (b, t) = argmin 1/2 KL(histogram of d || histogram of u) + 1/2 KL(uniform || histogram of u)
 
-Every bin of u gets its share of the pictures.
+The thresholds are ranks, found for the candidates: the real pictures are seen between the same ranks of theirs. Every bin of u
+gets the share that it has of the real pictures.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +27,7 @@ from gendistill.types import Draft, UserError
 from gendistill.work import Work
 
 CUTS = torch.linspace(0, 0.1, 25)
-"""Shares of the real pictures that may be cut off at each end: up to a tenth, as the published search at IPC 50."""
+"""Shares of the candidates that may be cut off at each end: up to a tenth, as the published search at IPC 50."""
 LEAST = 1e-4
 """The lowest difficulty that is told from none, and the share an empty bin counts as, which keeps its divergence finite."""
 
@@ -65,11 +67,11 @@ class SelectDifficulty(Selection):
 
             real = ensemble.look(context.stored(index), difficulty, context).double()
             made = seen(draft[group], difficulty, context).double()
-            ends = thresholds(real, self.bins)
-            shares = largest_remainder(histogram(logarithmic(real, *ends), self.bins), wanted)
+            cut = cuts(made, self.bins)
+            shares = largest_remainder(histogram(logarithmic(real, *thresholds(real, *cut)), self.bins), wanted)
             stream = seeds.stream(context.seed, "difficulty", context.place, index)
             order = torch.randperm(len(group), generator=stream)
-            places = bin_of(logarithmic(made, *ends), self.bins)
+            places = bin_of(logarithmic(made, *thresholds(made, *cut)), self.bins)
             chosen.append(group[order[by_bins(places[order], shares)]])
         return chosen
 
@@ -103,18 +105,22 @@ def divergence(p: Tensor, q: Tensor) -> float:
     return float((torch.special.xlogy(p, p) - p * q.clamp_min(LEAST).log()).sum())
 
 
-def thresholds(difficulty: Tensor, bins: int) -> tuple[float, float]:
-    """The thresholds that make the histogram even, yet like the one they started from."""
+def thresholds(difficulty: Tensor, low: float, high: float) -> tuple[float, float]:
+    """The difficulties below and above which such shares of the pictures are."""
+    ends = torch.tensor([low, 1 - high]).to(difficulty)
+    bottom, top = torch.quantile(difficulty, ends).tolist()
+    return bottom, top
+
+
+def cuts(difficulty: Tensor, bins: int) -> tuple[float, float]:
+    """The shares to cut off at either end that make the histogram even, yet like the one they started from."""
     before, even = histogram(difficulty, bins), torch.full((bins,), 1 / bins).double()
-    bottoms, tops = (torch.quantile(difficulty, cuts.double()).tolist() for cuts in (CUTS, 1 - CUTS))
-    best, lowest = (bottoms[0], tops[0]), float("inf")
-    for bottom in bottoms:
-        for top in tops:
-            after = histogram(logarithmic(difficulty, bottom, top), bins)
-            value = 0.5 * divergence(before, after) + 0.5 * divergence(even, after)
-            if value < lowest:
-                best, lowest = (bottom, top), value
-    return best
+
+    def cost(cut: tuple[float, float]) -> float:
+        after = histogram(logarithmic(difficulty, *thresholds(difficulty, *cut)), bins)
+        return 0.5 * divergence(before, after) + 0.5 * divergence(even, after)
+
+    return min(itertools.product(CUTS.tolist(), repeat=2), key=cost)
 
 
 def largest_remainder(shares: Tensor, total: int) -> Tensor:

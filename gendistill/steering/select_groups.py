@@ -1,9 +1,11 @@
 """IMS3 (Wang et al., CVPR 2026), https://arxiv.org/abs/2603.13960, its S3: groups that stand for their class and keep apart.
 
-    choose one group per class to maximise   alpha sum_c -log d(c_i, r_i)  +  beta sum_(i<j) log d(c_i, c_j)
+    choose one group per class to maximise   alpha sum_i -log d(c_i, r_i)  +  beta / (C - 1) sum_(i<j) log d(c_i, c_j)
 
-c_i is the mean normalised feature of the chosen group of class i, r_i that of real pictures. Coordinate ascent: class after
-class takes the group that is best beside the present choice of the others, beginning with the groups nearest to the real ones.
+c_i is the mean normalised feature of the chosen group of class i, brought back to length 1, r_i that of real pictures, and d
+one less the cosine. The authors' code does not divide by the number of other classes, the paper does: without it, being apart
+drowns being near the more classes there are. Coordinate ascent: class after class takes the group that is best beside the
+present choice of the others, beginning with the groups nearest to the real ones.
 """
 
 from __future__ import annotations
@@ -119,7 +121,7 @@ def ascend(centres: Sequence[Tensor], real: Tensor, alpha: float, beta: float, s
         for i, mine in enumerate(centres):
             apart = _log_distance(mine, taken)
             apart[:, i] = 0
-            chosen[i] = int((alpha * near[i] + beta * apart.sum(1)).argmax())
+            chosen[i] = int((alpha * near[i] + beta * apart.sum(1) / max(len(centres) - 1, 1)).argmax())
             taken[i] = mine[chosen[i]]
         if chosen == before:
             break
@@ -127,4 +129,5 @@ def ascend(centres: Sequence[Tensor], real: Tensor, alpha: float, beta: float, s
 
 
 def _log_distance(some: Tensor, others: Tensor) -> Tensor:
-    return torch.cdist(some.double(), others.double()).clamp_min(LEAST).log()
+    some, others = (F.normalize(points.double(), dim=1) for points in (some, others))
+    return (1 - some @ others.T).clamp_min(LEAST).log()

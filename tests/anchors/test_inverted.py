@@ -12,7 +12,7 @@ from gendistill.anchors.moments import distance, of_sets, of_subsets
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
 from gendistill.testing import ToyData, toy_context, toy_draft
-from gendistill.types import LATENT, Level, UserError
+from gendistill.types import LATENT, Conditions, Level, UserError
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_step_is_that_of_the_inverse_ddim_scheduler_of_diffusers(context):
         beta_schedule="squaredcos_cap_v2", clip_sample=False, set_alpha_to_one=False, prediction_type="epsilon"
     )
     inverse.set_timesteps(50)
-    anchors, prior = Inverted(), context.prior
+    anchors, prior = Inverted(cfg=1.0), context.prior
     grid, x = anchors._grid(context), context.latents(0)[:3]
     asked, expected, now, found = prior.condition(torch.zeros(3, dtype=torch.long)), x, prior.schedule.level(0), x
     for level, t in zip(grid, inverse.timesteps, strict=False):
@@ -64,6 +64,17 @@ def test_a_step_is_that_of_the_inverse_ddim_scheduler_of_diffusers(context):
     assert float(grid[-1].time) == pytest.approx(0.62)
 
 
+def test_a_step_is_guided_as_the_sampler_is(context):
+    prior, x = context.prior, context.latents(0)[:3]
+    now, level = prior.schedule.level(100), prior.schedule.level(200)
+    asked = prior.condition(torch.zeros(3, dtype=torch.long))
+    null = prior.denoise(x, level, Conditions(asked.null, asked.null)).clean
+    clean = null + 3.0 * (prior.denoise(x, level, asked).clean - null)
+    found = Inverted(cfg=3.0)._step(context, 0, x, now, level)
+    torch.testing.assert_close(found, carried(x, clean, now, level, flow=False))
+    assert not torch.allclose(found, Inverted(cfg=1.0)._step(context, 0, x, now, level))
+
+
 def test_a_flow_is_followed_along_its_velocity():
     x, clean, now, level = torch.tensor([2.0]), torch.tensor([1.0]), Level(0.9, 0.1, 0.1), Level(0.8, 0.2, 0.2)
     assert carried(x, clean, now, level, flow=True).item() == pytest.approx(2 + 0.1 * (2 - 1) / 0.2)
@@ -71,7 +82,7 @@ def test_a_flow_is_followed_along_its_velocity():
 
 def test_a_normal_class_keeps_the_statistics_it_has_at_the_level(context):
     """The latents of the toy prior's class are normal, so they stay normal on the way: alpha mu and alpha^2 s^2 + sigma^2."""
-    anchors, prior = Inverted(steps=200), context.prior
+    anchors, prior = Inverted(steps=200, cfg=1.0), context.prior
     level, found = anchors.level(context), anchors._measure(context, 0)
     deviation = (level.alpha**2 * prior.deviation**2 + level.sigma**2) ** 0.5
     assert float((found["mean"] - level.alpha * prior.centres[0]).abs().mean()) < 0.1 * deviation
@@ -104,7 +115,7 @@ def test_another_set_uses_what_was_measured_of_the_class(context, monkeypatch):
 
 def test_a_sampler_goes_on_from_the_level_to_the_class(context):
     draft = toy_draft(context)
-    start = Start(anchors=Inverted(candidates=50))(draft, context)
+    start = Start(anchors=Inverted(candidates=50, cfg=1.0))(draft, context)
     made = Sample(steps=50, cfg=1.0, scheduler="DDIM")(start, context).latents[LATENT]
     assert float((made.mean(0) - context.prior.centres[0]).abs().mean()) < 0.05
     assert 0.06 < float((made - context.prior.centres[0]).std()) < 0.14

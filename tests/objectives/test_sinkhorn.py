@@ -76,6 +76,14 @@ def test_finished_pictures_count_but_stay(tmp_path):
     assert clean.grad is not None and bool((clean.grad != 0).any())
 
 
+def test_on_the_sphere_only_directions_count():
+    cost = Sinkhorn(sphere=True).between
+    lengths = torch.tensor([[3.0], [0.5], [2.0], [1.5]])
+    torch.testing.assert_close(cost(lengths * POINTS, MODES, QUARTERS), cost(POINTS, 7 * MODES, QUARTERS))
+    unit = [points / points.norm(dim=1, keepdim=True) for points in (POINTS, MODES)]
+    torch.testing.assert_close(cost(POINTS, MODES, QUARTERS), Sinkhorn().between(*unit, QUARTERS))
+
+
 def test_no_entropy_is_refused():
     with pytest.raises(UserError, match="epsilon > 0"):
         Sinkhorn(epsilon=0.0)

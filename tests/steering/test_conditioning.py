@@ -1,4 +1,4 @@
-"""Mixed conditions: the class alone outside the window, the published mixture inside."""
+"""Mixed conditions: the class alone below the window, the published mixture inside, no class above."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def test_the_mixture_is_the_published_one(context):
 
     asked = embed(draft.labels)
     drawn = mix.draw(embed, draft.labels, 2, seeds.streams(draft.ids, 0))
-    found = mix(asked, drawn, Level(0.5, 0.25, 0.5)).values["class"]
     other = draft.prior.centres[1 - draft.labels]
-    torch.testing.assert_close(found, 0.5 * draft.prior.centres[draft.labels] + 0.5 * 0.2 * other)
-    assert mix(asked, drawn, Level(0.5, 0.25, 0.7)) is asked
+    inside, above = (mix(asked, drawn, Level(0.5, 0.9, time)).values["class"] for time in (0.55, 0.8))
+    torch.testing.assert_close(inside, 0.5 * draft.prior.centres[draft.labels] + 0.5 * 0.2 * other)
+    torch.testing.assert_close(above, 0.2 * other)
+    assert mix(asked, drawn, Level(0.5, 0.9, 0.4)) is asked
 
 
 def test_pictures_of_a_class_are_asked_for_differently(context):

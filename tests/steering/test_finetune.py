@@ -19,6 +19,7 @@ from gendistill import seeds
 from gendistill.objectives.base import MemoryLoss, Objective
 from gendistill.objectives.diversity import Diversity
 from gendistill.objectives.representativeness import Representativeness
+from gendistill.objectives.sparsity import Sparsity
 from gendistill.priors.difffit import DiffFit, Scaled
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.lora import LoRA
@@ -104,11 +105,13 @@ def test_the_head_is_trained_on_its_own_target(head, tmp_path):
     torch.testing.assert_close(made.loss(made.model, now), expected, rtol=2e-4, atol=0)
 
 
-def test_robust_score_matching_is_the_mean_absolute_error_of_the_clean_estimate(context):
-    made, real = stage(replace(PLAIN, l1=True), context)
-    look = draw(context.prior, PLAIN, real, batch(made), CPU)
-    clean = context.prior.denoise(look.x, look.level, look.conditions).clean
-    torch.testing.assert_close(made.loss(made.model, batch(made)), (clean - look.real).abs().mean())
+def test_restricted_score_matching_adds_the_mean_size_of_the_clean_estimate(context):
+    plain, real = stage(PLAIN, context)
+    restricted, _ = stage(replace(PLAIN, objectives=(Sparsity(weight=0.3),)), context)
+    look = draw(context.prior, PLAIN, real, batch(plain), CPU)
+    size = context.prior.denoise(look.x, look.level, look.conditions).clean.abs().mean()
+    wanted = plain.loss(plain.model, batch(plain)) + 0.3 * size
+    torch.testing.assert_close(restricted.loss(restricted.model, batch(plain)), wanted)
 
 
 def test_minimax_is_published_with_these_weights(context):
@@ -282,7 +285,7 @@ def test_it_learns(tmp_path):
 
     def mean(prior):
         return sum(
-            float(finetune.diffusion_loss(prior, one, prior.denoise(one.x, one.level, one.conditions).clean, False))
+            float(finetune.diffusion_loss(prior, one, prior.denoise(one.x, one.level, one.conditions).clean))
             for one in look
         )
 

@@ -18,6 +18,7 @@ from gendistill.steering.select_difficulty import (
     SelectDifficulty,
     bin_of,
     by_bins,
+    cuts,
     divergence,
     histogram,
     largest_remainder,
@@ -97,7 +98,7 @@ def test_thresholds_minimise_the_two_divergences():
             sum(0.25 * math.log(1 / q) for q in after.tolist())
         )
 
-    found = thresholds(difficulty, 4)
+    found = thresholds(difficulty, *cuts(difficulty, 4))
     for low, high in itertools.product((0.0, 0.05, 0.1), repeat=2):
         ends = float(difficulty.quantile(low)), float(difficulty.quantile(1 - high))
         assert value(*found) <= value(*ends) + 1e-9
@@ -126,21 +127,28 @@ def test_kept_difficulties_follow_those_of_the_real_pictures(tmp_path, monkeypat
 
 def literal(centres, real, chosen, alpha, beta):
     mine = [groups[number] for groups, number in zip(centres, chosen, strict=True)]
-    near = sum(-math.log(math.dist(c, r)) for c, r in zip(mine, real.tolist(), strict=True))
-    return alpha * near + beta * sum(math.log(math.dist(a, b)) for a, b in itertools.combinations(mine, 2))
+    near = sum(-math.log(distance(c, r)) for c, r in zip(mine, real.tolist(), strict=True))
+    apart = sum(math.log(distance(a, b)) for a, b in itertools.combinations(mine, 2))
+    return alpha * near + beta / (len(mine) - 1) * apart
+
+
+def distance(a, b):
+    """One less the cosine."""
+    return 1 - sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
 
 
 def test_groups_reach_a_choice_that_no_single_change_improves():
     stream = torch.Generator().manual_seed(0)
     centres, real = [torch.randn(5, 3, generator=stream) for _ in range(4)], torch.randn(4, 3, generator=stream)
-    chosen = ascend(centres, real, 0.4, 0.9, 50)
+    chosen = ascend(centres, real, 0.4, 3.0, 50)
     lists = [groups.tolist() for groups in centres]
-    best = literal(lists, real, chosen, 0.4, 0.9)
+    best = literal(lists, real, chosen, 0.4, 3.0)
     for i, number in itertools.product(range(4), range(5)):
-        assert literal(lists, real, [*chosen[:i], number, *chosen[i + 1 :]], 0.4, 0.9) <= best + 1e-9
-    nearest = [int((groups - r).norm(dim=1).argmin()) for groups, r in zip(centres, real, strict=True)]
-    assert ascend(centres, real, 0.4, 0.9, 0) == ascend(centres, real, 0.4, 0.0, 5) == nearest
-    assert best > literal(lists, real, nearest, 0.4, 0.9), "the example asks for a change"
+        assert literal(lists, real, [*chosen[:i], number, *chosen[i + 1 :]], 0.4, 3.0) <= best + 1e-9
+    nearest = [[distance(group, r) for group in groups] for groups, r in zip(lists, real.tolist(), strict=True)]
+    nearest = [each.index(min(each)) for each in nearest]
+    assert ascend(centres, real, 0.4, 3.0, 0) == ascend(centres, real, 0.4, 0.0, 5) == nearest
+    assert best > literal(lists, real, nearest, 0.4, 3.0), "the example asks for a change"
 
 
 def test_a_whole_group_is_kept_slot_by_slot(tmp_path):

@@ -72,11 +72,9 @@ class Task:
     decode: Callable[[Latents], Pixels]
 
 
-def diffusion_loss(prior: Any, look: Look, clean: Tensor, l1: bool, snr_gamma: float | None = None) -> Tensor:
-    """Mean squared error of what the head predicts, or mean absolute error of the clean estimate."""
+def diffusion_loss(prior: Any, look: Look, clean: Tensor, snr_gamma: float | None = None) -> Tensor:
+    """Mean squared error of what the head predicts."""
     error, level = clean - look.real, look.level
-    if l1:
-        return error.abs().mean()
     if snr_gamma is None:
         return (rows_like(prior.head_error(level), error) * error).square().mean()
     ratio = torch.as_tensor(level.alpha / level.sigma).square().clamp_max(snr_gamma)
@@ -126,7 +124,7 @@ def build_stage(
         everyone = clean
         if processes > 1 and (memories or any(wish.whole for wish in wishes)):
             everyone = among_all(clean, now.mine, gather)
-        terms = [diffusion_loss(prior, mine, clean, tuning.l1, tuning.snr_gamma)]
+        terms = [diffusion_loss(prior, mine, clean, tuning.snr_gamma)]
         for wish in wishes:
             terms.append(share(wish, *((look, everyone) if wish.whole else (mine, clean)), now.step))
         if memories:

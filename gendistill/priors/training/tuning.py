@@ -31,7 +31,6 @@ class Tuning:
     ema_decay           of the averaged weights, which come out; they begin as the prior's own and keep ema_decay ** steps of these
     class_dropout_prob  share of pictures that ask for no class, for classifier-free guidance; 0 leaves the null row alone
     snr_gamma           weigh the diffusion loss by min(signal / noise, gamma) (Min-SNR, Hang et al., ICCV 2023, proposes 5)
-    l1                  mean |c - z| instead of the diffusion loss (robust score matching)
     window              (from, to) in training time, 1 = noise: objectives look at pictures where from <= time <= to
     random_flip         also learn the mirrored pictures (not for digits or text)
     mixed_precision     "no", "bf16" or "fp16"
@@ -55,7 +54,6 @@ class Tuning:
     ema_decay: float = 0.9999
     class_dropout_prob: float = 0.1
     snr_gamma: float | None = None
-    l1: bool = False
     window: tuple[float, float] = (0.0, 1.0)
     random_flip: bool = False
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
@@ -73,10 +71,8 @@ class Tuning:
                 f"{name} needs epochs, max_train_steps, batch, classes, gradient_accumulation_steps, checkpointing_steps and "
                 f"checkpoints_total_limit of at least 1 and learning_rate > 0, got {self}"
             )
-        if self.snr_gamma is not None and (self.snr_gamma <= 0 or self.l1):
-            raise UserError(
-                f"snr_gamma={self.snr_gamma} must be above 0, and weighs the diffusion loss: l1 takes its place"
-            )
+        if self.snr_gamma is not None and self.snr_gamma <= 0:
+            raise UserError(f"snr_gamma={self.snr_gamma} must be above 0: it weighs the diffusion loss")
         if self.classes is not None and self.batch % self.classes:
             near = math.ceil(self.batch / self.classes) * self.classes
             raise UserError(
