@@ -33,7 +33,9 @@ def tiny(name):
     if any(Generates in step.needs for step in recipe.steering):
         prior = ToyGan()
     elif any(lacks(Toy.loads, step.needs) for step in recipe.steering) and not isinstance(prior, Pixels):
-        scheduler = diffusers.DDIMScheduler(clip_sample=False, prediction_type="sample")  # random weights say bounded things
+        scheduler = diffusers.DDIMScheduler(
+            clip_sample=False, prediction_type="sample"
+        )  # so random weights stay bounded
         prior = LatentDiffusion(pipeline(names=[f"class {index}" for index in range(3)], scheduler=scheduler))
     return replace(recipe, real=ToyData(), prior=prior, ipc=2, block=2, rounds=min(recipe.rounds, 2))
 

@@ -151,6 +151,24 @@ def test_a_learned_variance_reaches_ddpm(tmp_path):
     assert len(distill(recipe, tmp_path / "out").images) == 3
 
 
+def test_a_denoiser_that_predicts_its_variance_is_sampled_with_it():
+    """The public DiT comes with a DDIM scheduler, whose config has no word on the variance."""
+    known = diffusers.DDPMScheduler(clip_sample=False, variance_type="learned_range")
+    plain, learned, said = (
+        LatentDiffusion(given).load(data(), CPU, torch.float32)
+        for given in (pipeline(), pipeline(learned=True), pipeline(scheduler=known, learned=True))
+    )
+
+    def learns(prior, name):
+        return prior.schedule.solver(name, 4, CPU).learned_variance
+
+    assert [learns(prior, "DDPM") for prior in (plain, learned, said)] == [False, True, True]
+    assert not learns(learned, "DDIM")
+    fixed = diffusers.DDPMScheduler(clip_sample=False, variance_type="fixed_small")
+    asked = LatentDiffusion(pipeline(scheduler=fixed, learned=True)).load(data(), CPU, torch.float32)
+    assert not learns(asked, "DDPM")
+
+
 def test_a_flow_prior_samples_with_a_flow_scheduler(tmp_path):
     recipe = Recipe(real=_Source(data()), prior=LatentDiffusion(pipeline(scheduler=diffusers.FlowMatchEulerDiscreteScheduler())),
                     steering=(Sample(steps=4),), ipc=1, block=1)  # fmt: skip
