@@ -9,8 +9,8 @@ Paper     imagenette ipc 100, ConvNet-6, hard labels: 87.2; imagewoof ipc 100, R
 Measured  see benchmarks/
 Differs   from notes, unverified: the authors' code was not read. The printed sign descends the score it means to raise; here it
           is raised, as a test shows. Strength is a share of the noise (the printed 15 would be fifteen times it). The first round
-          has no student and is steered by diversity alone, theirs by IGD. Pictures keep away from earlier ones of their own round,
-          the candidates that were not kept among them.
+          has no student and is steered by diversity alone, theirs by IGD. Pictures keep away from all earlier ones, the
+          candidates of their own round that will not be kept among them.
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

@@ -27,6 +27,7 @@ from gendistill.types import (
     Diverged,
     Draft,
     Embeds,
+    Encodes,
     Estimate,
     Level,
     UserError,
@@ -48,8 +49,8 @@ class Sample(Steering):
     strength      share of the steps taken from a clean start, as in diffusers' image-to-image; 1 from noise
     oversample    candidates per slot, of which a selection keeps the best
     eta           noise added by DDIM, 0 for none
-    at_once       pictures of a class made together, after which those made before are what a guide sees as made; None for
-                  all of a block, when nothing is seen as made
+    at_once       pictures of a class made together, after which those made before, in earlier rounds too, are what a guide sees
+                  as made; None for all of a block, when nothing is seen as made
     conditioning  how the conditions change with the level; None for the class alone
     keep_start    share of a clean start in the clean estimate, from this at the first step to 0 at the last (LD3M's residual)
     """
@@ -111,9 +112,9 @@ class Sample(Steering):
         draft, bound = candidates(draft, self.oversample), bind(self.guides, context)
         if self.at_once is None:
             return self.chain(draft, context, "sample", context.place, bound=bound)
-        order, parts = turns(draft, self.at_once), []
+        order, before, parts = turns(draft, self.at_once), earlier(draft, context) if bound else [], []
         for rows in order:
-            made = joined(parts) if parts else None
+            made = joined([*before, *parts]) if before or parts else None
             parts.append(self.chain(draft[rows], context, "sample", context.place, bound=bound, made=made))
         return joined(parts)[torch.cat(order).argsort()]
 
@@ -258,6 +259,25 @@ def turns(draft: Draft, at_once: int) -> list[Tensor]:
     """Rows of a draft in the order they are made: ``at_once`` slots of every class at a time, all their candidates."""
     slots = draft.ids[:, 1]
     return [torch.nonzero(torch.isin(slots, part)).flatten() for part in slots.unique().split(at_once)]
+
+
+def earlier(draft: Draft, context: Context) -> list[Draft]:
+    """What earlier rounds made of the classes of a draft, as one draft; none where there is nothing, or the prior cannot encode."""
+    made = context.made
+    if made is None or not isinstance(context.prior, Encodes):
+        return []
+    rows = torch.cat([made.where(int(index)) for index in draft.labels.unique()])
+    labels = made.labels[rows]
+    ids = torch.stack([labels, torch.arange(len(rows)), torch.zeros_like(rows)], 1)
+    return [
+        Draft(
+            draft.prior,
+            {LATENT: context.encode(made.stored(rows)).to(context.device)},
+            ids,
+            labels,
+            torch.ones(len(rows)),
+        )
+    ]
 
 
 def joined(parts: Sequence[Draft]) -> Draft:

@@ -8,6 +8,7 @@ import diffusers
 import pytest
 import torch
 
+from gendistill.images import Subset
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering.guide import Guide, Moment, bind, gradient
@@ -41,7 +42,7 @@ class Probe(Objective):
 
 @pytest.fixture
 def context(tmp_path):
-    return toy_context(tmp_path, ipc=4)
+    return replace(toy_context(tmp_path, ipc=4), made=None)
 
 
 def empty(context):
@@ -128,6 +129,16 @@ def test_pictures_made_before_are_seen_one_by_one(context):
     pulled = made.latents[LATENT]
     torch.testing.assert_close(pulled[[0, 4]], free[[0, 4]], atol=1e-5, rtol=0)
     assert (pulled[1:4] - pulled[:1]).abs().mean() < 0.7 * (free[1:4] - free[:1]).abs().mean()
+
+
+def test_pictures_of_earlier_rounds_are_seen_as_made(context):
+    step = Sample(steps=10, cfg=1.0, guides=(Guide(Probe("made", weight=0.9), window=(0.0, 0.6)),), at_once=1)
+    alone, plain = empty(context)[:1], replace(step, guides=())
+    later = replace(context, made=Subset(context.real.train, torch.arange(4)))
+    free, first, second = (s(alone, c).latents[LATENT] for s, c in ((plain, context), (step, context), (step, later)))
+    torch.testing.assert_close(first, free)
+    goal = context.encode(later.made.stored(later.made.where(int(alone.labels[0]))[:1]))
+    assert (second - goal).abs().mean() < 0.7 * (free - goal).abs().mean()
 
 
 def test_a_small_decoder_stands_in_for_gradients_only(tmp_path):
