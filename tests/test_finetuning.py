@@ -213,7 +213,7 @@ def test_it_learns(name, tmp_path):
     @torch.no_grad()
     def loss(prior):
         answers = [prior.denoise(look.x, look.level, look.conditions).clean for look in looks]
-        return float(sum(diffusion_loss(prior, look, clean, False) for look, clean in zip(looks, answers, strict=True)))
+        return float(sum(diffusion_loss(prior, look, clean) for look, clean in zip(looks, answers, strict=True)))
 
     assert loss(step.tune(context)) < 0.9 * loss(context.prior)
 
@@ -239,7 +239,7 @@ def test_min_snr_weighs_the_clean_estimate():
     snr = (level.alpha / level.sigma) ** 2
     noise = snr * (clean - real).square().flatten(1).mean(1)
     wanted = (snr.clamp_max(5) / snr * noise).mean()
-    torch.testing.assert_close(diffusion_loss(prior, look, clean, False, 5.0), wanted)
+    torch.testing.assert_close(diffusion_loss(prior, look, clean, 5.0), wanted)
 
 
 def test_every_template_is_learned_and_what_asks_for_nothing_is_the_empty_prompt():
