@@ -33,7 +33,6 @@ from gendistill.objectives.mode_pull import ModePull
 from gendistill.pipeline import find_pipeline, list_pipelines
 from gendistill.plan import resident
 from gendistill.priors.training.finetune import one_step
-from gendistill.priors.training.look import RealLatents
 from gendistill.progress import progress
 from gendistill.runs import distill, open_context
 from gendistill.stages import Unit
@@ -129,7 +128,7 @@ def tuning_step(scene: Scene, pairs: int) -> dict:
     whole = open_context(recipe, device(), torch.float32, progress)
     context = whole.of(tuple(range(len(whole.real.classes))))
     published = find_pipeline("minimax").recipe.steering[0]
-    real = RealLatents(tuple(context.latents(index) for index in context.classes))
+    real = published.latents(context)
     both, none = (
         one_step(step.task(context, real), device()) for step in (published, replace(published, objectives=()))
     )

@@ -4,7 +4,8 @@
 
 A line of standard input is a question, a line of standard output its answer. Networks, augmentation, optimiser, schedule, epochs
 and judging are those of the installed ``ddranking``; only its loader of data sets is replaced: pictures are in memory, and no
-process loads them, which for so few of them is faster than the four it starts every epoch.
+process loads them, which for so few of them is faster than the four it starts every epoch. Those that are learned from are on the
+device from the start, as its metrics hold random pictures; it takes test pictures there itself.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -21,6 +21,7 @@ import torch
 from ddranking.aug import DSA
 from ddranking.utils import TensorDataset, get_lr_scheduler, get_optimizer, train_one_epoch, validate
 from ddranking.utils.networks import ConvNet
+from pairs import spent
 from torch.utils.data import DataLoader, RandomSampler
 
 OPERATIONS = {
@@ -39,7 +40,7 @@ def student(given: dict[str, Any], weights: list[torch.Tensor] | None = None) ->
         with torch.no_grad():
             for own, other in zip(net.parameters(), weights, strict=True):
                 own.copy_(other)
-    return net
+    return net.to(given["device"])
 
 
 def loader(pictures: torch.Tensor, labels: torch.Tensor, batch: int) -> DataLoader:
@@ -50,7 +51,7 @@ def loader(pictures: torch.Tensor, labels: torch.Tensor, batch: int) -> DataLoad
 
 def training(given: dict[str, Any], net: torch.nn.Module, epochs: int) -> Callable[[], None]:
     """The epochs of its metrics for hard labels."""
-    batches = loader(given["pictures"], given["labels"], given["batch"])
+    batches = loader(given["pictures"].to(given["device"]), given["labels"].to(given["device"]), given["batch"])
     augment = DSA(dict(OPERATIONS))
 
     def run() -> None:
@@ -59,7 +60,7 @@ def training(given: dict[str, Any], net: torch.nn.Module, epochs: int) -> Callab
         for epoch in range(epochs):
             train_one_epoch(
                 epoch, net, batches, torch.nn.CrossEntropyLoss(), optimizer, aug_func=augment, lr_scheduler=schedule,
-                device="cpu",
+                device=given["device"],
             )  # fmt: skip
 
     return run
@@ -74,23 +75,17 @@ def answer(given: dict[str, Any], asked: dict[str, Any]) -> object:
     if asked["what"] == "judge":
         net = student(given)
         held_out = loader(given["judged"], given["judged_labels"], given["judge_batch"])
-        return spent(lambda: validate(net, held_out, device="cpu"))
+        return spent(lambda: validate(net, held_out, device=given["device"]))
     torch.manual_seed(asked["seed"])
     net = student(given, torch.load(asked["weights"]))
     training(given, net, asked["epochs"])()
-    return validate(net, loader(given["test"], given["test_labels"], given["judge_batch"]), device="cpu")
-
-
-def spent(run: Callable[[], object]) -> dict[str, float]:
-    """Seconds of a run."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    run()
-    return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+    return validate(net, loader(given["test"], given["test_labels"], given["judge_batch"]), device=given["device"])
 
 
 def main() -> None:
-    torch.set_num_threads(1)
     given = torch.load(sys.argv[1])
+    if given["device"] == "cpu":
+        torch.set_num_threads(1)
     answers, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115 (it logs every epoch)
     for line in sys.stdin:
         answers.write(json.dumps(answer(given, json.loads(line))) + "\n")

@@ -3,9 +3,11 @@ r"""Our evaluation beside DD-Ranking's loop, a loader loop and the bare steps: s
     python benchmarks/evaluation_speed.py --train 'cifar10/train-*.parquet' --test 'cifar10/test-*.parquet' \
         --ddranking-python PYTHON
 
-PYTHON is that of an environment with ``ddranking`` from PyPI and the same torch. All keep to one thread. In every round each of
-them has one turn, in an order drawn anew; what a turn took is said in CPU seconds, which other work on the machine disturbs
-little, and in seconds of the clock. Ratios are of turns of one round.
+PYTHON is that of an environment with ``ddranking`` from PyPI and the same torch. In every round each of them has one turn, in an
+order drawn anew; what a turn took is said in CPU seconds, which other work on the machine disturbs little, and in seconds of the
+clock. Ratios are of turns of one round. On a CPU all keep to one thread. On a GPU the clock is what counts, in longer turns:
+
+    ... --device cuda --width 128 --steps 200 --judged 10000 --views 100 --rounds 6 --name evaluation_speed-cuda-128
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +30,14 @@ from typing import Any
 import psutil
 import torch
 import torch.nn.functional as F
-from pairs import middle, rounds
+from ledger import RESULTS, hardware
+from pairs import middle, rounds, spent
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from gendistill.context import Context, channel_statistics
 from gendistill.data.parquet import Parquet
-from gendistill.environment import MALLOC_OPTIONS, keep_memory, versions
+from gendistill.environment import MALLOC_OPTIONS, cores, keep_memory, versions
 from gendistill.evaluation.significance import paired
 from gendistill.images import StoredImages
 from gendistill.labelers.relabel_views import RelabelViews
@@ -45,15 +48,12 @@ from gendistill.training import Training, accuracy, train
 from gendistill.types import Images, RealData
 from gendistill.views.numbered import Views
 
-RESULTS = Path(__file__).parent / "results"
 CPU = torch.device("cpu")
 Taken = Mapping[str, float]
-WORKERS = (0, 1, 2)
-"""Processes that load, of the loader loops."""
-JUDGED, JUDGE_BATCH = 1000, 512
-"""Test pictures of a turn of judging, and how many at a time."""
-VIEWS = 10
-"""Of every picture, in a turn of relabelling."""
+WORKERS = sorted({0, max(1, cores() // 8), max(1, cores() // 4), max(2, cores() // 2)})
+"""Processes that load, of the loader loops: none, or an eighth, a quarter and half of the cores."""
+JUDGE_BATCH = 512
+"""Test pictures that are judged at a time."""
 WIDE = 128
 """Channels of the field's student."""
 KEPT = dict(zip(("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"), MALLOC_OPTIONS, strict=True))
@@ -68,6 +68,10 @@ class Task:
     shape         of pictures and classes
     width         channels of the student
     training      how it is trained, one turn long
+    device        where
+    workers       processes that load, of each loader loop
+    judged        test pictures of a turn of judging
+    views         of every picture, in a turn of relabelling
     """
 
     images: StoredImages
@@ -75,6 +79,10 @@ class Task:
     shape: Shape
     width: int
     training: Training
+    device: torch.device
+    workers: Sequence[int]
+    judged: int
+    views: int
 
     @property
     def depth(self) -> int:
@@ -83,7 +91,7 @@ class Task:
 
     def student(self, seed: int) -> Classifier:
         """A new student."""
-        return build(ConvNet(depth=self.depth, width=self.width), self.shape, seed, CPU)
+        return build(ConvNet(depth=self.depth, width=self.width), self.shape, seed, self.device)
 
 
 def opened(given: argparse.Namespace, ipc: int = 10) -> Task:
@@ -96,7 +104,10 @@ def opened(given: argparse.Namespace, ipc: int = 10) -> Task:
     shape = Shape(
         real.shape[0], given.size, len(real.classes), tuple(told["mean"].tolist()), tuple(told["std"].tolist())
     )
-    return Task(images, judged, shape, given.width, Training(epochs=given.steps, batch=len(images)))
+    training = Training(epochs=given.steps, batch=len(images))
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    where = torch.device(auto if given.device == "auto" else given.device)
+    return Task(images, judged, shape, given.width, training, where, given.workers, given.judged, given.views)
 
 
 def stored(images: Images, positions: torch.Tensor) -> StoredImages:
@@ -109,23 +120,20 @@ def whole(images: Images) -> StoredImages:
     return stored(images, torch.arange(len(images)))
 
 
-def seconds() -> tuple[float, float]:
-    """CPU seconds of this process and those that load for it, and the clock."""
+def ready(images: Images, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """All pictures as a network takes them, and their classes."""
+    return images.pixels(range(len(images))).to(where), images.labels.to(where)
+
+
+def cpu() -> float:
+    """CPU seconds of this process and those that load for it."""
     others = (child.cpu_times() for child in psutil.Process().children())
-    return time.process_time() + sum(one.user + one.system for one in others), time.perf_counter()
+    return time.process_time() + sum(one.user + one.system for one in others)
 
 
 def turn(prepare: Callable[[], Callable[[], object]]) -> Callable[[], Taken]:
     """Tells what a run takes; what it is given is made before the clock starts."""
-
-    def taken() -> Taken:
-        run = prepare()
-        cpu, wall = seconds()
-        run()
-        after = seconds()
-        return {"cpu": after[0] - cpu, "wall": after[1] - wall}
-
-    return taken
+    return lambda: spent(prepare(), cpu)
 
 
 def ours(task: Task, **settings: Any) -> Callable[[], Taken]:
@@ -135,14 +143,14 @@ def ours(task: Task, **settings: Any) -> Callable[[], Taken]:
     def prepare() -> Callable[[], object]:
         seed = next(numbers)
         net = task.student(seed)
-        return lambda: train(net, task.images, training, seed, CPU)
+        return lambda: train(net, task.images, training, seed, task.device)
 
     return turn(prepare)
 
 
 def floor(task: Task) -> Callable[[], Taken]:
     """The same optimiser steps on one batch that is in memory as the network takes it: nothing is loaded, nothing augmented."""
-    pixels, labels = task.images.pixels(range(len(task.images))), task.images.labels
+    pixels, labels = ready(task.images, task.device)
 
     def prepare() -> Callable[[], None]:
         net = task.student(0).train()
@@ -200,12 +208,21 @@ def nearest_to_dsa(shape: Shape) -> v2.Compose:
     )
 
 
-def loader(data: Dataset, batch: int, workers: int, shuffle: bool = True) -> DataLoader:
-    """A loader whose processes, if any, have started."""
-    made = DataLoader(data, batch, shuffle=shuffle, num_workers=workers, persistent_workers=workers > 0)
+def loader(task: Task, data: Dataset, workers: int, batch: int, shuffle: bool = True) -> DataLoader:
+    """A loader whose processes, if any, have started. Its batches lie where a GPU can fetch them itself, if there is one."""
+    made = DataLoader(
+        data, batch, shuffle=shuffle, num_workers=workers, persistent_workers=workers > 0,
+        pin_memory=task.device.type == "cuda",
+    )  # fmt: skip
     for _ in made:
         pass
     return made
+
+
+def sent(batches: Iterable[Sequence[torch.Tensor]], where: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches on the device; nobody waits until they are there."""
+    for pixels, labels in batches:
+        yield pixels.to(where, non_blocking=True), labels.to(where, non_blocking=True)
 
 
 def learned(net: Classifier, batches: DataLoader, training: Training) -> Classifier:
@@ -213,7 +230,7 @@ def learned(net: Classifier, batches: DataLoader, training: Training) -> Classif
     optimizer = sgd(net.train(), training)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, training.epochs // 2)
     for _ in range(training.epochs):
-        for pixels, labels in batches:
+        for pixels, labels in sent(batches, net.mean.device):
             loss = F.cross_entropy(net(pixels), labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -224,7 +241,7 @@ def learned(net: Classifier, batches: DataLoader, training: Training) -> Classif
 
 def plain(task: Task, workers: int) -> Callable[[], Taken]:
     """A turn of the plain loop; its processes last from turn to turn."""
-    batches = loader(InMemory(task.images, nearest_to_dsa(task.shape)), task.training.batch, workers)
+    batches = loader(task, InMemory(task.images, nearest_to_dsa(task.shape)), workers, task.training.batch)
 
     def prepare() -> Callable[[], object]:
         net = task.student(0)
@@ -235,23 +252,23 @@ def plain(task: Task, workers: int) -> Callable[[], Taken]:
 
 def judges(task: Task) -> dict[str, Callable[[], Taken]]:
     """Turns of judging a student on test pictures, but DD-Ranking's."""
-    some = stored(task.test, torch.arange(JUDGED))
+    some = stored(task.test, torch.arange(task.judged))
     data = InMemory(some, v2.ToDtype(torch.float32, scale=True))
     net = task.student(0).eval()
-    ready = [(some.pixels(part), some.labels[part]) for part in torch.arange(JUDGED).split(JUDGE_BATCH)]
+    pixels, labels = (one.split(JUDGE_BATCH) for one in ready(some, task.device))
 
-    def share(batches: Any) -> float:
+    def share(batches: Iterable[Sequence[torch.Tensor]]) -> float:
         with torch.no_grad():
-            return sum(int((net(pixels).argmax(1) == labels).sum()) for pixels, labels in batches) / JUDGED
+            return int(sum((net(pixels).argmax(1) == labels).sum() for pixels, labels in batches)) / task.judged
 
     def looped(workers: int) -> Callable[[], Taken]:
-        batches = loader(data, JUDGE_BATCH, workers, shuffle=False)
-        return turn(lambda: lambda: share(batches))
+        batches = loader(task, data, workers, JUDGE_BATCH, shuffle=False)
+        return turn(lambda: lambda: share(sent(batches, task.device)))
 
     return {
-        "ours": turn(lambda: lambda: accuracy(net, some, CPU, JUDGE_BATCH)),
-        "floor": turn(lambda: lambda: share(ready)),
-        **{f"loader, {workers} workers": looped(workers) for workers in WORKERS},
+        "ours": turn(lambda: lambda: accuracy(net, some, task.device, JUDGE_BATCH)),
+        "floor": turn(lambda: lambda: share(zip(pixels, labels, strict=True))),
+        **{f"loader, {workers} workers": looped(workers) for workers in task.workers},
     }
 
 
@@ -282,14 +299,15 @@ class DDRanking:
 def write_set(task: Task, path: Path) -> None:
     """The same pictures as DD-Ranking's loader makes them: floating-point numbers, normalised."""
     mean, std = (torch.tensor(one).view(1, -1, 1, 1) for one in (task.shape.mean, task.shape.std))
-    test = (task.test.pixels(range(len(task.test))) - mean) / std
+    (pictures, labels), (test, test_labels) = (ready(images, CPU) for images in (task.images, task.test))
+    test = (test - mean) / std
     torch.save(
         {
-            "pictures": (task.images.pixels(range(len(task.images))) - mean) / std, "labels": task.images.labels,
-            "judged": test[:JUDGED], "judged_labels": task.test.labels[:JUDGED], "judge_batch": JUDGE_BATCH,
-            "test": test, "test_labels": task.test.labels, "classes": task.shape.classes, "width": task.width,
-            "depth": task.depth, "batch": task.training.batch, "lr": task.training.lr,
-            "momentum": task.training.momentum, "weight_decay": task.training.weight_decay,
+            "pictures": (pictures - mean) / std, "labels": labels, "judged": test[: task.judged],
+            "judged_labels": test_labels[: task.judged], "judge_batch": JUDGE_BATCH, "test": test,
+            "test_labels": test_labels, "classes": task.shape.classes, "width": task.width, "depth": task.depth,
+            "batch": task.training.batch, "lr": task.training.lr, "momentum": task.training.momentum,
+            "weight_decay": task.training.weight_decay, "device": task.device.type,
         },
         path,
     )  # fmt: skip
@@ -297,12 +315,13 @@ def write_set(task: Task, path: Path) -> None:
 
 def relabelling(task: Task, folder: Path) -> dict[str, Callable[[], Taken]]:
     """Turns of labelling views by one teacher: ours, a loader loop that keeps what FKD keeps, and the teacher's passes alone."""
-    teacher = build(ConvNet(depth=task.depth, width=task.width, norm="batch"), task.shape, 0, CPU).eval()
+    teacher = build(ConvNet(depth=task.depth, width=task.width, norm="batch"), task.shape, 0, task.device).eval()
     context = Context(
-        RealData("set", task.images, None), Store(folder), CPU, torch.float32, seed=0, ipc=1, block=len(task.images)
-    )
-    labeler = RelabelViews((teacher,), average="logits", count=VIEWS)
-    pixels, numbers = task.images.pixels(range(len(task.images))), itertools.count()
+        RealData("set", task.images, None), Store(folder), task.device, torch.float32, seed=0, ipc=1,
+        block=len(task.images),
+    )  # fmt: skip
+    labeler = RelabelViews((teacher,), average="logits", count=task.views)
+    pixels, numbers = ready(task.images, task.device)[0], itertools.count()
 
     def prepare() -> Callable[[], object]:
         unseen = replace(labeler, views=Views(seed=next(numbers)))  # labels that were made once are kept
@@ -310,13 +329,13 @@ def relabelling(task: Task, folder: Path) -> dict[str, Callable[[], Taken]]:
 
     def passes() -> None:
         with torch.no_grad():
-            for _ in range(VIEWS):
+            for _ in range(task.views):
                 teacher(pixels)
 
     return {
         "ours": turn(prepare),
         "floor": turn(lambda: passes),
-        **{f"loader, {workers} workers": fkd(task, teacher, folder, workers) for workers in WORKERS},
+        **{f"loader, {workers} workers": fkd(task, teacher, folder, workers) for workers in task.workers},
     }
 
 
@@ -331,19 +350,21 @@ def box_and_flip(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def fkd(task: Task, teacher: Classifier, folder: Path, workers: int) -> Callable[[], Taken]:
     """A turn of a loader loop that labels views: for every batch a file of boxes, flips, partners, the box of CutMix and logits."""
-    batches = loader(InMemory(task.images, box_and_flip), task.training.batch, workers)
+    batches = loader(task, InMemory(task.images, box_and_flip), workers, task.training.batch)
     side, file = task.shape.size, folder / f"fkd-{workers}.pt"
     area = torch.distributions.Beta(1.0, 1.0)
 
     def run() -> None:
-        for _ in range(VIEWS):
+        for _ in range(task.views):
             for (pixels, told), _ in batches:
+                pixels = pixels.to(task.device, non_blocking=True)
                 partners, half = torch.randperm(len(pixels)), int(side * math.sqrt(1 - float(area.sample())) / 2)
                 y, x = torch.randint(side, (2,)).tolist()
                 top, bottom, left, right = max(y - half, 0), min(y + half, side), max(x - half, 0), min(x + half, side)
-                pixels[:, :, top:bottom, left:right] = pixels[partners, :, top:bottom, left:right]
+                others = partners.to(task.device, non_blocking=True)
+                pixels[:, :, top:bottom, left:right] = pixels[others, :, top:bottom, left:right]
                 with torch.no_grad():
-                    logits = teacher(pixels).half()
+                    logits = teacher(pixels).half().cpu()
                 torch.save([told, partners, (top, bottom, left, right), logits], file)
 
     return turn(lambda: run)
@@ -371,31 +392,32 @@ def told(found: Mapping[str, Sequence[float]], ours_: str, theirs: str) -> dict[
 
 def accuracies(task: Task, peer: DDRanking, seeds: int, folder: Path) -> dict[str, Any]:
     """Accuracies after whole trainings by each loop; students of one seed begin with the same weights."""
-    batches = loader(InMemory(task.images, nearest_to_dsa(task.shape)), task.training.batch, 0)
+    batches = loader(task, InMemory(task.images, nearest_to_dsa(task.shape)), 0, task.training.batch)
     found: dict[str, list[float]] = {"ours": [], "DD-Ranking": [], "loader": []}
     for seed in range(seeds):
         weights = folder / "weights.pt"
-        torch.save([one.detach() for one in task.student(seed).parameters()], weights)
+        torch.save([one.detach().cpu() for one in task.student(seed).parameters()], weights)
         found["ours"].append(trained(task, seed))
         asked = {"seed": seed, "weights": str(weights), "epochs": task.training.epochs}
         found["DD-Ranking"].append(peer.ask("accuracy", **asked))
         torch.manual_seed(seed)
-        found["loader"].append(accuracy(learned(task.student(seed), batches, task.training), task.test, CPU))
+        found["loader"].append(accuracy(learned(task.student(seed), batches, task.training), task.test, task.device))
         print(seed, {name: round(values[-1], 2) for name, values in found.items()}, flush=True)
     return {other: told(found, "ours", other) for other in found if other != "ours"}
 
 
 def trained(task: Task, seed: int, **settings: Any) -> float:
     """Accuracy of one of our students."""
-    net = train(task.student(seed), task.images, replace(task.training, **settings), seed, CPU)
-    return accuracy(net, task.test, CPU)
+    net = train(task.student(seed), task.images, replace(task.training, **settings), seed, task.device)
+    return accuracy(net, task.test, task.device)
 
 
 def in_half(task: Task, given: argparse.Namespace) -> dict[str, Any]:
-    """Ours in bfloat16 beside ours, in time for both widths and in accuracy for the wide one."""
+    """Ours in bfloat16 beside ours, in time for both widths and in accuracy for the wide one. Turns are shorter on a CPU."""
     found: dict[str, Any] = {}
-    for width, count in ((task.width, given.rounds), (WIDE, given.rounds // 2)):
-        sized = replace(task, width=width, training=replace(task.training, epochs=max(2, given.steps // 4)))
+    steps = max(2, given.steps // 4) if task.device == CPU else given.steps
+    for width, count in {task.width: given.rounds, WIDE: given.rounds // 2}.items():
+        sized = replace(task, width=width, training=replace(task.training, epochs=steps))
         turns = {"bfloat16": ours(sized, mixed_precision="bf16"), "float32": ours(sized)}
         found[f"width {width}"] = compared(after_one(turns, count), "bfloat16")["bfloat16 / float32"]
         print("bfloat16", width, json.dumps(found), flush=True)
@@ -425,24 +447,32 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100, help="of the trainings whose accuracies are compared")
     parser.add_argument("--seeds", type=int, default=10, help="trainings by each loop")
     parser.add_argument("--half-seeds", type=int, default=5, help="trainings in bfloat16")
+    parser.add_argument("--judged", type=int, default=1000, help="test pictures of a turn of judging")
+    parser.add_argument("--views", type=int, default=10, help="of every picture, in a turn of relabelling")
+    parser.add_argument("--workers", type=int, nargs="+", default=WORKERS, help="processes of each loader")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one"
+    )
+    parser.add_argument("--name", default="evaluation_speed", help="of the file of results")
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    keep_memory()
     task = opened(given)
-    state: dict[str, Any] = {"settings": {k: v for k, v in vars(given).items() if isinstance(v, int)}}
+    on_cpu = task.device == CPU
+    if on_cpu:
+        torch.set_num_threads(1)
+        keep_memory()
+    state: dict[str, Any] = {"settings": {k: v for k, v in vars(given).items() if isinstance(v, int | list)}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_set(task, folder / "set.pt")
-        peers = {
-            "DD-Ranking": DDRanking(given.ddranking_python, folder / "set.pt"),
-            "DD-Ranking, memory returned": DDRanking(given.ddranking_python, folder / "set.pt", keeps=False),
-        }
+        peers = {"DD-Ranking": DDRanking(given.ddranking_python, folder / "set.pt", keeps=on_cpu)}
+        if on_cpu:
+            peers["DD-Ranking, memory returned"] = DDRanking(given.ddranking_python, folder / "set.pt", keeps=False)
         state["versions"] = {**versions(), **peers["DD-Ranking"].ask("versions")}
         asked = {"what": "train", "epochs": given.steps}
         turns = {
             "ours": ours(task), "floor": floor(task),
             "ours, numbered views with CutMix": ours(task, augment=Views()),
-            **{f"loader, {workers} workers": plain(task, workers) for workers in WORKERS},
+            **{f"loader, {workers} workers": plain(task, workers) for workers in task.workers},
             **{name: lambda peer=peer: peer.ask(**asked) for name, peer in peers.items()},
         }  # fmt: skip
         found = after_one(turns, given.rounds)
@@ -462,8 +492,8 @@ def main() -> None:
         for peer in peers.values():
             peer.close()
     state["bfloat16"] = in_half(task, given)
-    state |= {"date": str(datetime.date.today()), "cores": os.cpu_count()}
-    write_json(RESULTS / "evaluation_speed.json", state)
+    state |= {"date": str(datetime.date.today()), "device": task.device.type, "hardware": hardware()}
+    write_json(RESULTS / f"{given.name}.json", state)
     print(json.dumps(state, indent=2), file=sys.stderr)
 
 

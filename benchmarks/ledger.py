@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from scene import device
 
 from gendistill.environment import versions
 from gendistill.evaluation.report import Row
@@ -131,5 +130,5 @@ def about(state: dict) -> str:
 
 def hardware() -> str:
     """What this runs on."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else device().type
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return f"{os.cpu_count()} cores, {platform.machine()}, {gpu}"

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import torch
+
 T = TypeVar("T")
 
 
@@ -19,13 +21,22 @@ def compared(ours: Callable[[], object], theirs: Callable[[], object], pairs: in
 
 def timed(run: Callable[[], object]) -> Callable[[], float]:
     """Tells the seconds of a run."""
+    return lambda: spent(run)["wall"]
 
-    def seconds() -> float:
-        started = time.perf_counter()
-        run()
-        return time.perf_counter() - started
 
-    return seconds
+def spent(run: Callable[[], object], cpu: Callable[[], float] = time.process_time) -> dict[str, float]:
+    """What a run takes: CPU seconds, and those of the clock."""
+    before, started = cpu(), clock()
+    run()
+    wall = clock() - started
+    return {"cpu": cpu() - before, "wall": wall}
+
+
+def clock() -> float:
+    """Seconds, read when a GPU has done all that it was given."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def ratios(ours: Callable[[], float], theirs: Callable[[], float], pairs: int) -> dict[str, object]:

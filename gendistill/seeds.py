@@ -6,7 +6,8 @@ Streams live on the CPU, so that a picture is the same on every device, in every
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -25,6 +26,14 @@ def number(*key: Part) -> int:
 def stream(*key: Part) -> torch.Generator:
     """The random stream of ``key``."""
     return torch.Generator().manual_seed(number(*key))
+
+
+@contextmanager
+def as_global(seed: int) -> Iterator[None]:
+    """While this lasts, torch's global stream of the CPU follows from the seed; those of other devices are left as they are."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def streams(ids: Ids, *key: Part) -> list[torch.Generator]:

@@ -15,10 +15,12 @@ from gendistill import seeds
 from gendistill.context import Context, silent
 from gendistill.label_losses import Divergence, LabelLoss
 from gendistill.nets.base import Classifier
+from gendistill.nets.recorded import WORTH_STEPS, recorded
 from gendistill.schedules import RateSchedule, StepDecay
 from gendistill.types import Diverged, Images, Pixels, SoftLabels, UserError
 from gendistill.views.base import Read, Shown
 from gendistill.views.numbered import Views
+from gendistill.views.numbers import beside
 from gendistill.views.siamese import Siamese
 from gendistill.work import Work
 
@@ -77,9 +79,9 @@ class Training:
 def reader(images: Images, device: torch.device) -> Read:
     """A function from positions to pixels on the device: from one tensor there if the set is small, else from where it is."""
     if len(images) * math.prod(images.shape) > IN_MEMORY_BYTES:
-        return lambda positions: images.pixels(positions).to(device)
+        return lambda positions: images.pixels(positions, device)
     held = images.stored(torch.arange(len(images))).to(device)
-    return lambda positions: held[positions.to(device)].float().div_(255)
+    return lambda positions: held[beside(positions, held)].float().div_(255)
 
 
 def real_reader(context: Context) -> Callable[[Tensor], Pixels]:
@@ -128,7 +130,7 @@ def train(
     )
     stream = seeds.stream(seed, "train")
     net.train()
-    loss = torch.zeros(())
+    loss, ask = torch.zeros(()), None if device.type == "cuda" and epochs * per_epoch >= WORTH_STEPS else net
     with torch.random.fork_rng([device] if device.type == "cuda" else []):  # dropout draws from the global stream
         torch.manual_seed(seeds.number(seed, "dropout"))
         for epoch in progress(range(epochs), what):
@@ -137,7 +139,9 @@ def train(
             for batch in _batches(len(images), settings.batch, net, stream):
                 shown = course.shown(read, batch, epoch, stream, net)
                 with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
-                    logits = net(shown.pixels)
+                    if ask is None:
+                        ask = recorded(net, shown.pixels)
+                    logits = ask(shown.pixels)
                 loss = course.loss(logits.float(), shown, batch, epoch)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -149,6 +153,7 @@ def train(
                 after_epoch(epoch + 1)
     if not torch.isfinite(loss):
         raise Diverged(f"training diverged: the last loss is {float(loss)} with {settings}")
+    optimizer.zero_grad(set_to_none=True)  # gradients may lie in what was recorded
     if mean is not None:
         net.load_state_dict(mean.module.state_dict())
     return net.eval()
@@ -201,23 +206,27 @@ class _Course:
 
     def loss(self, logits: Tensor, shown: Shown, batch: Tensor, epoch: int) -> Tensor:
         """The mean over pictures, weighted where they are. A mixed picture counts, and is learned, by the shares of both."""
-        each, counts = self.losses(logits, shown, batch, epoch), None if self.weight is None else self.weight[batch]
+        each, counts = self.losses(logits, shown, batch, epoch), self.counts(batch)
         if shown.partners is not None and shown.share is not None:
-            share = shown.share
+            share, others = shown.share, self.counts(shown.partners)
             if self.soft is None or self.soft.views is None:  # labels are of single pictures
                 each = share * each + (1 - share) * self.losses(logits, shown, shown.partners, epoch)
-            if self.weight is not None:
-                counts = share * self.weight[batch] + (1 - share) * self.weight[shown.partners]
+            if counts is not None and others is not None:
+                counts = share * counts + (1 - share) * others
         return each.mean() if counts is None else (each * counts).sum() / counts.sum()
+
+    def counts(self, positions: Tensor) -> Tensor | None:
+        """How much the pictures at these positions count, (n,); None where all count alike."""
+        return None if self.weight is None else self.weight[beside(positions, self.weight)]
 
     def losses(self, logits: Tensor, shown: Shown, positions: Tensor, epoch: int) -> Tensor:
         """Loss per picture, (n,), by the labels of the pictures at these positions, or of the views that are shown."""
-        mine = self.labels[positions.to(self.labels.device)]
+        mine = self.labels[beside(positions, self.labels)]
         if self.soft is None:
             smoothing = self.settings.label_smoothing
             return F.cross_entropy(logits, mine, reduction="none", label_smoothing=smoothing)
         view = self.soft.view(epoch, self.epochs, self.first)
-        log_probs = self.soft.seen(shown.pixels, positions, view).to(logits.device)
+        log_probs = beside(self.soft.seen(shown.pixels, positions, view), logits)
         return self.settings.loss(logits, log_probs, mine, self.soft.temperature_at(epoch, self.epochs))
 
 
@@ -262,7 +271,7 @@ def _optimizer(net: Classifier, settings: Training) -> torch.optim.Optimizer:
 @torch.no_grad()
 def accuracy(net: Classifier, images: Images, device: torch.device, batch: int = 512) -> float:
     """Share of pictures whose class gets the highest logit, in percent."""
-    right = 0
+    right = torch.zeros((), dtype=torch.long, device=device)
     for part in torch.arange(len(images)).split(batch):
-        right += int((net(images.pixels(part).to(device)).argmax(1).cpu() == images.labels[part]).sum())
-    return 100 * right / len(images)
+        right += (net(images.pixels(part, device)).argmax(1) == images.labels[part].to(device)).sum()
+    return 100 * int(right) / len(images)

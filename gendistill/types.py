@@ -68,9 +68,9 @@ class Images(ABC):
     def stored(self, indices: Sequence[int] | Tensor) -> Stored:
         """8-bit pictures at these positions, (n, c, h, w) uint8 on the CPU."""
 
-    def pixels(self, indices: Sequence[int] | Tensor) -> Pixels:
-        """Pictures at these positions as float32 in [0, 1]."""
-        return self.stored(indices).float().div_(255)
+    def pixels(self, indices: Sequence[int] | Tensor, device: str | torch.device = "cpu") -> Pixels:
+        """Pictures at these positions as float32 in [0, 1], on a device: they travel there as they are stored."""
+        return self.stored(indices).to(device).float().div_(255)
 
     def at_epoch(self, number: int) -> Images:
         """What a student sees in this epoch: these pictures, or others of the same labels where they are drawn anew."""

@@ -20,6 +20,7 @@ from gendistill.labelers.base import Labeler
 from gendistill.labelers.weighing import Softening, Weights
 from gendistill.nets import ensemble, trained
 from gendistill.types import Images, LogProbs, Pixels, RealData, UserError
+from gendistill.views.numbers import beside
 from gendistill.work import Work
 
 
@@ -135,7 +136,7 @@ class Committee:
         """What they say together, (n, k) float32 at temperature 1."""
         with batch_statistics.by_batch(self.nets) if self.by_batch else nullcontext():
             logits = torch.stack([net(pixels) for net in self.nets]).float()
-        weights, softening = (one.to(logits.device).view(-1, 1, 1) for one in (self.weights, self.softening))
+        weights, softening = (beside(one, logits).view(-1, 1, 1) for one in (self.weights, self.softening))
         logits = logits / softening
         if self.average == "logits":
             return (weights * logits).sum(0).log_softmax(1)

@@ -71,7 +71,7 @@ class Relabel(Ensemble):
         """One label per picture."""
         committee = self.committee(context)
         blocks = self.blocks(images)
-        said = blockwise(images, lambda part: committee(images.pixels(part).to(context.device)), blocks)
+        said = blockwise(images, lambda part: committee(images.pixels(part, context.device)), blocks)
         return StaticLabels.of(said, self.temperature, self.codec)
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from gendistill import seeds
 from gendistill.types import Pixels
 
 
@@ -78,8 +79,7 @@ def _column(values: Sequence[float]) -> Tensor:
 
 def build(net: Net, shape: Shape, seed: int, device: torch.device) -> Classifier:
     """A new network whose weights follow from ``seed`` alone; the global random stream is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeds.as_global(seed):
         return net.build(shape).to(device)
 
 

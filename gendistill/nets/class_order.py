@@ -74,7 +74,7 @@ def answers(net: nn.Module, images: Images, device: torch.device) -> tuple[Tenso
         mine = images.where(index)
         picked = mine[torch.linspace(0, len(mine) - 1, min(len(mine), PICTURES)).round().long()]
         if len(picked):
-            probability, said = net(images.pixels(picked).to(device)).float().softmax(1).max(1)
+            probability, said = net(images.pixels(picked, device)).float().softmax(1).max(1)
             counts[index] = torch.bincount(said.cpu(), minlength=classes)
             sure += float(probability.sum())
     return counts, sure / max(int(counts.sum()), 1)

@@ -24,7 +24,7 @@ def logits(net: nn.Module, images: Images, device: str | torch.device = "cpu") -
     check_channels(net, images)
     blocks = torch.arange(len(images)).split(together(images.shape))
     with evaluating(net):
-        found = torch.cat([net(images.pixels(block).to(device)).float().cpu() for block in blocks])
+        found = torch.cat([net(images.pixels(block, device)).float().cpu() for block in blocks])
     wanted = (len(images), len(images.classes))
     if tuple(found.shape) != wanted:
         raise UserError(

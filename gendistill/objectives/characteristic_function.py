@@ -47,8 +47,7 @@ class FrequencySampler:
     def build(self, features: int, seed: int, device: torch.device) -> nn.Module:
         """A new network whose weights follow from ``seed`` alone."""
         sizes = (features, self.width, self.width, features)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeds.as_global(seed):
             layers: list[nn.Module] = []
             for inside, outside in zip(sizes[:-1], sizes[1:], strict=True):
                 layers += [nn.Linear(inside, outside), nn.BatchNorm1d(outside), nn.LeakyReLU(0.2)]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from gendistill import seeds
@@ -60,8 +59,7 @@ class LoRA(Parameters):
         import peft  # takes seconds, which listing the parts must not
 
         config = peft.LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=named)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seeds.number(seed, "lora"))
+        with seeds.as_global(seeds.number(seed, "lora")):
             return peft.get_peft_model(cast(Any, denoiser), config)
 
     def merge(self, denoiser: nn.Module) -> nn.Module:

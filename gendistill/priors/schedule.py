@@ -180,7 +180,7 @@ class Solver:
         self.scheduler = kind(**{key: value for key, value in config.items() if key in known})
         takes = accepted(self.scheduler.set_timesteps)
         told = {key: value for key, value in schedule.timing(steps).items() if key in takes}
-        self.scheduler.set_timesteps(steps, device=device, **told)
+        self.scheduler.set_timesteps(steps, device="cpu", **told)
         self.steps = [float(t) for t in self.scheduler.timesteps]
         self.levels = [schedule.level(t) for t in self.steps]
         if schedule.flow:  # what a scheduler calls its steps may be rounded, what it steps by is not

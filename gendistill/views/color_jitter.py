@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
-from gendistill.views.numbers import Draw
+from gendistill.views.numbers import Draw, beside
 
 GREY = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue in the grey of a picture (ITU-R BT.601, rounded as in torchvision)."""
@@ -45,7 +45,7 @@ class ColorJitter(Operation):
         order = torch.tensor(ORDERS)[(draw(1)[:, 0] * len(ORDERS)).long()]
         low = (1 - reach).clamp_min(0)
         factors = low + (1 + reach - low) * draw(3)
-        return jittered(pixels, factors.to(pixels.device), order.to(pixels.device))
+        return jittered(pixels, beside(factors, pixels), beside(order, pixels))
 
 
 def jittered(pixels: Pixels, factors: Tensor, order: Tensor) -> Pixels:
@@ -71,4 +71,4 @@ def grey(pixels: Pixels) -> Tensor:
     """The grey copy of pictures, (n, 1, h, w); the mean of the channels where they are not red, green and blue."""
     if pixels.shape[1] != len(GREY):
         return pixels.mean(1, keepdim=True)
-    return (pixels * torch.tensor(GREY, device=pixels.device).view(1, -1, 1, 1)).sum(1, keepdim=True)
+    return (pixels * beside(torch.tensor(GREY), pixels).view(1, -1, 1, 1)).sum(1, keepdim=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
-from gendistill.views.numbers import Draw
+from gendistill.views.numbers import Draw, beside
 
 TRIES = 10
 """Boxes are drawn, of which the first that fits is taken; the largest one in the middle where none does."""
@@ -78,7 +78,7 @@ class Shift(Operation):
         padded = F.pad(pixels, [self.padding] * 4)
         offset = (draw(2) * (2 * self.padding + 1)).floor().long()
         rows, columns = offset[:, :1] + torch.arange(height), offset[:, 1:] + torch.arange(width)
-        return taken(padded, rows.to(pixels.device), columns.to(pixels.device))
+        return taken(padded, beside(rows, pixels), beside(columns, pixels))
 
 
 def taken(pixels: Tensor, rows: Tensor, columns: Tensor) -> Pixels:
@@ -93,8 +93,8 @@ def taken(pixels: Tensor, rows: Tensor, columns: Tensor) -> Pixels:
 
 def resized(pixels: Pixels, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Pixels:
     """Boxes of the pictures, one each, enlarged to the pictures' size. Nothing outside a box is looked at."""
-    rows = sampled(top, height, pixels.shape[2]).to(pixels.device)
-    columns = sampled(left, width, pixels.shape[3]).to(pixels.device)
+    rows = beside(sampled(top, height, pixels.shape[2]), pixels)
+    columns = beside(sampled(left, width, pixels.shape[3]), pixels)
     grid = torch.stack(
         [
             columns.unsqueeze(1).expand(-1, pixels.shape[2], -1),

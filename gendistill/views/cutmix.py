@@ -13,7 +13,7 @@ from torch import Tensor
 from gendistill.types import Pixels
 from gendistill.views.base import Mix
 from gendistill.views.beta import beta_numbers, check
-from gendistill.views.numbers import Draw
+from gendistill.views.numbers import Draw, beside
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,6 @@ class CutMix(Mix):
         rows, columns = torch.arange(height), torch.arange(width)
         inside_y = (rows >= y - (high / 2).floor()) & (rows < y + (high / 2).floor())
         inside_x = (columns >= x - (wide / 2).floor()) & (columns < x + (wide / 2).floor())
-        inside = inside_y.unsqueeze(2) & inside_x.unsqueeze(1)
-        share = 1 - inside.float().mean((1, 2))
-        return torch.where(inside.unsqueeze(1).to(pixels.device), partners, pixels), share.to(pixels.device)
+        share = 1 - inside_y.sum(1) * inside_x.sum(1) / (height * width)
+        inside = beside(inside_y, pixels).unsqueeze(2) & beside(inside_x, pixels).unsqueeze(1)
+        return torch.where(inside.unsqueeze(1), partners, pixels), beside(share, pixels)

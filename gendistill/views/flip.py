@@ -8,7 +8,7 @@ import torch
 
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
-from gendistill.views.numbers import Draw
+from gendistill.views.numbers import Draw, beside
 
 
 @dataclass(frozen=True)
@@ -26,4 +26,4 @@ class Flip(Operation):
 
     def __call__(self, pixels: Pixels, draw: Draw) -> Pixels:
         """Mirrored where a number is below the share."""
-        return torch.where((draw(1, 1, 1) < self.share).to(pixels.device), pixels.flip(3), pixels)
+        return torch.where(beside(draw(1, 1, 1) < self.share, pixels), pixels.flip(3), pixels)

@@ -12,7 +12,7 @@ import torch
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
 from gendistill.views.normal import normal_numbers
-from gendistill.views.numbers import Draw
+from gendistill.views.numbers import Draw, beside
 
 VALUES = (0.2175, 0.0188, 0.0045)
 VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
@@ -44,4 +44,4 @@ class Lighting(Operation):
             )
         axes = torch.tensor(VECTORS) * torch.tensor(VALUES)
         added = self.std * normal_numbers(draw(3)) @ axes.T
-        return pixels + added.to(pixels).unsqueeze(2).unsqueeze(3)
+        return pixels + beside(added.to(pixels.dtype), pixels).unsqueeze(2).unsqueeze(3)

@@ -13,7 +13,7 @@ from torch import Tensor
 from gendistill.types import Pixels
 from gendistill.views.base import Mix
 from gendistill.views.beta import beta_numbers, check
-from gendistill.views.numbers import Draw
+from gendistill.views.numbers import Draw, beside
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,5 @@ class MixUp(Mix):
     def __call__(self, pixels: Pixels, partners: Pixels, draw: Draw) -> tuple[Pixels, Tensor]:
         """Mixed pixels, and the weight of the picture itself."""
         chance, weight = draw(1), beta_numbers(draw(1), self.beta)
-        share = torch.where(chance < self.probability, weight, 1)[:, 0].to(pixels.device)
+        share = beside(torch.where(chance < self.probability, weight, 1)[:, 0], pixels)
         return torch.lerp(partners, pixels, share.view(-1, 1, 1, 1)), share

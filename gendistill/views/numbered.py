@@ -17,7 +17,7 @@ from gendistill.views.base import Mix, Operation, Read, Shown
 from gendistill.views.crop import RandomResizedCrop
 from gendistill.views.cutmix import CutMix
 from gendistill.views.flip import Flip
-from gendistill.views.numbers import Draw, numbered, permutation
+from gendistill.views.numbers import Draw, beside, numbered, permutation
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Views:
         # A picture that is another's partner is made once: where the whole set is looked at, all of them are.
         both, places = torch.cat([positions, partners]).unique(return_inverse=True)
         seen = self._seen(read, both, view)
-        own, other = (seen[place] for place in places.split(len(positions)))
+        own, other = (seen[place] for place in beside(places, seen).split(len(positions)))
         pixels, share = self.mix(own, other, self._mixing(positions, view))
         return Shown(pixels, partners, share)
 

@@ -53,6 +53,14 @@ def numbered(seed: int, positions: Tensor, view: int) -> Draw:
     return draw
 
 
+def beside(numbers: Tensor, pixels: Tensor) -> Tensor:
+    """Numbers of the CPU on the device of pictures. Nobody waits until a GPU has done what it has to do before.
+
+    The other way round that would not be safe: who does not wait reads numbers that have not come yet.
+    """
+    return numbers.to(pixels.device, non_blocking=True)
+
+
 @lru_cache(maxsize=4)
 def permutation(seed: int, view: int, count: int) -> Tensor:
     """An order of ``count`` pictures that follows from the seed and the view, (count,) int64."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
-from gendistill.views.numbers import Draw
+from gendistill.views.numbers import Draw, beside
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ShufflePatches(Operation):
         if min(height, width) < self.parts:
             raise UserError(f"pictures of {width} x {height} px cannot be cut into {self.parts} strips")
         orders = (self.order(draw(self.parts), size) for size in (width, height))
-        columns, rows = (order.to(pixels.device).expand(len(pixels), -1) for order in orders)
+        columns, rows = (beside(order, pixels).expand(len(pixels), -1) for order in orders)
         pixels = pixels.gather(3, columns.view(-1, 1, 1, width).expand_as(pixels))
         return pixels.gather(2, rows.view(-1, 1, height, 1).expand_as(pixels))
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gendistill.types import Pixels, UserError
 from gendistill.views.crop import taken
-from gendistill.views.numbers import Draw
+from gendistill.views.numbers import Draw, beside
 
 ROTATE_DEG = 15.0
 SCALE = 1.2
@@ -122,6 +122,6 @@ class Siamese:
         count = 1 if siamese else len(pixels)
 
         def draw(*shape: int) -> Tensor:
-            return torch.rand(count, *shape, generator=stream).to(pixels.device)
+            return beside(torch.rand(count, *shape, generator=stream), pixels)
 
         return OPERATIONS[self.operations[picked]]((pixels - mean) / std, draw) * std + mean

@@ -39,7 +39,7 @@ def blocks(images: Images, see: See, device: str | torch.device = "cpu") -> Iter
         raise UserError("there is no picture to look at")
     for block in torch.arange(len(images)).split(together(images.shape)):
         with torch.no_grad():
-            found = see(images.pixels(block).to(device))
+            found = see(images.pixels(block, device))
         if found.ndim != 2 or len(found) != len(block):
             raise UserError(
                 f"a feature function gives (n, d) for n pictures; this one gave {tuple(found.shape)} for {len(block)}"

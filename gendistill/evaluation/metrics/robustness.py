@@ -173,7 +173,7 @@ def accuracy(
     right, seconds = 0, 0.0
     with evaluating(net):
         for block in torch.arange(len(images)).split(together(images.shape)):
-            pixels, labels = images.pixels(block).to(device), images.labels[block].to(device)
+            pixels, labels = images.pixels(block, device), images.labels[block].to(device)
             started = time.perf_counter()
             changed = change(pixels, labels, block)
             with torch.no_grad():

@@ -26,8 +26,7 @@ NAME = "autoencoder"
 def build(settings: PriorTraining, channels: int, seed: int) -> AutoencoderKL:
     """An autoencoder with fresh weights that follow from the seed."""
     widths = settings.block_out_channels or ()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeds.number(seed, NAME, "weights"))
+    with seeds.as_global(seeds.number(seed, NAME, "weights")):
         return AutoencoderKL(
             in_channels=channels,
             out_channels=channels,

@@ -47,8 +47,7 @@ def build(settings: PriorTraining, seed: int) -> DiTTransformer2DModel:
     """A denoiser with fresh weights that follow from the seed; each block begins as the identity, as in DiT."""
     width, head = settings.hidden_size, settings.attention_head_dim
     assert width and settings.resolution and settings.downsample and settings.num_layers and settings.patch_size
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeds.number(seed, NAME, "weights"))
+    with seeds.as_global(seeds.number(seed, NAME, "weights")):
         model = DiTTransformer2DModel(
             num_attention_heads=width // head,
             attention_head_dim=head,

@@ -91,8 +91,7 @@ def build(settings: GanTraining, channels: int, classes: Sequence[Class], seed: 
     }
     names = {str(row): c.name for row, c in enumerate(classes)}
     wnids = {str(row): c.wnid for row, c in enumerate(classes) if c.wnid}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeds.number(seed, NAME, "weights"))
+    with seeds.as_global(seeds.number(seed, NAME, "weights")):
         generator = StyleGenerator(
             **sizes, noise_size=settings.noise_size, style_size=settings.style_size, id2label=names, id2wnid=wnids
         )
