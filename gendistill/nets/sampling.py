@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -30,8 +30,9 @@ class Network(Protocol):
     mean, std  of each channel, (1, c, 1, 1) in pixel units
     """
 
-    mean: Tensor
-    std: Tensor
+    if TYPE_CHECKING:  # not asked of an object as it runs: Python 3.12 does not see a module's buffers there
+        mean: Tensor
+        std: Tensor
 
     def features(self, pixels: Pixels) -> Tensor:
         """What the head sees, (n, d)."""
