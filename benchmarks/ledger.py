@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -85,7 +86,7 @@ def add(file: Path, title: str, key: dict[str, object], make: Callable[[], list[
     if found(read(file), **key):
         return
     try:
-        rows, error = make(), None
+        rows, error = [{**row, "hardware": hardware()} for row in make()], None
     except (Diverged, UserError) as wrong:
         rows, error = [], str(wrong)
     with updated(file) as state:
@@ -125,7 +126,9 @@ def failed(state: dict) -> list[str]:
 def about(state: dict) -> str:
     """When, on what and with what it was measured."""
     settings = [f"{name} {value}" for name, value in state.get("settings", {}).items()]
-    return ", ".join([state["date"], state["hardware"], f"torch {state['versions']['torch']}", *settings])
+    on = Counter(row.get("hardware", state["hardware"]) for row in state["rows"] if not row.get("published"))
+    machines = [f"{name} ({count} of {on.total()} rows)" if len(on) > 1 else name for name, count in on.most_common()]
+    return ", ".join([state["date"], " and ".join(machines), f"torch {state['versions']['torch']}", *settings])
 
 
 def hardware() -> str:
