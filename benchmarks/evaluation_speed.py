@@ -122,7 +122,7 @@ def whole(images: Images) -> StoredImages:
 
 def ready(images: Images, where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """All pictures as a network takes them, and their classes."""
-    return images.pixels(range(len(images))).to(where), images.labels.to(where)
+    return images.pixels(range(len(images)), where), images.labels.to(where)
 
 
 def cpu() -> float:

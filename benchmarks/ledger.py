@@ -86,7 +86,7 @@ def add(file: Path, title: str, key: dict[str, object], make: Callable[[], list[
     if found(read(file), **key):
         return
     try:
-        rows, error = [{**row, "hardware": hardware()} for row in make()], None
+        rows, error = [row | stamp() for row in make()], None
     except (Diverged, UserError) as wrong:
         rows, error = [], str(wrong)
     with updated(file) as state:
@@ -126,9 +126,16 @@ def failed(state: dict) -> list[str]:
 def about(state: dict) -> str:
     """When, on what and with what it was measured."""
     settings = [f"{name} {value}" for name, value in state.get("settings", {}).items()]
-    on = Counter(row.get("hardware", state["hardware"]) for row in state["rows"] if not row.get("published"))
-    machines = [f"{name} ({count} of {on.total()} rows)" if len(on) > 1 else name for name, count in on.most_common()]
-    return ", ".join([state["date"], " and ".join(machines), f"torch {state['versions']['torch']}", *settings])
+    whole = {"date": state["date"], "hardware": state["hardware"], "torch": state["versions"]["torch"]}
+    rows = [whole | row for row in state["rows"] if not row.get("published")]
+    on = Counter((row["date"], row["hardware"], f"torch {row['torch']}") for row in rows or [whole])
+    told = [", ".join(place) + f" ({count} of {on.total()} rows)" * (len(on) > 1) for place, count in on.most_common()]
+    return ", ".join(["; ".join(told), *settings])
+
+
+def stamp() -> dict[str, str]:
+    """When, on what and with what a row is measured."""
+    return {"date": str(datetime.date.today()), "hardware": hardware(), "torch": torch.__version__.split("+")[0]}
 
 
 def hardware() -> str:

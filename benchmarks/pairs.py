@@ -26,7 +26,7 @@ def timed(run: Callable[[], object]) -> Callable[[], float]:
 
 def spent(run: Callable[[], object], cpu: Callable[[], float] = time.process_time) -> dict[str, float]:
     """What a run takes: CPU seconds, and those of the clock."""
-    before, started = cpu(), clock()
+    started, before = clock(), cpu()
     run()
     wall = clock() - started
     return {"cpu": cpu() - before, "wall": wall}

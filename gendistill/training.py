@@ -130,7 +130,8 @@ def train(
     )
     stream = seeds.stream(seed, "train")
     net.train()
-    loss, ask = torch.zeros(()), None if device.type == "cuda" and epochs * per_epoch >= WORTH_STEPS else net
+    loss = torch.zeros(())
+    ask = None if device.type == "cuda" and epochs * per_epoch >= WORTH_STEPS else net
     with torch.random.fork_rng([device] if device.type == "cuda" else []):  # dropout draws from the global stream
         torch.manual_seed(seeds.number(seed, "dropout"))
         for epoch in progress(range(epochs), what):
@@ -151,9 +152,9 @@ def train(
                     mean.update_parameters(net)
             if after_epoch is not None:
                 after_epoch(epoch + 1)
+    optimizer.zero_grad(set_to_none=True)  # gradients may lie in what was recorded
     if not torch.isfinite(loss):
         raise Diverged(f"training diverged: the last loss is {float(loss)} with {settings}")
-    optimizer.zero_grad(set_to_none=True)  # gradients may lie in what was recorded
     if mean is not None:
         net.load_state_dict(mean.module.state_dict())
     return net.eval()
@@ -273,5 +274,5 @@ def accuracy(net: Classifier, images: Images, device: torch.device, batch: int =
     """Share of pictures whose class gets the highest logit, in percent."""
     right = torch.zeros((), dtype=torch.long, device=device)
     for part in torch.arange(len(images)).split(batch):
-        right += (net(images.pixels(part, device)).argmax(1) == images.labels[part].to(device)).sum()
+        right += (net(images.pixels(part, device)).argmax(1) == beside(images.labels[part], right)).sum()
     return 100 * int(right) / len(images)

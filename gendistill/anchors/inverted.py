@@ -110,7 +110,7 @@ class Inverted(Anchors):
         """The levels that are passed, from the cleanest: those of the deterministic sampler on its way back."""
         schedule = cast(Diffusion, context.prior).schedule
         name = "FlowMatchEulerDiscrete" if schedule.flow else "DDIM"
-        levels = schedule.solver(name, self.steps, context.device).levels[::-1]
+        levels = schedule.solver(name, self.steps).levels[::-1]
         end = min(range(len(levels)), key=lambda number: abs(float(levels[number].time) - self.to))
         return levels[: end + 1]
 

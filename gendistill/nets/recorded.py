@@ -8,11 +8,15 @@ are freed by the garbage collector alone, long after a student is judged.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from gendistill.types import Pixels
 
@@ -27,22 +31,53 @@ class Tape:
     """Two graphs, there and back, and the tensors that they read and write."""
 
     def __init__(self, net: nn.Module, parameters: Sequence[Tensor], sample: Pixels) -> None:
-        """Record the passes of the network on batches like the sample. Nothing else may use the GPU meanwhile."""
+        """Record the passes of the network on batches like the sample.
+
+        Raises:
+            RuntimeError: the network waits for the GPU on the way. Nothing is left half recorded, which torch takes badly.
+        """
         self.shown = torch.zeros_like(sample)
-        side, now = torch.cuda.Stream(sample.device), torch.cuda.current_stream(sample.device)
+        side, now = side_stream(sample.device), torch.cuda.current_stream(sample.device)
+
+        def back(answer: Tensor, slope: Tensor) -> tuple[Tensor | None, ...]:
+            return torch.autograd.grad(answer, parameters, slope, allow_unused=True)
+
         side.wait_stream(now)
-        with torch.cuda.stream(side):
-            for _ in range(WARM):
-                answer = net(self.shown)
-                torch.autograd.grad(answer, parameters, torch.zeros_like(answer), allow_unused=True)
-        now.wait_stream(side)
+        try:
+            with torch.cuda.stream(side):
+                for number in range(WARM):
+                    with waiting_forbidden() if number == WARM - 1 else nullcontext():
+                        answer = 1 * net(
+                            self.shown
+                        )  # cuBLAS warns in a thread of autograd whose first kernel is its own
+                        back(answer, torch.zeros_like(answer))
+        finally:
+            now.wait_stream(side)
         self.there, self.back = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.there, stream=side, capture_error_mode="thread_local"):
             answer = net(self.shown)
         self.answer, self.slope = answer.detach(), torch.zeros_like(answer)
         pool = self.there.pool()
         with torch.cuda.graph(self.back, pool=pool, stream=side, capture_error_mode="thread_local"):
-            self.slopes = torch.autograd.grad(answer, parameters, self.slope, allow_unused=True)
+            self.slopes = back(answer, self.slope)
+
+
+@cache
+def side_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream on which everything is recorded: libraries keep working memory for every stream they have seen."""
+    return torch.cuda.Stream(device)
+
+
+@contextmanager
+def waiting_forbidden() -> Iterator[None]:
+    """While this lasts, to wait for the GPU is a RuntimeError."""
+    mode = torch.cuda.get_sync_debug_mode()
+    try:
+        with warnings.catch_warnings(action="ignore"):  # it says that it is a prototype
+            torch.cuda.set_sync_debug_mode("error")
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 class Replay(torch.autograd.Function):
@@ -57,6 +92,7 @@ class Replay(torch.autograd.Function):
         return tape.answer.detach()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gradients of the weights; the pictures get none."""
         ctx.tape.slope.copy_(slope)
@@ -67,12 +103,12 @@ class Replay(torch.autograd.Function):
 def recorded(net: nn.Module, sample: Pixels) -> Callable[[Pixels], Tensor]:
     """The network as a function whose passes on batches like ``sample`` are replayed; on others it runs as ever.
 
-    Only weights get gradients, which hold until the next backward pass. Weights may change in place; buffers and random streams are
-    left as they were. Whether autocast is on counts now. A network that looks at its numbers on the way cannot be recorded, and
-    comes back as it is.
+    Only weights get gradients, once, which hold until the next backward pass. Weights may change in place; buffers and random
+    streams are left as they were. What does not lie on the GPU stays as it is now: train or eval mode, autocast, hooks, random
+    numbers of the interpreter. A network that waits for the GPU on the way, to look at its numbers, comes back as it is.
     """
     device, kept = sample.device, [one.clone() for one in net.buffers()]
-    parameters, stream = [one for one in net.parameters() if one.requires_grad], torch.cuda.current_stream(device)
+    parameters = [one for one in net.parameters() if one.requires_grad]
     half, kind = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)
     try:
         with (
@@ -82,8 +118,7 @@ def recorded(net: nn.Module, sample: Pixels) -> Callable[[Pixels], Tensor]:
         ):
             tape = Tape(net, parameters, sample)
     except RuntimeError as error:
-        torch.cuda.set_stream(stream)  # a recording that fails leaves its own behind
-        log.info("%s cannot be recorded as CUDA graphs and runs kernel by kernel: %s", type(net).__name__, error)
+        log.info("%s is not recorded as CUDA graphs and runs kernel by kernel: %s", type(net).__name__, error)
         return net
     finally:
         with torch.no_grad():
@@ -91,7 +126,7 @@ def recorded(net: nn.Module, sample: Pixels) -> Callable[[Pixels], Tensor]:
                 one.copy_(before)
 
     def ask(pixels: Pixels) -> Tensor:
-        if pixels.shape != sample.shape:
+        if pixels.shape != tape.shown.shape:
             return net(pixels)
         return Replay.apply(tape, pixels, *parameters)  # pyright: ignore[reportReturnType]
 

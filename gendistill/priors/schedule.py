@@ -130,9 +130,9 @@ class Schedule:
         abar = torch.tensor(self.abar, device=t.device, dtype=torch.float64)[t.long()]
         return Level(abar.sqrt().float(), (1 - abar).sqrt().float(), t.float() / self.total)
 
-    def solver(self, name: str | None, steps: int, device: torch.device, eta: float = 0.0) -> Solver:
+    def solver(self, name: str | None, steps: int, eta: float = 0.0) -> Solver:
         """A solver of ``steps`` steps. ``name`` is a diffusers scheduler, None the checkpoint's own."""
-        return Solver(self, (name or self.name).removesuffix("Scheduler"), steps, device, eta)
+        return Solver(self, (name or self.name).removesuffix("Scheduler"), steps, eta)
 
 
 def check_solver(name: str | None, flow: bool | None = None) -> None:
@@ -160,7 +160,7 @@ class Solver:
     levels   the noise level before each step, noisiest first
     """
 
-    def __init__(self, schedule: Schedule, name: str, steps: int, device: torch.device, eta: float) -> None:
+    def __init__(self, schedule: Schedule, name: str, steps: int, eta: float) -> None:
         """Build the scheduler from the prior's own config, so that its betas and spacing are the trained ones."""
         check_solver(name, schedule.flow)
         self.encode = SOLVERS[name]
@@ -180,7 +180,9 @@ class Solver:
         self.scheduler = kind(**{key: value for key, value in config.items() if key in known})
         takes = accepted(self.scheduler.set_timesteps)
         told = {key: value for key, value in schedule.timing(steps).items() if key in takes}
-        self.scheduler.set_timesteps(steps, device="cpu", **told)
+        self.scheduler.set_timesteps(
+            steps, device="cpu", **told
+        )  # its steps look at their times: on a GPU they would wait for it
         self.steps = [float(t) for t in self.scheduler.timesteps]
         self.levels = [schedule.level(t) for t in self.steps]
         if schedule.flow:  # what a scheduler calls its steps may be rounded, what it steps by is not

@@ -167,7 +167,7 @@ class GuidedSteps(PipelineCallback):
                 "own loop, Sample"
             )
         schedule = Schedule(name, own.config, self.prior.schedule.timing)
-        solver = schedule.solver(name, own.num_inference_steps, self.context.device)
+        solver = schedule.solver(name, own.num_inference_steps)
         if solver.steps != [float(t) for t in own.timesteps]:
             raise UserError("the call was given timesteps or sigmas of its own: give num_inference_steps alone")
         return solver

@@ -131,7 +131,7 @@ class Sample(Steering):
         Then every evaluation of the denoiser is computed again on the way back, so that memory holds one of them.
         """
         prior, unrolled = cast(Diffusion, draft.prior), torch.is_grad_enabled()
-        solver = prior.schedule.solver(self.scheduler, self.steps, context.device, self.eta)
+        solver = prior.schedule.solver(self.scheduler, self.steps, self.eta)
         generators = seeds.streams(draft.ids, context.seed, *key)
         draft = asked(draft)
         assert draft.conditions is not None
@@ -224,7 +224,7 @@ class Sample(Steering):
         turn = turns(draft, self.at_once)[0] if self.at_once else torch.arange(len(draft))
         times = len(draft) / len(turn)
         first = 0
-        solver = cast(Diffusion, draft.prior).schedule.solver(self.scheduler, self.steps, context.device, self.eta)
+        solver = cast(Diffusion, draft.prior).schedule.solver(self.scheduler, self.steps, self.eta)
         if draft.latents:
             first = solver.scheduler.order * (self.steps - int(self.steps * self.strength))
         draft = draft[turn]

@@ -53,12 +53,12 @@ def numbered(seed: int, positions: Tensor, view: int) -> Draw:
     return draw
 
 
-def beside(numbers: Tensor, pixels: Tensor) -> Tensor:
-    """Numbers of the CPU on the device of pictures. Nobody waits until a GPU has done what it has to do before.
+def beside(numbers: Tensor, other: Tensor) -> Tensor:
+    """Numbers on the device of another tensor. Nobody waits until a GPU has done what it has to do before.
 
     The other way round that would not be safe: who does not wait reads numbers that have not come yet.
     """
-    return numbers.to(pixels.device, non_blocking=True)
+    return numbers.to(other.device, non_blocking=other.is_cuda)
 
 
 @lru_cache(maxsize=4)

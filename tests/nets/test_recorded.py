@@ -9,11 +9,17 @@ import pytest
 import torch
 from torch import nn
 
+from gendistill import training
+from gendistill.images import StoredImages
 from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.recorded import recorded
+from gendistill.types import Class
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU"),
+]
 SHAPE = Shape(3, 16, 5, (0.5, 0.4, 0.3), (0.2, 0.2, 0.3))
 
 
@@ -53,11 +59,13 @@ def test_follows_weights_that_change_in_place():
 
 
 def test_leaves_buffers_and_streams_as_they_were():
-    one = net("batch")
-    before, state = [part.clone() for part in one.buffers()], torch.cuda.get_rng_state()
-    recorded(one, batch())
+    one, sample = net("batch"), batch()
+    one.body.append(nn.Dropout())
+    before, here, there = [part.clone() for part in one.buffers()], torch.get_rng_state(), torch.cuda.get_rng_state()
+    ask = recorded(one, sample)
     assert all(torch.equal(part, was) for part, was in zip(one.buffers(), before, strict=True))
-    assert torch.equal(torch.cuda.get_rng_state(), state)
+    assert torch.equal(torch.get_rng_state(), here) and torch.equal(torch.cuda.get_rng_state(), there)
+    assert not torch.equal(ask(sample).clone(), ask(sample))  # every replay drops others
 
 
 def test_is_freed_with_its_last_user():
@@ -87,8 +95,23 @@ def test_a_network_that_looks_at_its_numbers_comes_back():
 
         def forward(self, pixels):
             answer = self.layer(pixels.flatten(1))
-            return answer if float(answer.sum()) > 0 else 2 * answer
+            return answer if float(answer.detach().sum()) > 0 else 2 * answer
 
-    looks = Looks().cuda()
+    looks, other = Looks().cuda(), net()
     assert recorded(looks, batch()) is looks
+    torch.cuda.empty_cache()  # nothing was left half recorded
     assert torch.isfinite(looks(batch())).all()
+    assert recorded(other, batch()) is not other
+
+
+def test_a_training_comes_out_the_same(monkeypatch):
+    pictures = StoredImages(
+        [Class(str(index)) for index in range(5)], torch.arange(20) % 5, (255 * batch(20).cpu()).to(torch.uint8)
+    )
+
+    def weights(steps):
+        monkeypatch.setattr(training, "WORTH_STEPS", steps)
+        one = training.train(net(), pictures, training.Training(epochs=5, batch=8), 0, torch.device("cuda"))
+        return torch.cat([part.flatten() for part in one.parameters()])
+
+    torch.testing.assert_close(weights(1), weights(10**9), rtol=1e-2, atol=1e-4)

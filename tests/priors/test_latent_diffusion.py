@@ -145,7 +145,7 @@ def test_a_learned_variance_reaches_ddpm(tmp_path):
     prior = LatentDiffusion(pipeline(scheduler=scheduler, learned=True)).load(data(), CPU, torch.float32)
     estimate = prior.denoise(torch.randn(2, 4, 4, 4), prior.schedule.level(500), prior.condition(torch.tensor([0, 1])))
     assert estimate.log_variance is not None and estimate.log_variance.shape == estimate.clean.shape
-    assert prior.schedule.solver("DDPM", 4, CPU).learned_variance
+    assert prior.schedule.solver("DDPM", 4).learned_variance
     recipe = Recipe(real=_Source(data()), prior=LatentDiffusion(pipeline(scheduler=scheduler, learned=True)),
                     steering=(Sample(steps=4),), ipc=1, block=1)  # fmt: skip
     assert len(distill(recipe, tmp_path / "out").images) == 3
@@ -160,7 +160,7 @@ def test_a_denoiser_that_predicts_its_variance_is_sampled_with_it():
     )
 
     def learns(prior, name):
-        return prior.schedule.solver(name, 4, CPU).learned_variance
+        return prior.schedule.solver(name, 4).learned_variance
 
     assert [learns(prior, "DDPM") for prior in (plain, learned, said)] == [False, True, True]
     assert not learns(learned, "DDIM")

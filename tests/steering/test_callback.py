@@ -76,7 +76,7 @@ def test_a_stock_pipeline_draws_what_our_own_loop_draws(name, scheduler, cfg, tm
 
 def test_without_its_latents_the_first_step_alone_is_left(tmp_path):
     pipe, prior, context, draft = setup("stable_diffusion", tmp_path)
-    first = prior.schedule.solver(None, 6, torch.device("cpu")).levels[0].time
+    first = prior.schedule.solver(None, 6).levels[0].time
     later = (Guide(ModePull(Modes(), weight=0.3), window=(0.2, first - 1e-3)),)
     theirs = call(pipe, prior, steer(pipe, prior, tmp_path, (replace(later[0], window=(0.2, 1.0)),), latents=None))
     ours = Sample(steps=6, cfg=3.0, guides=later)(draft, context).latents[LATENT]
