@@ -2,9 +2,10 @@
 
     python benchmarks/cost.py cifar10 --train ... --test ... --size 32 --prior cifar10_dit
 
-For each pipeline at IPC 10: seconds a picture, relative to unsteered sampling with the same steps, by how much the process grew,
-and how many pictures passed the denoiser, the decoder and the classifiers for one. Teachers, latents, clusters and tuned priors
-are made before and not counted. Each pipeline runs in a process of its own.
+For each pipeline at IPC 10: seconds a picture (of the CPU, which other work on the machine disturbs little; on a GPU those of the
+clock), relative to unsteered sampling with the same steps, by how much the process grew, and how many pictures passed the
+denoiser, the decoder and the classifiers for one. Teachers, latents and clusters are made before and not counted; a prior that is
+tuned is tuned for every set anew, which counts. Each pipeline runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -15,15 +16,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from ledger import RESULTS, about, add, failed, read, updated
-from pairs import compared
+from pairs import compared, spent
 from scene import Scene, arguments, device
 
 from gendistill.context import Context
@@ -65,8 +64,8 @@ def counted(context: Context, passes: dict[str, int]) -> None:
     counting(Classifier, "features", "classifiers")
 
 
-def watched(run: Callable[[], Any]) -> tuple[Any, float, int]:
-    """What a piece of work returns, its seconds, and by how many bytes the process grew meanwhile."""
+def watched(run: Callable[[], object]) -> tuple[float, int]:
+    """The seconds of a piece of work, and by how many bytes the process grew meanwhile."""
     start, top, done = resident(), [0], threading.Event()
 
     def watch() -> None:
@@ -75,13 +74,12 @@ def watched(run: Callable[[], Any]) -> tuple[Any, float, int]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    began = time.perf_counter()
     try:
-        found = run()
+        taken = spent(run)
     finally:
         done.set()
         watcher.join()
-    return found, time.perf_counter() - began, max(0, top[0] - start)
+    return taken["cpu" if device().type == "cpu" else "wall"], max(0, top[0] - start)
 
 
 def one(scene: Scene, name: str) -> dict:
@@ -92,8 +90,8 @@ def one(scene: Scene, name: str) -> dict:
     passes: dict[str, int] = {}
     counted(context, passes)
     with tempfile.TemporaryDirectory(prefix="cost-") as place:
-        made, seconds, grown = watched(lambda: distill(replace(recipe, seed=1), Path(place) / "set", context=context))
-        n = len(made.images)
+        seconds, grown = watched(lambda: distill(replace(recipe, seed=1), Path(place) / "set", context=context))
+    n = IPC * len(context.real.classes)
     return {
         "pipeline": name, "seconds a picture": seconds / n, "MB": grown / 1e6,
         "passes a picture": {what: round(count / n, 1) for what, count in passes.items()},

@@ -9,8 +9,8 @@ long as the noise that a picture still holds.
 Paper     none: the pull is MGD3's (https://arxiv.org/abs/2505.18963), the matching DM's (https://arxiv.org/abs/2110.04181), the
           teacher Dhariwal and Nichol's (https://arxiv.org/abs/2105.05233), the length of a gradient IGD's (see `igd`)
 Measured  CIFAR-10 ipc 10, ConvNet-3 of width 32, 25 steps (windows moved to the same noise), on a held-out tenth of the
-          training pictures, hard / soft labels: 44.8 ± 0.4 / 46.4 ± 0.4 (one set, n=3 students, last epoch, 2 CPU cores,
-          v0.1.0, 2026-11-26); unsteered 36.0 / 37.7
+          training pictures, hard / soft labels: 44.8 ± 0.6 / 46.5 ± 0.5 (one set, n=3 students, last epoch, one H200,
+          v0.1.0, 2026-11-26); unsteered 35.9 / 37.7
 Differs   from DM in that pictures are sampled, not moved, so that each random network is asked once a class; from IGD in that
           the gradients act from the middle to the end, in the clean estimate. Twice the weight of the matching measured alike,
           twice both, over a wider window, cost three points
