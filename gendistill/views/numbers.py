@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gendistill import seeds
@@ -17,15 +19,16 @@ from gendistill import seeds
 Draw = Callable[..., Tensor]
 """draw(*shape) -> uniform numbers in [0, 1): (n, *shape), or (1, *shape) where one draw serves a whole batch."""
 
-GOLDEN, FIRST, SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
-"""SplitMix64's constants as signed numbers; products wrap around, as they must."""
+Words = NDArray[np.uint64]
+GOLDEN, FIRST, SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+"""SplitMix64's constants; sums and products wrap around, as they must."""
 
 
-def mixed(x: Tensor) -> Tensor:
-    """The finaliser of SplitMix64: int64 in, unrelated int64 out. Shifts are logical, so the sign that comes in is masked."""
-    x = (x ^ (x >> 30 & (1 << 34) - 1)) * FIRST
-    x = (x ^ (x >> 27 & (1 << 37) - 1)) * SECOND
-    return x ^ (x >> 31 & (1 << 33) - 1)
+def mixed(x: Words) -> Words:
+    """The finaliser of SplitMix64: unrelated words. In numpy: on so few numbers torch's operations take several times as long."""
+    x = (x ^ (x >> np.uint64(30))) * FIRST
+    x = (x ^ (x >> np.uint64(27))) * SECOND
+    return x ^ (x >> np.uint64(31))
 
 
 def numbered(seed: int, positions: Tensor, view: int) -> Draw:
@@ -39,16 +42,18 @@ def numbered(seed: int, positions: Tensor, view: int) -> Draw:
         positions: (n,) int64, the pictures' places in their set.
         view: its number.
     """
-    start = mixed(positions.long().cpu() * GOLDEN + seeds.number(seed, "view", view))
+    start = mixed(
+        positions.long().cpu().numpy().astype(np.uint64) * GOLDEN + np.uint64(seeds.number(seed, "view", view))
+    )
     used = 0
 
     def draw(*shape: int) -> Tensor:
         nonlocal used
         count = math.prod(shape)
-        places = torch.arange(used + 1, used + count + 1) * GOLDEN
+        places = np.arange(used + 1, used + count + 1, dtype=np.uint64) * GOLDEN
         used += count
-        bits = mixed(start.unsqueeze(1) + places) >> 40 & (1 << 24) - 1  # a float32 holds 24 bits exactly
-        return (bits.float() / (1 << 24)).view(len(start), *shape)
+        bits = mixed(start[:, np.newaxis] + places) >> np.uint64(40)  # a float32 holds 24 bits exactly
+        return torch.from_numpy(bits.astype(np.float32) / np.float32(1 << 24)).view(len(start), *shape)
 
     return draw
 
