@@ -4,8 +4,8 @@
 
 For each pipeline at IPC 10: seconds a picture (of the CPU, which other work on the machine disturbs little; on a GPU those of the
 clock), relative to unsteered sampling with the same steps, by how much the process grew, and how many pictures passed the
-denoiser, the decoder and the classifiers for one. Teachers, latents and clusters are made before and not counted; a prior that is
-tuned is tuned for every set anew, which counts. Each pipeline runs in a process of its own.
+denoiser, the decoder and the classifiers for one. A set of one picture a class is made before: what sets share, which is teachers,
+latents and tuned priors, is not counted. Each pipeline runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -84,15 +84,16 @@ def watched(run: Callable[[], object]) -> tuple[float, int]:
 
 
 def one(scene: Scene, name: str) -> dict:
-    """One pipeline in this process: what is shared is there once its set was made, here or by another benchmark."""
+    """The row of one pipeline, in this process."""
     recipe = scene.recipe(name, IPC)
     context = open_context(recipe, device(), torch.float32, progress)
-    distill(recipe, context=context)
     passes: dict[str, int] = {}
-    counted(context, passes)
     with tempfile.TemporaryDirectory(prefix="cost-") as place:
-        unseen = replace(recipe, seed=time.time_ns() % (1 << 32))  # so that nothing of its own is in the cache
-        seconds, grown = watched(lambda: distill(unseen, Path(place) / "set", context=context))
+        unseen = time.time_ns() % (1 << 32)  # seeds of which nothing is in the cache
+        distill(replace(scene.recipe(name, 1), seed=unseen), Path(place) / "first", context=context)
+        counted(context, passes)
+        run = replace(recipe, seed=unseen + 1)
+        seconds, grown = watched(lambda: distill(run, Path(place) / "set", context=context))
     n = IPC * len(context.real.classes)
     return {
         "pipeline": name, "seconds a picture": seconds / n, "MB": grown / 1e6,
