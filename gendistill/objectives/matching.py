@@ -78,7 +78,9 @@ class FeatureMatching(Objective):
         """The loss with this distance. A class follows from its own pictures alone, whichever classes are beside it."""
 
         def one(index: int, synthetic: Synthetic) -> Tensor:
-            pixels = synthetic.pixels[(synthetic.labels == index).to(synthetic.pixels.device)]
+            mine = synthetic.labels == index
+            # A choice is a copy: where all are of this class, every picture would be held twice.
+            pixels = synthetic.pixels if bool(mine.all()) else synthetic.pixels[mine.to(synthetic.pixels.device)]
             if not len(pixels):
                 return pixels.sum()
             key = (context.seed, STREAM, context.place, index, synthetic.step)
@@ -92,21 +94,21 @@ class FeatureMatching(Objective):
         return loss
 
     def _compared(self, net: Network, real: Tensor, pixels: Tensor, key: Key, distance: Distance) -> Tensor:
-        if self.augment is not None:
-            real, pixels = (
-                self.augment(side, seeds.stream(*key, "augment"), net.mean, net.std, siamese=True)
-                for side in (real, pixels)
-            )
-        with torch.no_grad():
-            wanted = torch.cat([self.look(net, block) for block in real.split(_block(net, real))])
-        return distance(wanted, self._seen(net, pixels), key)
+        def changed(side: Pixels) -> Pixels:
+            if self.augment is None:
+                return side
+            return self.augment(side, seeds.stream(*key, "augment"), net.mean, net.std, siamese=True)
 
-    def _seen(self, net: Network, pixels: Pixels) -> Tensor:
+        with torch.no_grad():
+            wanted = torch.cat([self.look(net, block) for block in changed(real).split(_block(net, real))])
+        return distance(wanted, self._seen(net, lambda part: self.look(net, changed(part)), pixels), key)
+
+    def _seen(self, net: Network, look: Callable[[Pixels], Tensor], pixels: Pixels) -> Tensor:
         """The look at synthetic pictures, through which gradients flow: memory holds the activations of one block of them."""
         block = together(pixels.shape)
         if len(pixels) <= block or _whole(net) or not torch.is_grad_enabled():
-            return self.look(net, pixels)
-        parts = [checkpoint(self.look, net, part, use_reentrant=False) for part in pixels.split(block)]
+            return look(pixels)
+        parts = [checkpoint(look, part, use_reentrant=False) for part in pixels.split(block)]
         return torch.cat(cast(list[Tensor], parts))
 
 
