@@ -15,7 +15,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,10 +27,10 @@ from scene import Scene, arguments, device
 
 from gendistill.context import Context
 from gendistill.execute import first_draft
+from gendistill.memory import peak_memory
 from gendistill.nets.base import Classifier
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.pipeline import find_pipeline, list_pipelines
-from gendistill.plan import resident
 from gendistill.priors.training.finetune import one_step
 from gendistill.progress import progress
 from gendistill.runs import distill, open_context
@@ -66,21 +65,11 @@ def counted(context: Context, passes: dict[str, int]) -> None:
 
 
 def watched(run: Callable[[], object]) -> tuple[float, int]:
-    """The seconds of a piece of work, and by how many bytes the process grew meanwhile."""
-    start, top, done = resident(), [0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.01):
-            top[0] = max(top[0], resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    """The seconds of a piece of work, and by how many bytes it grew what the device, or on a CPU the process, holds."""
+    with peak_memory(device()) as peak:
+        start = peak()
         taken = spent(run)
-    finally:
-        done.set()
-        watcher.join()
-    return taken["cpu" if device().type == "cpu" else "wall"], max(0, top[0] - start)
+        return taken["cpu" if device().type == "cpu" else "wall"], max(0, peak() - start)
 
 
 def one(scene: Scene, name: str) -> dict:

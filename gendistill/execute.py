@@ -18,8 +18,8 @@ from gendistill.environment import release_memory
 from gendistill.recipe import Recipe
 from gendistill.stages import Stage, Unit, stages
 from gendistill.steering.base import Steering, asked, plainly_asked
+from gendistill.steering.drafts import joined
 from gendistill.steering.render import render
-from gendistill.steering.sample import joined
 from gendistill.store import as_tensor, as_texts, fingerprint, read_tensors, write_tensors
 from gendistill.types import CLEAN, Conditions, Draft, Level, Stored, UserError, picked
 

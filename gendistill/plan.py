@@ -7,11 +7,8 @@ same size stand in: they cost the same.
 from __future__ import annotations
 
 import math
-import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +22,7 @@ from gendistill.execute import first_draft, tuned
 from gendistill.formatting import spell_bytes, spell_seconds
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
+from gendistill.memory import peak_memory
 from gendistill.nets.base import build
 from gendistill.nets.trained import shape_of
 from gendistill.pictures import MODES, png
@@ -32,7 +30,7 @@ from gendistill.recipe import Recipe
 from gendistill.runs import open_context
 from gendistill.stages import stages
 from gendistill.steering.base import Steering
-from gendistill.steering.sample import candidates
+from gendistill.steering.drafts import candidates
 from gendistill.training import training_work
 from gendistill.types import Draft, Images, Learns
 from gendistill.work import Work
@@ -298,31 +296,3 @@ def stored(recipe: Recipe, context: Context) -> int:
     if recipe.draws == 1 or not isinstance(context.prior, Learns):
         return 0
     return 4 * sum(weight.numel() for weight in context.prior.trainable().parameters())
-
-
-@contextmanager
-def peak_memory(device: torch.device) -> Iterator[Callable[[], int]]:
-    """A function that tells the most memory used inside the block: of the device, else of the process."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        yield lambda: torch.cuda.max_memory_allocated(device)
-        return
-    top, done = [resident()], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.005):
-            top[0] = max(top[0], resident())
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield lambda: top[0]
-    finally:
-        done.set()
-        thread.join()
-
-
-def resident() -> int:
-    """Bytes of main memory the process holds now."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

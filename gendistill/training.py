@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gendistill import seeds
 from gendistill.context import Context, silent
+from gendistill.devices import beside
 from gendistill.label_losses import Divergence, LabelLoss
 from gendistill.nets.base import Classifier
 from gendistill.nets.recorded import WORTH_STEPS, recorded
@@ -20,7 +21,6 @@ from gendistill.schedules import RateSchedule, StepDecay
 from gendistill.types import Diverged, Images, Pixels, SoftLabels, UserError
 from gendistill.views.base import Read, Shown
 from gendistill.views.numbered import Views
-from gendistill.views.numbers import beside
 from gendistill.views.siamese import Siamese
 from gendistill.work import Work
 

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from gendistill.devices import sent
 from gendistill.errors import Diverged as Diverged
 from gendistill.errors import UserError as UserError
 
@@ -70,8 +71,7 @@ class Images(ABC):
 
     def pixels(self, indices: Sequence[int] | Tensor, device: str | torch.device = "cpu") -> Pixels:
         """Pictures at these positions as float32 in [0, 1], on a device: they travel there as they are stored."""
-        device = torch.device(device)
-        return self.stored(indices).to(device, non_blocking=device.type == "cuda").float().div_(255)
+        return sent(self.stored(indices), torch.device(device)).float().div_(255)
 
     def at_epoch(self, number: int) -> Images:
         """What a student sees in this epoch: these pictures, or others of the same labels where they are drawn anew."""

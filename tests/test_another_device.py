@@ -19,7 +19,7 @@ from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
-from gendistill.testing import Toy, ToyData, ToyGan
+from gendistill.toys import Toy, ToyData, ToyGan
 from tests.another_device import another_device
 from tests.parts_under_test import example, shrink, subclasses
 from tests.priors.test_latent_diffusion import pipeline

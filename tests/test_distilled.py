@@ -13,7 +13,7 @@ from gendistill.labelers.alternate import AlternatingLabels, Phases
 from gendistill.labelers.codecs.floats import Single
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

@@ -25,7 +25,7 @@ from gendistill.runs import distill, open_context
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
-from gendistill.testing import Toy, ToyData, ToyPrior
+from gendistill.toys import Toy, ToyData, ToyPrior
 from gendistill.training import Training, train
 from gendistill.types import Class, UserError
 

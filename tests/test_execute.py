@@ -19,7 +19,7 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_confident import SelectConfident
 from gendistill.store import read_tensors
-from gendistill.testing import Toy, ToyData
+from gendistill.toys import Toy, ToyData
 from tests.parts_under_test import tiny_clip
 from tests.priors.tiny_pipelines import tiny
 

@@ -20,7 +20,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.pipeline import find_pipeline
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample
-from gendistill.testing import Toy, ToyData
+from gendistill.toys import Toy, ToyData
 from gendistill.training import Training
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER

@@ -36,7 +36,7 @@ from gendistill.seeds import stream
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.sample import Sample
 from gendistill.store import Store, fingerprint
-from gendistill.testing import ToyData
+from gendistill.toys import ToyData
 from gendistill.types import LATENT, Conditions, UserError
 from tests.priors.test_latent_diffusion import pipeline as dit
 from tests.priors.test_text_to_image import CFG, CPU, data, loaded, placed, settings, stock

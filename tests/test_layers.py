@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gendistill"
 
 LAYERS = (
-    "errors types classifier_free images seeds store work progress context environment ranks formatting losses pictures "
-    "provenance wordnet prompts parts fields overrides pipeline upload published",
+    "errors devices types classifier_free images seeds store work progress context environment ranks formatting losses pictures "
+    "provenance wordnet prompts memory parts fields overrides pipeline upload published",
     "nets views schedules label_losses training anchors",
     "priors data",
     "objectives",
     "steering labelers",
-    "recipe stages drawn distilled execute runs finetuning",
+    "recipe stages drawn distilled execute runs finetuning toys",
     "evaluation export card parquet label_candidates relabeling plan cite experiment from_prompts testing options console "
     "commands cli __main__",
 )

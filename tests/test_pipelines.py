@@ -14,7 +14,7 @@ from gendistill.priors.base import lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.pixels import Pixels
 from gendistill.runs import distill
-from gendistill.testing import Toy, ToyData, ToyGan
+from gendistill.toys import Toy, ToyData, ToyGan
 from gendistill.types import Generates, Prompted
 from tests.parts_under_test import shrink
 from tests.priors.test_latent_diffusion import pipeline

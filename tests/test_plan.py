@@ -23,7 +23,7 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.store import cache_root
-from gendistill.testing import Toy, ToyData, ToyGan
+from gendistill.toys import Toy, ToyData, ToyGan
 from gendistill.training import Training
 from tests.parts_under_test import TEACHER
 

@@ -14,7 +14,7 @@ from gendistill.objectives.mode_pull import ModePull
 from gendistill.recipe import Recipe
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
-from gendistill.testing import Toy, ToyData
+from gendistill.toys import Toy, ToyData
 from gendistill.training import Training
 
 short = Training(epochs=1, batch=8)

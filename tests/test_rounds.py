@@ -17,7 +17,7 @@ from gendistill.steering.as_pixels import AsPixels
 from gendistill.steering.base import Steering
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
-from gendistill.testing import Toy, ToyData, ToyPrior, toy_context, toy_draft
+from gendistill.toys import Toy, ToyData, ToyPrior, toy_context, toy_draft
 from gendistill.types import LATENT, Diverged, UserError
 
 PLAIN = Recipe(real=ToyData(), prior=Toy(), steering=(Sample(steps=4),), ipc=5, block=2)

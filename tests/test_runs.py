@@ -30,7 +30,7 @@ from gendistill.steering.sample import Sample
 from gendistill.steering.select import Select
 from gendistill.steering.start import Start
 from gendistill.store import read_tensors
-from gendistill.testing import Toy, ToyData
+from gendistill.toys import Toy, ToyData
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

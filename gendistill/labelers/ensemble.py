@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from gendistill.context import Context, together
+from gendistill.devices import beside
 from gendistill.labelers import batch_statistics, weighing
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.weighing import Softening, Weights
 from gendistill.nets import ensemble, trained
 from gendistill.types import Images, LogProbs, Pixels, RealData, UserError
-from gendistill.views.numbers import beside
 from gendistill.work import Work
 
 

@@ -10,8 +10,8 @@ import torch
 
 from gendistill.context import Context, together
 from gendistill.steering.base import Steering, unshaped
+from gendistill.steering.drafts import candidates
 from gendistill.steering.render import pushed
-from gendistill.steering.sample import candidates
 from gendistill.types import CLEAN, Draft, Generates, Generator, UserError
 from gendistill.work import Work
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from gendistill.context import Context, together
 from gendistill.objectives.base import Objective
 from gendistill.steering.base import Steering, asked, unshaped
+from gendistill.steering.drafts import joined
 from gendistill.steering.render import decode
-from gendistill.steering.sample import Sample, joined
+from gendistill.steering.sample import Sample
 from gendistill.store import read_state, write_state
 from gendistill.types import Conditions, Diverged, Draft, Embeds, Latents, Loss, Synthetic, UserError
 from gendistill.work import Work

@@ -17,6 +17,7 @@ from gendistill.objectives.base import Objective, Scope, widest
 from gendistill.priors.schedule import check_solver
 from gendistill.steering.base import Steering, asked
 from gendistill.steering.conditioning import Conditioning
+from gendistill.steering.drafts import candidates, earlier, joined, turns
 from gendistill.steering.guide import BoundGuide, Guide, Moment, bind, displaced, gradient
 from gendistill.types import (
     CLEAN,
@@ -27,7 +28,6 @@ from gendistill.types import (
     Diverged,
     Draft,
     Embeds,
-    Encodes,
     Estimate,
     Level,
     UserError,
@@ -253,58 +253,3 @@ class Sample(Steering):
                 return gradient(bound[0], estimate, estimate.clean.detach(), replace(now, x=seen))
 
             yield Work("guide", times * acts, guided, rows=len(x))
-
-
-def turns(draft: Draft, at_once: int) -> list[Tensor]:
-    """Rows of a draft in the order they are made: ``at_once`` slots of every class at a time, all their candidates."""
-    slots = draft.ids[:, 1]
-    return [torch.nonzero(torch.isin(slots, part)).flatten() for part in slots.unique().split(at_once)]
-
-
-def earlier(draft: Draft, context: Context) -> list[Draft]:
-    """What earlier rounds made of the classes of a draft, as one draft; none where there is nothing, or the prior cannot encode."""
-    made = context.made
-    if made is None or not isinstance(context.prior, Encodes):
-        return []
-    rows = torch.cat([made.where(int(index)) for index in draft.labels.unique()])
-    labels = made.labels[rows]
-    ids = torch.stack([labels, torch.arange(len(rows)), torch.zeros_like(rows)], 1)
-    return [
-        Draft(
-            draft.prior,
-            {LATENT: context.encode(made.stored(rows)).to(context.device)},
-            ids,
-            labels,
-            torch.ones(len(rows)),
-        )
-    ]
-
-
-def joined(parts: Sequence[Draft]) -> Draft:
-    """Drafts of one kind, one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-
-    def conditions(kind: str) -> dict[str, Tensor]:
-        found = [getattr(part.conditions, kind) for part in parts]
-        return {name: torch.cat([one[name] for one in found]) for name in found[0]}
-
-    return replace(
-        parts[0],
-        latents={name: torch.cat([part.latents[name] for part in parts]) for name in parts[0].latents},
-        ids=torch.cat([part.ids for part in parts]),
-        labels=torch.cat([part.labels for part in parts]),
-        weight=torch.cat([part.weight for part in parts]),
-        conditions=None if parts[0].conditions is None else Conditions(conditions("values"), conditions("null")),
-        prompts=None if parts[0].prompts is None else tuple(text for part in parts for text in part.prompts or ()),
-    )
-
-
-def candidates(draft: Draft, count: int) -> Draft:
-    """Every picture ``count`` times, candidates numbered from 0."""
-    if count == 1:
-        return draft
-    copied = draft[torch.arange(len(draft)).repeat_interleave(count)]
-    ids = copied.ids.clone()
-    ids[:, 2] = ids[:, 2] * count + torch.arange(count).repeat(len(draft))
-    return replace(copied, ids=ids)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gendistill.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
-from gendistill.views.numbers import Draw, beside
+from gendistill.views.numbers import Draw
 
 GREY = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue in the grey of a picture (ITU-R BT.601, rounded as in torchvision)."""

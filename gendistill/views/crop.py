@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gendistill.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
-from gendistill.views.numbers import Draw, beside
+from gendistill.views.numbers import Draw
 
 TRIES = 10
 """Boxes are drawn, of which the first that fits is taken; the largest one in the middle where none does."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
+from gendistill.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
-from gendistill.views.numbers import Draw, beside
+from gendistill.views.numbers import Draw
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import torch
 
+from gendistill.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
 from gendistill.views.normal import normal_numbers
-from gendistill.views.numbers import Draw, beside
+from gendistill.views.numbers import Draw
 
 VALUES = (0.2175, 0.0188, 0.0045)
 VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gendistill.devices import beside
 from gendistill.types import Pixels
 from gendistill.views.base import Mix
 from gendistill.views.beta import beta_numbers, check
-from gendistill.views.numbers import Draw, beside
+from gendistill.views.numbers import Draw
 
 
 @dataclass(frozen=True)

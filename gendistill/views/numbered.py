@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from gendistill import seeds
+from gendistill.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Mix, Operation, Read, Shown
 from gendistill.views.crop import RandomResizedCrop
 from gendistill.views.cutmix import CutMix
 from gendistill.views.flip import Flip
-from gendistill.views.numbers import Draw, beside, numbered, permutation
+from gendistill.views.numbers import Draw, numbered, permutation
 
 
 @dataclass(frozen=True)

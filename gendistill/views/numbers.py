@@ -58,14 +58,6 @@ def numbered(seed: int, positions: Tensor, view: int) -> Draw:
     return draw
 
 
-def beside(numbers: Tensor, other: Tensor) -> Tensor:
-    """Numbers on the device of another tensor. Nobody waits until a GPU has done what it has to do before.
-
-    The other way round that would not be safe: who does not wait reads numbers that have not come yet.
-    """
-    return numbers.to(other.device, non_blocking=other.is_cuda)
-
-
 @lru_cache(maxsize=4)
 def permutation(seed: int, view: int, count: int) -> Tensor:
     """An order of ``count`` pictures that follows from the seed and the view, (count,) int64."""

@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gendistill.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.crop import taken
-from gendistill.views.numbers import Draw, beside
+from gendistill.views.numbers import Draw
 
 ROTATE_DEG = 15.0
 SCALE = 1.2

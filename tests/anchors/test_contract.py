@@ -11,7 +11,7 @@ from gendistill.anchors.base import Anchors
 from gendistill.priors.base import lacks
 from gendistill.priors.pixels import LoadedPixels, Pixels
 from gendistill.steering.start import Start
-from gendistill.testing import ToyPrior, toy_context
+from gendistill.toys import ToyPrior, toy_context
 from gendistill.types import UserError
 from tests.parts_under_test import example, subclasses
 

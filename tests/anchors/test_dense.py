@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gendistill.anchors.dense import Dense, as_many, core, reduced, standard
-from gendistill.testing import ToyData, toy_context
+from gendistill.toys import ToyData, toy_context
 from gendistill.types import UserError
 
 

@@ -8,7 +8,7 @@ from gendistill.anchors.greedy import herding, k_centre
 from gendistill.anchors.herding import Herding
 from gendistill.anchors.k_centre import KCentre
 from gendistill.nets import ensemble
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from tests.parts_under_test import TEACHER
 
 

@@ -11,7 +11,7 @@ from gendistill.anchors.inverted import Inverted, carried
 from gendistill.anchors.moments import distance, of_sets, of_subsets
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
-from gendistill.testing import ToyData, toy_context, toy_draft
+from gendistill.toys import ToyData, toy_context, toy_draft
 from gendistill.types import LATENT, Conditions, Level, UserError
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gendistill.anchors.modes import Modes, inliers
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 
 

@@ -11,7 +11,7 @@ from gendistill.anchors.crops import cut, mosaic
 from gendistill.anchors.patches import Patches, framed, surest
 from gendistill.anchors.prior_patches import PriorPatches, best_windows, highest
 from gendistill.nets.trained import load
-from gendistill.testing import ToyData, toy_context
+from gendistill.toys import ToyData, toy_context
 from gendistill.types import Conditions, UserError
 from tests.parts_under_test import TEACHER
 

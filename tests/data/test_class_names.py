@@ -19,7 +19,7 @@ from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_confident import SelectConfident
 from gendistill.steering.start import Start
-from gendistill.testing import Toy
+from gendistill.toys import Toy
 from gendistill.types import Class, UserError
 
 

@@ -17,7 +17,7 @@ from gendistill.labelers.relabel import Relabel, StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
-from gendistill.testing import ToyData, toy_context
+from gendistill.toys import ToyData, toy_context
 from gendistill.training import Training
 from gendistill.types import RealData, SoftLabels, UserError
 

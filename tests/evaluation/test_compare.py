@@ -19,7 +19,7 @@ from gendistill.evaluation.result import Result
 from gendistill.evaluation.results import of_report, read
 from gendistill.evaluation.significance import paired
 from gendistill.store import write_tensors
-from gendistill.testing import ToyData
+from gendistill.toys import ToyData
 from gendistill.types import UserError
 from tests.evaluation.test_page import Reader
 

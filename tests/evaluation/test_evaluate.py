@@ -40,7 +40,7 @@ from gendistill.runs import distill, open_context
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
-from gendistill.testing import Toy, ToyData
+from gendistill.toys import Toy, ToyData
 from gendistill.training import Training, train
 from gendistill.types import RealData, UserError
 from tests.parts_under_test import TEACHER

@@ -12,7 +12,7 @@ from gendistill.evaluation import evaluate as module
 from gendistill.evaluation.protocol import Protocol
 from gendistill.images import Subset
 from gendistill.parts import named_values
-from gendistill.testing import ToyData, toy_context
+from gendistill.toys import ToyData, toy_context
 from tests.parts_under_test import shrink
 
 VALUES = {name: value for name, value in named_values().items() if isinstance(value, Protocol)}

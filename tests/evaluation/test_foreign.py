@@ -22,7 +22,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.recipe import Recipe
 from gendistill.runs import distill
 from gendistill.steering.sample import Sample
-from gendistill.testing import Toy, ToyData
+from gendistill.toys import Toy, ToyData
 from gendistill.training import Training
 from gendistill.types import Class, UserError
 

@@ -17,7 +17,7 @@ from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.trained import Trained
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.views.numbered import Views
 from tests.parts_under_test import TEACHER
 

@@ -25,7 +25,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.recipe import Recipe
 from gendistill.runs import distill
 from gendistill.steering.sample import Sample
-from gendistill.testing import Toy, ToyData, toy_context
+from gendistill.toys import Toy, ToyData, toy_context
 from gendistill.training import Training
 from gendistill.types import Diverged, UserError
 from gendistill.views.numbered import Views

@@ -18,7 +18,7 @@ from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.training import Training, train
 from gendistill.types import UserError
 from gendistill.views.cutmix import CutMix

@@ -15,7 +15,7 @@ from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets import trained
 from gendistill.nets.convnet import ConvNet
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 from gendistill.views.numbered import Views
 from tests.parts_under_test import TEACHER

@@ -12,7 +12,7 @@ from gendistill.labelers.expert_by_ipc import ExpertByIPC, best_epoch, epochs, s
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets import trained
 from gendistill.nets.expert import Expert
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.training import Training
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER

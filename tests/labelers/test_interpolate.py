@@ -11,7 +11,7 @@ from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.codecs.top_k import TopK
 from gendistill.labelers.interpolate import Interpolate
 from gendistill.nets import trained
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 from gendistill.views.cutmix import CutMix
 from gendistill.views.numbered import Views

@@ -15,7 +15,8 @@ from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import Relabel, StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews
-from gendistill.testing import check_labeler, toy_context
+from gendistill.testing import check_labeler
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER, example, subclasses
 

@@ -18,7 +18,7 @@ from gendistill.labelers.ridge_labels import RidgeLabels
 from gendistill.labelers.unrolled_labels import UnrolledLabels
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed, Fresh, Interpolated, Warming
-from gendistill.testing import ToyData, toy_context
+from gendistill.toys import ToyData, toy_context
 from gendistill.training import Training
 from gendistill.types import Diverged, RealData, UserError
 from tests.interruption import stopping

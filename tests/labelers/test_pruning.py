@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from gendistill.labelers.relabel_views import RelabelViews
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from tests.parts_under_test import TEACHER
 
 

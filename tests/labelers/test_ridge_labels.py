@@ -13,7 +13,7 @@ from gendistill.labelers.learned import real_batches
 from gendistill.labelers.ridge_labels import RidgeLabels, ridge_answer, seen
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh, Networks
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import Diverged, UserError
 
 NET = ConvNet(depth=2, width=8)

@@ -12,7 +12,7 @@ from gendistill.labelers.codecs.eight_bit import EightBit
 from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.labelers.together import label_together
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 from gendistill.views.numbered import Views
 from tests.parts_under_test import TEACHER

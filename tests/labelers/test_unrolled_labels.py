@@ -14,7 +14,7 @@ from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
 from gendistill.priors.training.loop import order
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 
 NET = ConvNet(depth=2, width=8)
 

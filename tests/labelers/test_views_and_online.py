@@ -16,7 +16,7 @@ from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.nets.trained import shape_of
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.training import Training, train
 from gendistill.views.cutmix import CutMix
 from gendistill.views.numbered import Views

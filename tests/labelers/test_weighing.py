@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.weighing import ByAccuracy, Calibrated, accuracy
 from gendistill.nets.loaded import Loaded
-from gendistill.testing import ToyData, toy_context
+from gendistill.toys import ToyData, toy_context
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

@@ -19,7 +19,7 @@ from gendistill.recipe import Recipe
 from gendistill.runs import distill
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
-from gendistill.testing import Toy, ToyData, toy_context
+from gendistill.toys import Toy, ToyData, toy_context
 from gendistill.training import Training
 from gendistill.types import Class, UserError
 from tests.parts_under_test import TEACHER

@@ -11,7 +11,7 @@ from gendistill.nets import logits as module
 from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.logits import logits
-from gendistill.testing import ToyData
+from gendistill.toys import ToyData
 from gendistill.types import Class, Diverged, UserError
 
 IMAGES = ToyData().open().train

@@ -20,7 +20,7 @@ from gendistill.nets.pretrained import PretrainedNet, Sight
 from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.nets.transformers_classifier import TransformersClassifier, sight_of
 from gendistill.pictures import to_pil
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import Class, UserError
 from tests.nets.tiny_classifiers import (
     NAMES,

@@ -13,7 +13,7 @@ from gendistill.nets.resnet import ResNet
 from gendistill.nets.sampling import Fixed, Fresh, Interpolated, Warming
 from gendistill.nets.trained import Loaded, Trained, initial, load, shape_of
 from gendistill.store import Store
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.training import Training
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER

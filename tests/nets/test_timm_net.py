@@ -14,7 +14,7 @@ from gendistill.nets.timm_net import Timm
 from gendistill.nets.trained import Student, load
 from gendistill.objectives.attention import Attention
 from gendistill.overrides import read_value
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.training import Training
 from gendistill.types import UserError
 

@@ -11,7 +11,7 @@ from gendistill import seeds
 from gendistill.nets import trained
 from gendistill.nets.base import build
 from gendistill.nets.trained import Student, checkpoint, load, passes, shape_of
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.training import Training
 from tests.parts_under_test import TEACHER
 

@@ -14,7 +14,7 @@ from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.nets.trained import Trained, seen
 from gendistill.nets.transformers_classifier import TransformersClassifier
 from gendistill.nets.zero_shot import Clip
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 from tests.nets.tiny_classifiers import timm_net
 from tests.parts_under_test import TEACHER, subclasses

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gendistill.nets.zero_shot import Clip, LoadedCLIP, ZeroShotClassifier, load_clip, zero_shot
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import Class, UserError
 from tests.parts_under_test import save_clip, tiny_clip
 

@@ -9,7 +9,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed, Fresh
 from gendistill.objectives.attention import Attention, attention
 from gendistill.objectives.mean_features import MeanFeatures
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Synthetic, UserError
 from tests.parts_under_test import TEACHER
 

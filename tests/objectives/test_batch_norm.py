@@ -11,7 +11,8 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained, load
 from gendistill.objectives import batch_norm
 from gendistill.objectives.batch_norm import BatchNorm
-from gendistill.testing import check_objective, toy_context, toy_draft
+from gendistill.testing import check_objective
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Synthetic, UserError
 from tests.parts_under_test import TEACHER, example
 

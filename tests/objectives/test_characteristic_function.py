@@ -9,7 +9,7 @@ import torch
 
 from gendistill.nets.sampling import Fixed
 from gendistill.objectives.characteristic_function import CharacteristicFunction, FrequencySampler
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Synthetic, UserError
 from tests.parts_under_test import TEACHER
 

@@ -7,7 +7,7 @@ import torch
 
 from gendistill.objectives.class_covariance import ClassCovariance
 from gendistill.objectives.mean_features import MeanFeatures
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 
 REAL, MADE = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gendistill.objectives.base import Objective
-from gendistill.testing import check_objective, toy_context
+from gendistill.testing import check_objective
+from gendistill.toys import toy_context
 from tests.parts_under_test import example, subclasses
 
 

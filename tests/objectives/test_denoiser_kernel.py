@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gendistill.objectives.denoiser_kernel import DenoiserKernel
-from gendistill.testing import ToyPrior, toy_context, toy_draft
+from gendistill.toys import ToyPrior, toy_context, toy_draft
 from gendistill.types import CLEAN, LATENT, Level, Synthetic, UserError
 
 MIDDLE = Level(0.8, 0.6, 0.4)

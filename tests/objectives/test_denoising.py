@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gendistill.objectives.denoising import Denoising, noised
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Conditions, Synthetic, UserError
 
 

@@ -9,7 +9,7 @@ import torch
 
 from gendistill.objectives.determinant import Determinant
 from gendistill.objectives.diversity import Diversity
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 from tests.objectives.test_diversity import cos, draft, look, plane
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gendistill.objectives.diversity import Diversity
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import LATENT, Draft, Synthetic, UserError
 
 

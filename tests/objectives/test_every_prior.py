@@ -22,7 +22,7 @@ from gendistill.priors.pixels import Pixels
 from gendistill.priors.small_gan import SmallGan
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.steering.optimize import Optimize
-from gendistill.testing import Toy, ToyGan, toy_context, toy_draft
+from gendistill.toys import Toy, ToyGan, toy_context, toy_draft
 from gendistill.types import Draft, Synthetic
 from tests.parts_under_test import TEACHER
 from tests.priors.tiny_pipelines import tiny

@@ -9,7 +9,7 @@ from gendistill.anchors.modes import Modes
 from gendistill.nets.trained import load
 from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic
 from tests.parts_under_test import TEACHER
 

@@ -13,7 +13,7 @@ from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
 from gendistill.objectives.gradient_matching import GradientMatching, distance
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic, UserError
 from gendistill.views.siamese import Siamese
 

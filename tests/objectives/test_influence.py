@@ -12,7 +12,7 @@ from gendistill.nets.trained import Loaded, checkpoint, load
 from gendistill.objectives import influence
 from gendistill.objectives.influence import Influence, gradients, keep_turns, mean_gradient
 from gendistill.steering.optimize import Optimize
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.training import Training
 from gendistill.types import Synthetic, UserError
 from tests.parts_under_test import TEACHER

@@ -8,7 +8,7 @@ import torch
 
 from gendistill.objectives.inversion_matching import InversionMatching, down
 from gendistill.priors.schedule import Schedule
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import CLEAN, LATENT, Level, Synthetic
 
 

@@ -7,7 +7,7 @@ import torch
 
 from gendistill import seeds
 from gendistill.objectives.latent_moments import LatentMoments, moments
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 from tests.objectives.test_diversity import draft, look
 

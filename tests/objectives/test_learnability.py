@@ -15,7 +15,7 @@ from gendistill.objectives.learnability import Learnability
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.training import Training
 from gendistill.types import Synthetic, UserError
 from tests.parts_under_test import TEACHER

@@ -10,7 +10,7 @@ import torch
 from gendistill.nets.sampling import Fixed
 from gendistill.objectives.logit_matching import LogitMatching
 from gendistill.objectives.mean_features import MeanFeatures
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from tests.parts_under_test import TEACHER
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from gendistill.nets.trained import load
 from gendistill.objectives.margin import Margin, margin
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Synthetic
 from tests.parts_under_test import TEACHER
 

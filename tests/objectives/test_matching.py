@@ -13,7 +13,7 @@ from gendistill.nets.trained import Trained
 from gendistill.objectives import matching
 from gendistill.objectives.matching import squared_distances
 from gendistill.objectives.mean_features import MeanFeatures
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic, UserError
 from tests.parts_under_test import TEACHER
 

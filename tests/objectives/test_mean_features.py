@@ -10,7 +10,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
 from gendistill.nets.trained import shape_of
 from gendistill.objectives.mean_features import MeanFeatures
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Synthetic
 
 NET = ConvNet(depth=2, width=8)

@@ -13,7 +13,7 @@ from gendistill.nets.sampling import Fixed
 from gendistill.objectives.picture_pull import PicturePull
 from gendistill.steering.generate import Generate
 from gendistill.steering.optimize import Optimize
-from gendistill.testing import ToyGan, toy_context, toy_draft
+from gendistill.toys import ToyGan, toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic, UserError
 from tests.parts_under_test import TEACHER
 

@@ -11,7 +11,7 @@ import torch
 from gendistill.nets.sampling import Fixed
 from gendistill.objectives.logit_matching import LogitMatching
 from gendistill.objectives.prediction_matching import PredictionMatching
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

@@ -9,7 +9,7 @@ import torch
 
 from gendistill.objectives.predictive_entropy import PredictiveEntropy, entropy
 from gendistill.steering.optimize import Optimize
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Synthetic
 from tests.parts_under_test import TEACHER
 

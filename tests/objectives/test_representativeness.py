@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gendistill.objectives.representativeness import Newest, Representativeness
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic, UserError
 
 NO_ROWS = (torch.zeros(0, 1, 1, 2), torch.zeros(0, dtype=torch.long), torch.zeros(0, 1, 1, 2))

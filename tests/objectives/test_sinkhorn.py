@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gendistill.objectives.sinkhorn import Sinkhorn, entropic
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic, UserError
 
 POINTS, MODES = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))

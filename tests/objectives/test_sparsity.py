@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from gendistill.objectives.sparsity import Sparsity
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic
 
 

@@ -8,7 +8,7 @@ import torch
 from gendistill.nets import trained
 from gendistill.nets.trained import load
 from gendistill.objectives.wasserstein_barycentre import WassersteinBarycentre, barycentre, on_simplex, transport
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Synthetic, UserError
 from tests.parts_under_test import TEACHER
 

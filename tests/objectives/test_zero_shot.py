@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from gendistill.nets.zero_shot import LoadedCLIP
 from gendistill.objectives.zero_shot import ZeroShot
 from gendistill.steering.optimize import Optimize
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Class, Synthetic, UserError
 from tests.parts_under_test import tiny_clip
 

@@ -17,7 +17,7 @@ from gendistill.recipe import Recipe, as_prior
 from gendistill.runs import distill
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from gendistill.types import LATENT, Class, Draft, Level, RealData, UserError
 
 NAMES = ("cat", "dog", "owl")

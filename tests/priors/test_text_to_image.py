@@ -30,7 +30,7 @@ from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
-from gendistill.testing import ToyData, toy_context
+from gendistill.toys import ToyData, toy_context
 from gendistill.types import LATENT, Draft, Prompted, UserError
 from tests.priors.test_latent_diffusion import pipeline as dit
 from tests.priors.test_latent_diffusion import tiny as small

@@ -17,7 +17,7 @@ from gendistill.runs import distill, open_context
 from gendistill.steering.caption import Caption, everywhere, shared_out, typical, words
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
-from gendistill.testing import Toy, ToyData
+from gendistill.toys import Toy, ToyData
 from gendistill.types import CLEAN, LATENT, Draft, UserError
 from tests.nets.tiny_captioners import tiny as tiny_captioner
 from tests.priors.tiny_pipelines import tiny

@@ -10,7 +10,7 @@ import torch
 from gendistill import seeds
 from gendistill.steering.conditioning import LabelMix
 from gendistill.steering.sample import Sample
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Level, UserError
 
 

@@ -8,7 +8,8 @@ from gendistill.priors.base import lacks
 from gendistill.recipe import Recipe
 from gendistill.steering.base import Steering
 from gendistill.steering.sample import Sample
-from gendistill.testing import Toy, ToyData, ToyGan, check_steering, toy_context
+from gendistill.testing import check_steering
+from gendistill.toys import Toy, ToyData, ToyGan, toy_context
 from gendistill.types import UserError
 from tests.parts_under_test import example, subclasses
 

@@ -17,7 +17,7 @@ from gendistill.steering.generate import Generate
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.push import Push
 from gendistill.steering.sample import Sample
-from gendistill.testing import ToyGan, toy_context, toy_draft
+from gendistill.toys import ToyGan, toy_context, toy_draft
 from gendistill.types import Diverged, UserError
 from tests.interruption import stopping
 from tests.parts_under_test import TEACHER

@@ -35,7 +35,8 @@ from gendistill.runs import distill
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.sample import Sample
 from gendistill.store import fingerprint_file, fingerprint_state
-from gendistill.testing import check_steering, toy_context
+from gendistill.testing import check_steering
+from gendistill.toys import toy_context
 from gendistill.types import Diverged, UserError
 from tests.interruption import stopping
 from tests.parts_under_test import example

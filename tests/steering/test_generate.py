@@ -24,7 +24,7 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.push import Push
 from gendistill.steering.select import Select
 from gendistill.steering.start import Start
-from gendistill.testing import Toy, ToyData, ToyGan, ToyGenerator, toy_context, toy_draft
+from gendistill.toys import Toy, ToyData, ToyGan, ToyGenerator, toy_context, toy_draft
 from gendistill.training import Training
 from gendistill.types import LATENT, Generates, LoadedPrior, Synthetic, UserError
 from tests.parts_under_test import TEACHER

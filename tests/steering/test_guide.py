@@ -14,7 +14,7 @@ from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering.guide import Guide, Moment, bind, gradient
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Constant, OnMean, OnStep, Power
-from gendistill.testing import ToyData, ToyPrior, toy_context, toy_draft
+from gendistill.toys import ToyData, ToyPrior, toy_context, toy_draft
 from gendistill.types import CLEAN, LATENT, Diverged, Estimate, Level, UserError
 
 LEVEL, AFTER = Level(0.6, 0.8, 0.5), Level(0.7, (1 - 0.49) ** 0.5, 0.4)

@@ -15,7 +15,7 @@ from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering import optimize
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.render import decode
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Diverged, Synthetic, UserError
 from tests.interruption import stopping
 

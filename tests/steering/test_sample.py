@@ -14,7 +14,7 @@ from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Constant, OnMean, Power
 from gendistill.steering.start import Start
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Diverged, Level, Synthetic, UserError
 
 

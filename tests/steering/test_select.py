@@ -9,9 +9,9 @@ import torch
 
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mean_features import MeanFeatures
-from gendistill.steering.sample import candidates, joined
+from gendistill.steering.drafts import candidates, joined
 from gendistill.steering.select import Select
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, UserError
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from gendistill.anchors.moments import distance, of_sets
-from gendistill.steering.sample import candidates
+from gendistill.steering.drafts import candidates
 from gendistill.steering.select_moments import SelectMoments
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, UserError
 
 

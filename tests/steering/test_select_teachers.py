@@ -12,7 +12,7 @@ import torch
 from gendistill.anchors.greedy import herding, k_centre
 from gendistill.nets import ensemble
 from gendistill.nets.trained import Loaded
-from gendistill.steering.sample import candidates
+from gendistill.steering.drafts import candidates
 from gendistill.steering.select_confident import SelectConfident, by_confidence
 from gendistill.steering.select_difficulty import (
     SelectDifficulty,
@@ -27,7 +27,7 @@ from gendistill.steering.select_difficulty import (
 )
 from gendistill.steering.select_greedy import SelectHerding, SelectKCentre
 from gendistill.steering.select_groups import SelectGroups, ascend
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, UserError
 from tests.parts_under_test import TEACHER
 

@@ -12,7 +12,7 @@ from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering import optimize
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
-from gendistill.testing import toy_context, toy_draft
+from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic, UserError
 
 CHAIN = Sample(steps=4, cfg=2.0, scheduler="DDIM", strength=0.75)

@@ -25,7 +25,8 @@ from gendistill.runs import distill
 from gendistill.steering.generate import Generate
 from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.store import fingerprint_file, fingerprint_state
-from gendistill.testing import ToyData, ToyGan, ToyNet, check_steering, toy_draft
+from gendistill.testing import check_steering
+from gendistill.toys import ToyData, ToyGan, ToyNet, toy_draft
 from gendistill.types import Diverged, UserError
 from tests.interruption import stopping
 from tests.steering.tuned_generator import FRESH, LOGITS, SHORT, context_of

@@ -11,7 +11,7 @@ from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.objectives.logit_matching import LogitMatching
 from gendistill.priors.small_gan import SmallGan
 from gendistill.steering.tune_generator import TuneGenerator
-from gendistill.testing import ToyData, toy_context
+from gendistill.toys import ToyData, toy_context
 from tests.parts_under_test import TEACHER
 
 

@@ -12,7 +12,7 @@ from gendistill.objectives.representativeness import Representativeness
 from gendistill.priors.difffit import DiffFit
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.steering.finetune import FineTune
-from gendistill.testing import toy_context
+from gendistill.toys import toy_context
 from tests.parts_under_test import TEACHER
 from tests.priors.test_latent_diffusion import CPU, data, pipeline
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gendistill.testing import ToyData
+from gendistill.toys import ToyData
 from gendistill.training import reader
 from gendistill.types import UserError
 from gendistill.views.base import Mix, Operation

@@ -14,7 +14,7 @@ from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.logits import logits
 from gendistill.overrides import read_value
-from gendistill.testing import ToyData
+from gendistill.toys import ToyData
 from gendistill.training import accuracy
 from gendistill.types import UserError
 
