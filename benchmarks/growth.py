@@ -2,9 +2,11 @@
 
     python benchmarks/growth.py [--times 3]
 
-Modes, a guided sampler, then distribution matching on the latents, at 256 px with small random networks, so that pictures, not
-weights, decide. Seconds (of the CPU, which other work disturbs little) and the peak of anonymous memory are those of distilling
-alone: data and prior are open before, latents and modes are in the cache from a run before. Each run has a process of its own.
+Modes, a guided sampler, then latents that move towards one more objective, at 256 px with small networks, so that pictures, not
+weights, decide. The objective judges a class as a whole (its pictures' mean features, `MeanFeatures`), or each picture by itself (a
+teacher, `CrossEntropy`). Seconds (of the CPU, which other work disturbs little) and the peak of anonymous memory are those of
+distilling alone: data and prior are open before; latents, modes and the teacher are in the cache from a run before. Each run has a
+process of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -22,11 +25,12 @@ import memory
 from ledger import RESULTS, about, add, failed, read
 from memory import write_data, write_prior
 
+SCOPES = ("class", "picture")
 SIZES = ((4, 16), (8, 16), (16, 16), (4, 32), (4, 64))
 """Classes, pictures per class."""
 
 
-def child(folder: Path, ipc: int) -> None:
+def child(folder: Path, scope: str, ipc: int) -> None:
     """A run of one size; says when data and prior are open, waits for a word, and writes down its seconds."""
     import torch
 
@@ -34,6 +38,8 @@ def child(folder: Path, ipc: int) -> None:
     from gendistill.data.parquet import Parquet
     from gendistill.nets.convnet import ConvNet
     from gendistill.nets.sampling import Fresh
+    from gendistill.nets.trained import Trained
+    from gendistill.objectives.cross_entropy import CrossEntropy
     from gendistill.objectives.mean_features import MeanFeatures
     from gendistill.objectives.mode_pull import ModePull
     from gendistill.priors.latent_diffusion import LatentDiffusion
@@ -42,12 +48,18 @@ def child(folder: Path, ipc: int) -> None:
     from gendistill.steering.guide import Guide
     from gendistill.steering.optimize import Optimize
     from gendistill.steering.sample import Sample
+    from gendistill.training import Training
 
+    net = ConvNet(depth=6, width=16)
+    judged = {
+        "class": MeanFeatures(Fresh(net), batch=32),
+        "picture": CrossEntropy((Trained(net=net, training=Training(epochs=1)),)),
+    }
     recipe = Recipe(
         real=Parquet(train=str(folder / "data"), size=memory.SIDE), prior=LatentDiffusion(str(folder / "prior")),
         steering=(
             Sample(steps=4, scheduler="DDIM", guides=(Guide(ModePull(Modes(count=4), weight=0.1), window=(0.3, 1.0)),)),
-            Optimize((MeanFeatures(Fresh(ConvNet(depth=6, width=16)), batch=32),), steps=4),
+            Optimize((judged[scope],), steps=4),
         ),
         ipc=ipc, block=16,
     )  # fmt: skip
@@ -59,7 +71,7 @@ def child(folder: Path, ipc: int) -> None:
     (folder / "seconds").write_text(str(time.process_time() - started))
 
 
-def grown(classes: int, ipc: int, times: int) -> list[dict]:
+def grown(scope: str, classes: int, ipc: int, times: int) -> list[dict]:
     """The row of one size, measured so many times, each in a process of its own; one more before them fills the cache."""
     with tempfile.TemporaryDirectory(prefix="growth-") as name:
         folder = Path(name)
@@ -68,7 +80,7 @@ def grown(classes: int, ipc: int, times: int) -> list[dict]:
         write_prior(folder / "prior", classes)
         kept = {word: value for word, value in os.environ.items() if not word.startswith("MALLOC_")}
         env = {**kept, "GENDISTILL_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "hf")}
-        command = [sys.executable, __file__, "--child", name, str(ipc)]
+        command = [sys.executable, __file__, "--child", name, scope, str(ipc)]
         found = []
         for _ in range(times + 1):
             held = memory.watched(command, env)
@@ -76,15 +88,18 @@ def grown(classes: int, ipc: int, times: int) -> list[dict]:
             found.append((float((folder / "seconds").read_text()), more))
             shutil.rmtree(folder / "set")
     seconds, megabytes = (list(column) for column in zip(*found[1:], strict=True))
-    return [{"classes": classes, "ipc": ipc, "seconds": seconds, "anonymous MB": megabytes}]
+    return [{"scope": scope, "classes": classes, "ipc": ipc, "seconds": seconds, "anonymous MB": megabytes}]
 
 
 def table(state: dict) -> str:
     """The rows as Markdown."""
-    lines = ["| classes | IPC | seconds | ms a picture | anonymous MB |", "|---:|---:|---:|---:|---:|"]
+    lines = [
+        "| objective of a | classes | IPC | seconds | ms a picture | anonymous MB |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     for row in state["rows"]:
         each = [1000 * seconds / row["classes"] / row["ipc"] for seconds in row["seconds"]]
-        cells = (row["classes"], row["ipc"], *map(spread, (row["seconds"], each, row["anonymous MB"])))
+        cells = (row["scope"], row["classes"], row["ipc"], *map(spread, (row["seconds"], each, row["anonymous MB"])))
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n\n".join(["\n".join(lines), *failed(state), about(state)])
 
@@ -98,17 +113,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     memory.PER_CLASS = 64
     if given.child:
-        child(Path(given.child[0]), int(given.child[1]))
+        folder, scope, ipc = given.child
+        child(Path(folder), scope, int(ipc))
         return
     file = RESULTS / "growth.json"
     if not given.table:
-        for classes, ipc in SIZES:
-            key = {"classes": classes, "ipc": ipc}
-            add(file, f"{classes} x {ipc}", key, lambda key=key: grown(**key, times=given.times))
+        for scope, (classes, ipc) in product(SCOPES, SIZES):
+            key = {"scope": scope, "classes": classes, "ipc": ipc}
+            add(file, f"{scope} {classes} x {ipc}", key, lambda key=key: grown(**key, times=given.times))
     print(table(read(file)))
 
 
