@@ -72,6 +72,12 @@ class MemoryLoss(ABC):
         """Remember this instead."""
 
 
+def of_class(values: Tensor, labels: Labels, index: int) -> Tensor:
+    """The rows of a class. Where all are of it, the values themselves: a choice is a copy, and pictures would be held twice."""
+    mine = labels == index
+    return values if bool(mine.all()) else values[mine.to(values.device)]
+
+
 def widest(scopes: list[Scope]) -> Scope:
     """The widest of some scopes, at least 'picture'."""
     return SCOPES[max((SCOPES.index(scope) for scope in scopes), default=0)]

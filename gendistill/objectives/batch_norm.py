@@ -22,7 +22,7 @@ from gendistill.nets import trained
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.reference import Reference
 from gendistill.nets.trained import Trained
-from gendistill.objectives.base import Scope
+from gendistill.objectives.base import Scope, of_class
 from gendistill.objectives.taught import Taught
 from gendistill.types import Loss, Losses, Pixels, Stored, Synthetic, UserError
 from gendistill.work import Work
@@ -107,10 +107,11 @@ class BatchNorm(Taught):
             pixels = synthetic.pixels
             if not self.per_class:
                 return one(pixels, [running(net) for net in nets]).view(1)
-            labels = synthetic.labels.to(pixels.device)
-            return torch.stack(
-                [one(pixels[labels == index], self._of_class(nets, index, context)) for index in context.classes]
-            )
+
+            def of(index: int) -> Tensor:
+                return one(of_class(pixels, synthetic.labels, index), self._wanted(nets, index, context))
+
+            return torch.stack([of(index) for index in context.classes])
 
         return loss
 
@@ -121,15 +122,17 @@ class BatchNorm(Taught):
             total = total + weight * ((mean - real_mean).norm() + (var - real_var).norm())
         return total
 
-    def _of_class(self, nets: Sequence[nn.Module], index: int, context: Context) -> list[Statistics]:
+    def _wanted(self, nets: Sequence[nn.Module], index: int, context: Context) -> list[Statistics]:
         """Targets of a class for every teacher: a few numbers per channel, so those of all classes of a unit are remembered."""
         return [
-            context.once(("batch norm", reference, index), lambda r=reference, n=net: of_class(r, n, index, context))
+            context.once(
+                ("batch norm", reference, index), lambda r=reference, n=net: class_statistics(r, n, index, context)
+            )
             for reference, net in zip(self.teachers, nets, strict=True)
         ]
 
 
-def of_class(reference: Reference, net: nn.Module, index: int, context: Context) -> Statistics:
+def class_statistics(reference: Reference, net: nn.Module, index: int, context: Context) -> Statistics:
     """The statistics of the real pictures of a class, kept in the store; when dry, the running ones in their place."""
     if context.dry:
         return running(net)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.objectives.base import Objective
+from gendistill.objectives.base import Objective, of_class
 from gendistill.objectives.diversity import finished
 from gendistill.objectives.representativeness import directions
 from gendistill.types import Encodes, Loss, Losses, Synthetic, UserError
@@ -43,7 +43,7 @@ class Determinant(Objective):
         """One number per class of the context, in its order."""
 
         def one(index: int, synthetic: Synthetic) -> Tensor:
-            clean = synthetic.clean[(synthetic.labels == index).to(synthetic.clean.device)]
+            clean = of_class(synthetic.clean, synthetic.labels, index)
             if not len(clean):
                 return clean.sum()
             before = finished(synthetic, index)

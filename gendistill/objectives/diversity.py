@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.objectives.base import MemoryLoss, Objective
+from gendistill.objectives.base import MemoryLoss, Objective, of_class
 from gendistill.objectives.representativeness import Newest, directions
 from gendistill.types import LATENT, Encodes, Labels, Losses, Synthetic, UserError
 
@@ -63,7 +63,7 @@ def finished(synthetic: Synthetic, index: int) -> Tensor:
     if synthetic.made is None:
         return synthetic.clean[:0].detach()
     made = synthetic.made.latents[LATENT]
-    return made[(synthetic.made.labels == index).to(made.device)].detach()
+    return of_class(made, synthetic.made.labels, index).detach()
 
 
 class _Differs(MemoryLoss):

@@ -24,7 +24,7 @@ from gendistill.context import Context
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
-from gendistill.objectives.base import Objective, Scope
+from gendistill.objectives.base import Objective, Scope, of_class
 from gendistill.objectives.matching import some_real
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
 from gendistill.views.siamese import Siamese
@@ -82,7 +82,7 @@ class GradientMatching(Objective):
 
         def one(net: Classifier, index: int, synthetic: Synthetic) -> Tensor:
             key = (context.seed, "gradient matching", context.place, index, synthetic.step)
-            pixels = synthetic.pixels[(synthetic.labels == index).to(synthetic.pixels.device)]
+            pixels = of_class(synthetic.pixels, synthetic.labels, index)
             if not len(pixels):
                 return pixels.sum()
             real = some_real(context, index, self.batch, seeds.stream(*key, "batch"))

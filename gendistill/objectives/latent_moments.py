@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gendistill.context import Context, encoding
-from gendistill.objectives.base import Objective
+from gendistill.objectives.base import Objective, of_class
 from gendistill.objectives.diversity import finished
 from gendistill.types import Encodes, Loss, Losses, Synthetic, UserError
 from gendistill.work import Work
@@ -67,7 +67,7 @@ class LatentMoments(Objective):
         real = {index: measure(index) for index in context.classes}
 
         def one(index: int, synthetic: Synthetic) -> Tensor:
-            clean = synthetic.clean[(synthetic.labels == index).to(synthetic.clean.device)]
+            clean = of_class(synthetic.clean, synthetic.labels, index)
             if not len(clean):
                 return clean.sum()
             whole = torch.cat([finished(synthetic, index), clean])

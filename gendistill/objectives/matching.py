@@ -20,7 +20,7 @@ from gendistill import seeds
 from gendistill.context import Context, together
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh, Network, Networks
-from gendistill.objectives.base import Objective
+from gendistill.objectives.base import Objective, of_class
 from gendistill.training import real_reader
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
 from gendistill.views.siamese import Siamese
@@ -78,9 +78,7 @@ class FeatureMatching(Objective):
         """The loss with this distance. A class follows from its own pictures alone, whichever classes are beside it."""
 
         def one(index: int, synthetic: Synthetic) -> Tensor:
-            mine = synthetic.labels == index
-            # A choice is a copy: where all are of this class, every picture would be held twice.
-            pixels = synthetic.pixels if bool(mine.all()) else synthetic.pixels[mine.to(synthetic.pixels.device)]
+            pixels = of_class(synthetic.pixels, synthetic.labels, index)
             if not len(pixels):
                 return pixels.sum()
             key = (context.seed, STREAM, context.place, index, synthetic.step)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context, encoding
-from gendistill.objectives.base import MemoryLoss, Objective
+from gendistill.objectives.base import MemoryLoss, Objective, of_class
 from gendistill.types import Encodes, Labels, Losses, Synthetic, UserError
 from gendistill.work import Work
 
@@ -61,7 +61,7 @@ class Newest:
         """Take in latents, the newest last."""
         self.began, told = True, directions(latents.detach()).to(self.device)
         for index in labels.unique().tolist():
-            more = told[(labels == index).to(told.device)]
+            more = of_class(told, labels, index)
             self._held[index] = torch.cat([*self.of(index), more])[-self.size :].clone()
 
     def of(self, index: int) -> tuple[Tensor, ...]:
@@ -89,10 +89,12 @@ class _Covers(MemoryLoss):
 
     def __call__(self, synthetic: Synthetic) -> Losses:
         unit, present = directions(synthetic.clean), set(synthetic.labels.tolist())
-        nothing, labels = unit[:0].sum(), synthetic.labels.to(unit.device)
-        return torch.stack(
-            [self._one(index, unit[labels == index]) if index in present else nothing for index in self.context.classes]
-        )
+        nothing = unit[:0].sum()
+
+        def one(index: int) -> Tensor:
+            return self._one(index, of_class(unit, synthetic.labels, index)) if index in present else nothing
+
+        return torch.stack([one(index) for index in self.context.classes])
 
     def _one(self, index: int, unit: Tensor) -> Tensor:
         real = self.seen.of(index) if self.seen.began else (self._drawn(index),)

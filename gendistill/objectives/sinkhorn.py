@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gendistill.anchors.modes import Modes
 from gendistill.context import Context
-from gendistill.objectives.base import Objective
+from gendistill.objectives.base import Objective, of_class
 from gendistill.objectives.diversity import finished
 from gendistill.objectives.matching import squared_distances
 from gendistill.types import Encodes, Loss, Losses, Synthetic, UserError
@@ -65,7 +65,7 @@ class Sinkhorn(Objective):
         targets = {index: self._target(context, index) for index in context.classes}
 
         def one(index: int, synthetic: Synthetic) -> Tensor:
-            clean = synthetic.clean[(synthetic.labels == index).to(synthetic.clean.device)]
+            clean = of_class(synthetic.clean, synthetic.labels, index)
             if not len(clean):
                 return clean.sum()
             points = torch.cat([clean, finished(synthetic, index)])
