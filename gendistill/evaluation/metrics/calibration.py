@@ -69,7 +69,7 @@ def calibration(logits: Tensor, labels: Labels, bins: int = 15) -> Calibration:
 def reliability(probabilities: Tensor, labels: Labels, bins: int) -> tuple[Bin, ...]:
     """Bins of equal width over [0, 1] that hold pictures."""
     confidence, taken = probabilities.max(1)
-    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
+    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=confidence.device)
     # Between the inner edges: probabilities of 1 belong to the last bin, also those a rounding above 1.
     place = torch.bucketize(confidence, edges[1:-1])
     found = []

@@ -93,6 +93,8 @@ def launch(device: torch.device, mixed_precision: str, accumulation: int) -> Acc
     """An accelerator of this stage's own; several processes are started by ``torchrun``."""
     keep_memory()
     AcceleratorState._reset_state(True)  # settings of an earlier Accelerator of this process would be refused or kept
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # a single process would take the first GPU, not the one that was asked for
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=mixed_precision,
