@@ -29,6 +29,7 @@ from gendistill.nets import trained
 from gendistill.pipeline import list_pipelines
 from gendistill.runs import distill
 from gendistill.training import accuracy
+from gendistill.types import Images
 
 LEFT_OUT = ("demo",)
 """Not a method of its own, or made for other data."""
@@ -54,24 +55,44 @@ def whole(opened: Opened) -> list[dict]:
 def prior_quality(opened: Opened, cfg: float = 1.5, ipc: int = 100) -> dict:
     """What the checkpoint is worth: its hash, the class its samples show, and their Fréchet distance to real pictures.
 
-    Classes and features are those of a network that guides and labels no row (seed 9).
+    Classes and features are those of a network that guides and labels no row (seed 9). Held-out real pictures, as many where there
+    are so many, say what could be had.
     """
     scene = opened.scene
     recipe = scene.recipe("diffusion", ipc)
     recipe = replace(recipe, steering=(replace(recipe.steering[0], cfg=cfg),), block=50)
     context = opened.context(recipe)
-    made, real = distill(recipe, context=context).images, context.real.train
+    assert context.real.test is not None and context.prior is not None
+    made, real, held = distill(recipe, context=context).images, context.real.train, context.real.test()
     net = trained.load(replace(scene.teacher, seed=9), context)
-    picked = torch.linspace(0, len(real) - 1, len(made)).long()
-    ours, theirs = (features(some, features_of(net), context.device) for some in (made, Subset(real, picked)))
-    assert context.prior is not None
-    return {
-        "fingerprint": context.prior.fingerprint,
-        "cfg": cfg,
-        "samples": len(made),
-        "classified as asked, %": accuracy(net, made, context.device),
-        "Fréchet distance, features of the network above": frechet(ours, theirs),
+
+    def spread(images: Images) -> Images:
+        return Subset(images, torch.linspace(0, len(images) - 1, min(len(made), len(images))).long())
+
+    wanted = features(spread(real), features_of(net), context.device)
+    return {"fingerprint": context.prior.fingerprint, "cfg": cfg} | {
+        what: {
+            "pictures": len(images),
+            "classified": accuracy(net, images, context.device),
+            "frechet": frechet(features(images, features_of(net), context.device), wanted),
+        }
+        for what, images in (("samples", made), ("held-out", spread(held)))
     }
+
+
+def checkpoint(state: dict) -> list[str]:
+    """The checkpoint of all rows in words; nothing where it was not judged."""
+    if "prior" not in state:
+        return []
+    prior = state["prior"]
+    told = [
+        f"{one['classified']:.1f} % of {one['pictures']:,} {what} show their class, Fréchet distance {one['frechet']:.1f}"
+        for what, one in (
+            (f"samples at cfg {prior['cfg']}", prior["samples"]),
+            ("held-out real pictures", prior["held-out"]),
+        )
+    ]
+    return [f"Prior {prior['fingerprint']}: {'; '.join(told)}."]
 
 
 def table(state: dict) -> str:
@@ -87,7 +108,7 @@ def table(state: dict) -> str:
             cells = [cell(kinds.get(kind)) for kind in ("hard", "soft")]
             lines.append(f"| `{name}` | {' | '.join(cells)} | {spell_bytes(kinds['hard']['bytes'])} |")
         parts.append("\n".join(lines))
-    return "\n\n".join([*parts, *failed(state), about(state)])
+    return "\n\n".join([*parts, *checkpoint(state), *failed(state), about(state)])
 
 
 def main() -> None:
