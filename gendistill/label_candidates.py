@@ -22,14 +22,14 @@ SHARES = (0.3, 0.1, 0.03, 0.01)
 """Of the classes that a candidate keeps, beside those that keep all."""
 
 
-def ladder(classes: int) -> list[Codec]:
+def ladder(classes: int, temperature: float) -> list[Codec]:
     """Ways to keep a label, from the finest to the coarsest, each in fewer bytes than the one before.
 
-    The rest is spread, which costs a byte: so a label stays what it was at the high temperatures that labels are learned at.
+    The rest is spread, which costs a byte, so that it has together what it had at the temperature that labels are learned at.
     """
     kept = sorted({max(2, round(share * classes)) for share in SHARES}, reverse=True)
     found: list[Codec] = []
-    for codec in (Half(), EightBit(), *(TopK(k, EightBit(), spread=True) for k in kept)):
+    for codec in (Half(), EightBit(), *(TopK(k, EightBit(), spread=True, temperature=temperature) for k in kept)):
         if not found or codec.bytes(classes) < found[-1].bytes(classes):
             found.append(codec)
     return found
@@ -43,7 +43,7 @@ def candidates(asked: Ensemble, images: Images, budget: int, most: int) -> list[
     Raises:
         UserError: nothing fits.
     """
-    n, classes, found, codecs = len(images), len(images.classes), [], ladder(len(images.classes))
+    n, classes, found, codecs = len(images), len(images.classes), [], ladder(len(images.classes), asked.temperature)
     for codec in codecs:
         each = n * codec.bytes(classes)
         count = min(budget // each, most)

@@ -123,7 +123,7 @@ class CosineDistance(LabelLoss):
     1 - cos(z, t / |t| + refine * s / |s|),  t the teacher's logits, s_y = 1 - smoothing, s_k = smoothing / (classes - 1) else
 
     Logits are as log-probabilities keep them, less their mean over classes, which of a network that was trained is near 0. There is
-    no temperature.
+    no temperature. The class is that of the picture itself, also where a view mixes it with another, which GIFT's views do not.
 
     refine     weight of the smoothed class
     smoothing  of it
@@ -135,7 +135,7 @@ class CosineDistance(LabelLoss):
     def __call__(self, logits: Tensor, log_probs: LogProbs, labels: Labels, temperature: float) -> Tensor:
         """The distance, in [0, 2], whatever temperature the labels ask for."""
         k = logits.shape[1]
-        smooth = torch.full_like(logits, self.smoothing / (k - 1))
+        smooth = torch.full_like(logits, self.smoothing / max(1, k - 1))
         smooth = smooth.scatter(1, labels.unsqueeze(1), 1 - self.smoothing)
         wanted = F.normalize(centred(log_probs), dim=1) + self.refine * F.normalize(smooth, dim=1)
         return 1 - F.cosine_similarity(logits, wanted, dim=1)

@@ -144,11 +144,12 @@ def relabel(
     if views is not None:
         ensemble = like(RelabelViews, ensemble, views=views)
     trainings = [one.training_for(first.ipc, len(first.classes)) for one in protocol.each]
-    most = max(training.passes(len(first.images)) for training in trainings)
+    epochs = [training.passes(len(first.images)) for training in trainings]
+    most = max(asked.phases.soft(count) if isinstance(asked, Alternate) else count for count in epochs)
     options = candidates(ensemble, first.images, budget, most)
     if isinstance(asked, Alternate):
         options = [replace(asked, labeler=one) for one in options]
-    context = opened(source, first, torch.device(device), progress)
+    context = replace(opened(source, first, torch.device(device), progress), ipc=first.ipc)
     ensemble.check(context.real)
     check_teachers(ensemble, context)
     _, judges = split(context.real.train, fraction, 0, context.real.name)

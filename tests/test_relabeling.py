@@ -61,9 +61,9 @@ def run(tmp_path_factory):
 
 def test_the_ladder_goes_down_in_bytes():
     for classes in (2, 3, 10, 100, 1000):
-        sizes = [codec.bytes(classes) for codec in ladder(classes)]
+        sizes = [codec.bytes(classes) for codec in ladder(classes, 4.0)]
         assert sizes == sorted(set(sizes), reverse=True) and len(sizes) <= 6
-    assert ladder(100)[2] == TopK(30, EightBit(), spread=True)
+    assert ladder(100, 4.0)[2] == TopK(30, EightBit(), spread=True, temperature=4.0)
 
 
 def test_candidates_use_their_budget_and_none_is_a_worse_other():
@@ -80,7 +80,7 @@ def test_candidates_use_their_budget_and_none_is_a_worse_other():
 
 def test_a_budget_nothing_fits_is_told_what_would():
     images = Digits(size=8).open().train
-    least = len(images) * ladder(10)[-1].bytes(10)
+    least = len(images) * ladder(10, 4.0)[-1].bytes(10)
     with pytest.raises(UserError, match=f"the smallest are {least} bytes"):
         candidates(ASKED, images, least - 1, most=4)
     assert len(candidates(ASKED, images, least, most=4)) == 2
@@ -135,10 +135,24 @@ def test_the_best_by_accuracy_is_chosen_and_of_equals_the_smallest(run, tmp_path
 def test_hard_phases_stay(run, tmp_path, monkeypatch):
     monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
     asked, phases, views = RelabelViews((TEACHER,), "probs"), Phases(), Views((), seed=3)
-    done = relabel(run, tmp_path / "new", 500, labeler=Alternate(asked, phases), views=views, protocol=PROTOCOL)
+    done = relabel(run, tmp_path / "new", 10**6, labeler=Alternate(asked, phases), views=views, protocol=PROTOCOL)
     assert all(one.labeler.phases == phases and one.labeler.labeler.average == "probs" for one in done.tried)
     assert done.tried[1].labeler.labeler.views == views
     assert load(tmp_path / "new").soft.phases == phases
+    bought = max(getattr(one.labeler.labeler, "count", 0) for one in done.tried)
+    assert bought == phases.soft(PROTOCOL.training.epochs), "hard epochs ask for no views"
+
+
+def test_teachers_are_asked_for_the_ipc_of_the_set(run, tmp_path, monkeypatch):
+    """Some are others for another one (`ExpertByIPC`)."""
+    told = []
+    monkeypatch.setattr(
+        relabeling, "score", lambda made, protocol, training, seed, context, judges: told.append(context.ipc) or 50.0
+    )
+    monkeypatch.setattr(relabeling, "check_teachers", lambda labeler, context: told.append(context.ipc))
+    monkeypatch.setattr(relabeling, "label_together", lambda labelers, images, context: told.append(context.ipc))
+    relabel(run, tmp_path / "new", 500, protocol=PROTOCOL)
+    assert len(told) > 2 and set(told) == {load(run).ipc}
 
 
 def test_a_set_without_teachers_needs_some(run, tmp_path):

@@ -18,6 +18,7 @@ from gendistill.labelers.relabel import Relabel
 from gendistill.recipe import Recipe
 from gendistill.training import Training
 from gendistill.types import Images, UserError
+from gendistill.views.numbered import Views
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,11 @@ def with_source(
 def arms_of(
     sets: Sequence[Distilled], training: Training, labeler: Labeler, kept: Images, context: Context
 ) -> dict[str, Arm]:
-    """All treatments but that of full real data, by name."""
-    still = replace(training, augment=None)
+    """All treatments but that of full real data, by name.
+
+    Of a set of hard labels, "hard" is "method". One of soft labels is learned by its classes, too, at a rate of their own, unmixed.
+    """
+    still, own = replace(training, augment=None), sets[0].soft.kind != "hard"
     random = [relabelled(alike(one, kept, seed), labeler, context) for seed, one in enumerate(sets)]
     if sets[0].soft.kind != random[0].soft.kind:
         raise UserError(
@@ -68,12 +72,18 @@ def arms_of(
         )
     plain = {id(one): unaugmented(one, labeler, context) for one in sets}
     return {
-        "hard": Arm([one.hard() for one in sets], training, True),
+        "hard": Arm([one.hard() for one in sets], unmixed(training) if own else training, own),
         "method": Arm(sets, training, False),
         "random": Arm(random, training, True),
         "plain": Arm([plain[id(one)] for one in sets], still, False),
         "random_plain": Arm([unaugmented(one, labeler, context) for one in random], still, True),
     }
+
+
+def unmixed(training: Training) -> Training:
+    """The same without pictures that are mixed of two: a class is of one picture."""
+    augment = training.augment
+    return replace(training, augment=replace(augment, mix=None)) if isinstance(augment, Views) else training
 
 
 def alike(made: Distilled, real: Images, seed: int) -> Distilled:

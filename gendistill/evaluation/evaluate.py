@@ -185,9 +185,11 @@ def measure(sets: Sets, protocol: Protocol, context: Context, *, fidelity: bool 
     Raises:
         UserError: the held-out pictures were learned from, labels are none, or a teacher of the protocol knows too little.
     """
+    per_class = {one.ipc for name, made in sets.items() if name != "full_real" for one in made}
     for labeler in protocol.labelers:
         labeler.check(context.real)
-        check_teachers(labeler, context)
+        for ipc in sorted(per_class):  # some teachers are others for another IPC
+            check_teachers(labeler, replace(context, ipc=ipc))
     found, seconds = [], {}
     started = time.monotonic()
     small = {name: made for name, made in sets.items() if name != "full_real"} if fidelity else {}

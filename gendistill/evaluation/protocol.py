@@ -24,12 +24,14 @@ class When:
 
     most_ipc       sets of at most so many pictures per class; None for any
     least_classes  data of at least so many classes
+    most_classes   data of at most so many classes; None for any
     student        one network; None for any
     epochs, batch, lr, weight_decay, schedule  what takes the place of the training's own; None leaves it
     """
 
     most_ipc: int | None = None
     least_classes: int = 1
+    most_classes: int | None = None
     student: Net | None = None
     epochs: int | None = None
     batch: int | None = None
@@ -54,7 +56,8 @@ class When:
     def holds(self, ipc: int, classes: int, student: Net) -> bool:
         """Whether it speaks of a set of so many pictures per class and classes, and of this student."""
         small = self.most_ipc is None or ipc <= self.most_ipc
-        return small and classes >= self.least_classes and self.student in (None, student)
+        few = self.most_classes is None or classes <= self.most_classes
+        return small and few and classes >= self.least_classes and self.student in (None, student)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,7 @@ class Protocol:
     coresets  real pictures chosen by a rule, which stand beside those drawn at random
     sets      independent sets, each from a seed of its own
     students  per set, each from a seed of its own; the spread is over all (set, student) pairs
-    full      how a student learns from all real pictures, once, with hard labels
+    full      how a student learns from all real pictures, once, with hard labels; no case speaks of it
     stress    what students are put through after their training; None for nothing
     source    URL of the paper
     """

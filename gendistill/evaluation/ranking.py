@@ -51,7 +51,7 @@ class Ranking:
     row           the set as its method wants it; its scores are percentages
     data          the real data: name, classes and size of the pictures
     full          of all real pictures, trained once
-    hard          of the set with hard labels, at the chosen rates
+    hard          of the set with hard labels: unmixed and at the chosen rates where its own are soft, else as its method wants it
     random        of random real pictures with labels of the same source, at the chosen rates
     plain         of the set without augmentation
     random_plain  of the random pictures without augmentation, at the chosen rates

@@ -56,6 +56,10 @@ class Phases:
         before = sum(ends[earlier] - starts[earlier] for earlier in range(place % 2, place, 2))
         return self.hard_first ^ (place % 2 == 1), before + epoch - starts[place]
 
+    def soft(self, epochs: int) -> int:
+        """How many of so many epochs learn from soft labels."""
+        return sum(not self.at(epoch, epochs)[0] for epoch in range(epochs))
+
 
 class AlternatingLabels(SoftLabels):
     """Soft labels and hard ones. Views of the hard epochs have numbers below 0, so that none of them is one of those labelled."""

@@ -49,7 +49,14 @@ def batches(count: int, size: int, seed: int, view: int) -> list[Tensor]:
     """Positions of ``count`` pictures in an order that follows from seed and view, each in a batch of ``size`` or of all.
 
     The last batch is filled up with those of the first.
+
+    Raises:
+        UserError: there is but one picture, which has no statistics.
     """
+    if count < 2:
+        raise UserError(
+            "labels by the statistics of a batch need at least 2 pictures, and this set has 1: batch_statistics=0"
+        )
     size = min(size, count)
     order = torch.randperm(count, generator=seeds.stream(seed, "batch statistics", view))
     missing = -count % size

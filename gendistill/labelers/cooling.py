@@ -3,6 +3,8 @@
 Dynamic knowledge reuse of LPQLD (Xiao & He, TPAMI 2025), https://ieeexplore.ieee.org/document/11395619:
 
 T = max(2, 20 * 0.7^(epoch // 30))
+
+Epochs are counted from 0; the authors' code counts them from 1.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from gendistill.labelers import batch_statistics, weighing
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.weighing import Softening, Weights
 from gendistill.nets import ensemble, trained
-from gendistill.types import Images, LogProbs, Pixels, RealData, UserError
+from gendistill.types import Diverged, Images, LogProbs, Pixels, RealData, UserError
 from gendistill.work import Work
 
 
@@ -147,8 +147,16 @@ def blockwise(images: Images, say: Callable[[Tensor], LogProbs], blocks: Sequenc
     """What is said of all pictures of a set, (N, k) on the CPU in their order; ``say`` gets the positions of a block at a time.
 
     Of a picture that is in two blocks, what is said first counts.
+
+    Raises:
+        Diverged: some of it is no number.
     """
     said, order = torch.cat([say(block).cpu() for block in blocks]), torch.cat(list(blocks))
+    if bool(said.isnan().any()):
+        raise Diverged(
+            f"the teachers' answers hold NaN for {int(said.isnan().any(1).sum())} of {len(said)} pictures: weights are broken, or "
+            "numbers overflow; ask each of them alone to see whose"
+        )
     found = torch.empty_like(said[: len(images)])
     found[order[: len(images)]] = said[: len(images)]
     return found

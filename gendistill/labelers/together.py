@@ -35,7 +35,8 @@ def label_together(labelers: Sequence[RelabelViews], images: Images, context: Co
     """
     if len({repr(alike(one)) for one in labelers}) > 1:
         raise UserError("only labelers that differ in codec and count alone ask the same: label with the others apart")
-    _open(list(labelers), [], images, context)
+    apart = {repr(one.key(images, context)): one for one in labelers}  # of two that keep the same, one makes it
+    _open(list(apart.values()), [], images, context)
 
 
 def alike(labeler: RelabelViews) -> RelabelViews:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn.init import kaiming_normal_
 
 from gendistill.nets.base import Classifier, Shape, norm_layer
 from gendistill.types import UserError
@@ -14,6 +15,8 @@ BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)
 """Blocks of each stage, by depth."""
 EXPANSION = {50: 4, 101: 4}
 """In these depths blocks are bottlenecks, with so many times the channels outside that they have inside."""
+STEMS = {"small": (3, 1, 1), "mid": (3, 1, 2), "large": (7, 2, 2)}
+"""Kernel of the first convolution, its stride, and by how much is pooled after it; all that shrinks is pooling where ``pool``."""
 
 
 class Block(nn.Module):
@@ -64,15 +67,18 @@ class ResNet:
 
     depth  10, 18, 34, 50 or 101 layers
     width  channels inside the blocks of the first stage; each of the four stages doubles them
-    stem   "small": 3x3 without pooling, for 16 to 64 px; "large": 7x7 with stride 2 and pooling
-    pool   halve by average pooling instead of strides (the AP of ResNetAP)
+    stem   "small": 3x3 without pooling, for 16 to 64 px; "mid": 3x3 and pooling, to 128 px; "large": 7x7 with stride 2 and pooling
+    pool   average pooling in the place of strides and of the stem's maximum (the AP of ResNetAP)
+    init   weights of the convolutions: "he" draws them by what goes out, as torchvision and IDC do (He et al., ICCV 2015); "torch"
+           leaves them as torch draws them, as dataset condensation does
     """
 
     depth: Literal[10, 18, 34, 50, 101] = 18
     width: int = 64
     norm: Literal["instance", "batch", "none"] = "batch"
-    stem: Literal["small", "large"] = "small"
+    stem: Literal["small", "mid", "large"] = "small"
     pool: bool = False
+    init: Literal["he", "torch"] = "he"
 
     def __str__(self) -> str:
         return f"ResNet{'AP' if self.pool else ''}-{self.depth}" + (f"/{self.width}" if self.width != 64 else "")
@@ -83,16 +89,18 @@ class ResNet:
         Raises:
             UserError: the pictures are too small for four stages.
         """
-        least = 8 if self.stem == "small" else 32
+        kernel, stride, pooled = STEMS[self.stem]
+        least = 8 * stride * pooled
         if shape.size < least:
             raise UserError(
                 f"{self} with stem={self.stem!r} needs pictures of at least {least} px, these have {shape.size}"
             )
-        kernel, stride = (3, 1) if self.stem == "small" else (7, 2)
+        if self.pool:
+            stride, pooled = 1, stride * pooled
         layers: list[nn.Module] = [nn.Conv2d(shape.channels, self.width, kernel, stride, kernel // 2, bias=False),
                                    norm_layer(self.norm, self.width), nn.ReLU()]  # fmt: skip
-        if self.stem == "large":
-            layers.append(nn.MaxPool2d(3, 2, 1))
+        if pooled > 1:
+            layers.append(nn.AvgPool2d(pooled) if self.pool else nn.MaxPool2d(3, pooled, 1))
         channels, ends = self.width, []
         for stage, count in enumerate(BLOCKS[self.depth]):
             for block in range(count):
@@ -100,6 +108,10 @@ class ResNet:
                 channels = self.width * 2**stage * EXPANSION.get(self.depth, 1)
             ends.append(len(layers) - 1)
         body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
+        if self.init == "he":
+            for part in body.modules():
+                if isinstance(part, nn.Conv2d):
+                    kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
         return Classifier(body, nn.Linear(channels, shape.classes), shape, ends)
 
     def _block(self, inside: int, width: int, stride: int) -> Block:

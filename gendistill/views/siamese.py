@@ -59,12 +59,12 @@ def crop(x: Tensor, draw: Draw) -> Tensor:
 
 
 def cutout(x: Tensor, draw: Draw) -> Tensor:
-    """Put the mean colour in a square of half the side, centred anywhere."""
+    """Put the mean colour in a square of half the side, centred anywhere: an even one between pixels, or at an edge."""
     side = x.shape[-1]
-    half = side // 4
-    centre = (draw(2) * side).floor()
+    cut = (side + 1) // 2
+    first = (draw(2) * (side + 1 - cut % 2)).floor() - cut // 2
     rows = torch.arange(side, device=x.device)
-    y, z = ((rows - centre[:, i : i + 1]).abs() < half + 0.5 * (side // 2 % 2) for i in (0, 1))
+    y, z = ((rows >= first[:, i : i + 1]) & (rows < first[:, i : i + 1] + cut) for i in (0, 1))
     return x * ~(y.unsqueeze(2) & z.unsqueeze(1)).unsqueeze(1)
 
 

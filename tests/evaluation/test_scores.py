@@ -11,7 +11,7 @@ import torch
 
 from gendistill.distilled import Distilled
 from gendistill.evaluation import ranking as module
-from gendistill.evaluation.arms import alike, unaugmented
+from gendistill.evaluation.arms import alike, unaugmented, unmixed
 from gendistill.evaluation.compare import Comparison
 from gendistill.evaluation.protocol import Protocol, When
 from gendistill.evaluation.ranking import Ranking, rank
@@ -28,6 +28,8 @@ from gendistill.steering.sample import Sample
 from gendistill.toys import Toy, ToyData, toy_context
 from gendistill.training import Training
 from gendistill.types import Diverged, UserError
+from gendistill.views.cutmix import CutMix
+from gendistill.views.flip import Flip
 from gendistill.views.numbered import Views
 from tests.parts_under_test import TEACHER
 
@@ -175,6 +177,18 @@ def test_the_chosen_rate_is_the_best_one(ranked, monkeypatch) -> None:
     assert found.rates["hard"] == (0.5,) * 4 and found.hard == (0.55,) * 4
     with pytest.raises(Diverged, match="give lower ones"):
         rank(sets, PROTOCOL, context, rates=(1.0,), fraction=0.2)
+
+
+def test_a_set_of_hard_labels_has_one_accuracy_for_both(ranked, monkeypatch) -> None:
+    context, sets, *_ = ranked
+    monkeypatch.setattr(module, "score", lambda one, protocol, training, *_: 100 * training.lr)
+    found = rank([one.hard() for one in sets], PROTOCOL, context, rates=(0.5,), fraction=0.2)
+    assert set(found.rates) == {"random", "random_plain"} and found.hard == found.method == (PROTOCOL.training.lr,) * 4
+
+
+def test_classes_are_learned_of_single_pictures() -> None:
+    mixed = Training(augment=Views((Flip(),), CutMix()))
+    assert unmixed(mixed).augment == Views((Flip(),), None) and unmixed(Training()) == Training()
 
 
 def test_a_ranking_goes_into_a_file_of_results(ranked) -> None:

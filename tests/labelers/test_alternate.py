@@ -50,6 +50,11 @@ def test_published_orders():
     assert runs(Phases((1,) * 30, hard_first=True), 300) == [-10, 10] * 15  # S2 with ten labelled views
 
 
+def test_soft_epochs_are_counted():
+    assert Phases((1, 2, 1)).soft(300) == 150 and Phases((1,)).soft(7) == 7
+    assert Phases((2, 1), hard_first=True).soft(9) == 3
+
+
 def test_epochs_of_a_kind_are_counted_on_whatever_the_length_of_the_training():
     for phases, epochs in ((Phases((1, 2, 1)), 7), (Phases((3, 1, 1, 2), hard_first=True), 10), (Phases(), 3)):
         found = [phases.at(epoch, epochs) for epoch in range(epochs)]

@@ -74,6 +74,14 @@ def test_marginal_smoothing_by_hand():
     )
 
 
+@pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
+def test_what_is_spread_has_together_what_it_had_at_its_temperature(temperature):
+    found = TopK(2, Single(), spread=True, temperature=temperature)
+    kept, softened = ((label / temperature).softmax(1) for label in (found.decode(found.encode(BY_HAND), 5), BY_HAND))
+    torch.testing.assert_close(kept[:, [1, 3]], softened[:, [1, 3]])
+    assert float(kept[0, [0, 2, 4]].std()) < 1e-6
+
+
 def test_marginal_renormalisation_by_hand():
     found = TopK(2, Single())
     kept = found.decode(found.encode(BY_HAND), 5)
@@ -112,6 +120,7 @@ def test_published_sizes():
     [
         (lambda: TopK(0), "at least one class"),
         (lambda: TopK(3, TopK(2)), "keep some classes"),
+        (lambda: TopK(3, temperature=0.0), "above 0"),
         (lambda: EightBit(span=0.1), "1 to 1000 nats"),
     ],
 )

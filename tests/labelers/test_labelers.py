@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass, field
 
@@ -12,12 +13,15 @@ import torch.nn.functional as F
 from gendistill.labelers import stored
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.base import Labeler
+from gendistill.labelers.ensemble import Committee, blockwise
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import Relabel, StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.nets.base import Shape, build
+from gendistill.nets.convnet import ConvNet
 from gendistill.testing import check_labeler
-from gendistill.toys import toy_context
-from gendistill.types import UserError
+from gendistill.toys import ToyData, toy_context
+from gendistill.types import Diverged, UserError
 from tests.parts_under_test import TEACHER, example, subclasses
 
 
@@ -101,3 +105,13 @@ def test_a_teacher_with_other_classes_is_refused(tmp_path):
     context = toy_context(tmp_path)
     with pytest.raises(UserError, match="3 classes"):
         Relabel((Fixed([0.0, 1.0]),), "logits")(context.real.train, context)
+
+
+def test_answers_that_are_no_numbers_are_told_before_they_are_kept():
+    images = ToyData().open().train
+    broken = Committee(
+        [build(ConvNet(depth=2, width=8), Shape(1, 8, 3, (0.5,), (0.2,)), 0, torch.device("cpu"))], "logits"
+    )
+    torch.nn.init.constant_(broken.nets[0].head.bias, math.nan)
+    with pytest.raises(Diverged, match="hold NaN for 36 of 36 pictures"):
+        blockwise(images, lambda part: broken(images.pixels(part)), torch.arange(len(images)).split(10))

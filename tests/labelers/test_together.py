@@ -73,6 +73,12 @@ def test_killed_it_goes_on(tmp_path, asked):
     torch.testing.assert_close(found, WAYS[1](other.real.train, other).at(positions, 4))
 
 
+def test_of_two_that_keep_the_same_one_makes_it(tmp_path, asked):
+    context, (views, _) = toy_context(tmp_path), asked
+    label_together([ONE, replace(ONE, temperature=4.0), ONE], context.real.train, context)
+    assert views == [0, 1]
+
+
 def test_other_questions_are_refused(tmp_path):
     with pytest.raises(UserError, match="codec and count alone"):
         label_together(

@@ -46,6 +46,26 @@ def test_bottlenecks_halve_small_pictures_three_times_and_widen_four_times(pool)
     assert features.shape == (2, 128) and net.head.in_features == 128
 
 
+@pytest.mark.parametrize(
+    ("stem", "pool", "kernel", "stride", "pooling"),
+    [("large", False, 7, 2, torch.nn.MaxPool2d), ("large", True, 7, 1, torch.nn.AvgPool2d),
+     ("mid", False, 3, 1, torch.nn.MaxPool2d), ("mid", True, 3, 1, torch.nn.AvgPool2d)],
+)  # fmt: skip
+def test_stems_shrink_by_strides_and_maxima_or_by_means_alone(stem, pool, kernel, stride, pooling):
+    net = build(ResNet(10, width=4, stem=stem, pool=pool), RGB, 0, CPU)
+    first, shrinks = net.body[0], net.body[3]
+    assert (first.kernel_size, first.stride) == ((kernel,) * 2, (stride,) * 2) and isinstance(shrinks, pooling)
+    blocks = net.layers(torch.rand(1, 3, 64, 64))
+    assert blocks[0].shape[-1] == {"large": 16, "mid": 32}[stem]
+
+
+@pytest.mark.parametrize(("init", "gain"), [("he", 2.0), ("torch", 1 / 3)])
+def test_weights_are_drawn_as_it_says(init, gain):
+    """Of a 3x3 convolution of as many channels in as out, torch's have a sixth of the variance."""
+    weight = build(ResNet(18, init=init), RGB, 0, CPU).body[3].main[0].weight
+    assert float(weight.detach().var()) * 9 * 64 == pytest.approx(gain, rel=0.05)
+
+
 def test_names_of_weights_stay_as_they_were_kept():
     keys = list(build(ResNet(10, width=4), RGB, 0, CPU).state_dict())
     weights = [name for name in keys if name.endswith("weight") and "body.4" in name]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from gendistill import seeds
-from gendistill.views.siamese import OPERATIONS, Siamese, crop
+from gendistill.views.siamese import OPERATIONS, Siamese, crop, cutout
 
 PIXELS = torch.rand(12, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 MEAN, STD = torch.full((1, 3, 1, 1), 0.4), torch.full((1, 3, 1, 1), 0.25)
@@ -23,6 +23,19 @@ def test_a_crop_is_a_crop_of_the_picture_padded_by_the_mean_colour():
             (y, x) for y in range(9) for x in range(9) if torch.equal(padded[n, :, y : y + 32, x : x + 32], moved[n])
         ]
         assert len(fits) == 1
+
+
+@pytest.mark.parametrize("side", [28, 30, 32])
+def test_a_cutout_hides_half_the_side_wherever_its_middle_is(side):
+    """Of an even square the middle is between two pixels, or at an edge of the picture."""
+    half = side // 2
+    middles = side + 1 - half % 2
+    for middle in range(middles):
+        seen = cutout(
+            torch.ones(1, 1, side, side), lambda *shape, at=middle: torch.full((1, *shape), (at + 0.5) / middles)
+        )
+        hidden = set(torch.nonzero(seen[0, 0] == 0)[:, 0].tolist())
+        assert hidden == set(range(middle - half // 2, middle - half // 2 + half)) & set(range(side))
 
 
 @pytest.mark.parametrize("siamese", [False, True])

@@ -71,7 +71,7 @@ class PGD:
 
     def __str__(self) -> str:
         told = "" if self.step == 2 else f", steps of {self.step:g}/255"
-        return f"PGD-{self.steps} {self.eps:g}/255{told}"
+        return f"PGD-{self.steps} {self.eps:g}/255{told}" + ("" if self.random else ", from the picture")
 
     def __call__(self, net: nn.Module, pixels: Pixels, labels: Labels, streams: list[torch.Generator]) -> Pixels:
         """Pictures some steps away."""

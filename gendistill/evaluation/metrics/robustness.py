@@ -5,8 +5,9 @@
     RR   = 100 (1 - (clean - mean_a acc_a) / (clean - min_a acc_a))
     AE   = 100 (mean_a t_a - t_clean) / (max_a t_a - t_clean)        t: seconds; higher means that attackers take longer
     CREI = a RR + (1 - a) AE                                         a = 1/2
-A figure whose denominator is not above 0 is None; the authors' code calls it 0. With a single attack RR is 0 whatever it does.
-AE measures the clock and the list of attacks more than the student: compare it within one run of one machine alone.
+A figure whose denominator is not above 0 is None; the authors' code calls it 0 at 0 and keeps a negative one. With a single
+attack RR is 0 whatever it does. AE measures the clock and the list of attacks more than the student: compare it within one
+run of one machine alone.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gendistill.context import together
 from gendistill.evaluation.metrics.attacks import Attack, streams_of
 from gendistill.evaluation.metrics.corruptions import CORRUPTIONS, SEVERITIES, Corruption
 from gendistill.nets.logits import check_channels, evaluating
 from gendistill.types import Images, Labels, Pixels, UserError
+
+Streams: TypeAlias = list[torch.Generator]
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,7 @@ def attack(
         raise UserError("no attack is given: DD_ROBUSTBENCH are some")
 
     def under(one: Attack) -> tuple[float, float]:
-        return accuracy(
-            net, images, device, lambda x, labels, at: one(net, x, labels, streams_of(seed, f"attack {one}", at))
-        )
+        return accuracy(net, images, device, partial(one, net), (seed, f"attack {one}"))
 
     clean, seconds = accuracy(net, images, device)
     found = tuple(Attacked(str(one), *under(one)) for one in attacks)
@@ -156,7 +159,7 @@ def corrupt(
 
     def under(one: Corruption, severity: int) -> float:
         # A corruption's draw is the same in every severity, which only makes it stronger.
-        return accuracy(net, images, device, lambda x, _, at: one(x, severity, streams_of(seed, one.name, at)))[0]
+        return accuracy(net, images, device, lambda x, _, streams: one(x, severity, streams), (seed, one.name))[0]
 
     found = tuple(Worn(one.name, tuple(under(one, severity) for severity in severities)) for one in corruptions)
     return Corrupted(accuracy(net, images, device)[0], tuple(severities), found, len(images))
@@ -166,16 +169,21 @@ def accuracy(
     net: nn.Module,
     images: Images,
     device: str | torch.device,
-    change: Callable[[Pixels, Labels, Tensor], Pixels] = lambda pixels, labels, positions: pixels,
+    change: Callable[[Pixels, Labels, Streams], Pixels] = lambda pixels, labels, streams: pixels,
+    key: tuple[int, str] | None = None,
 ) -> tuple[float, float]:
-    """Accuracy in percent on changed pictures, and the seconds it took, reading left out."""
+    """Accuracy in percent on changed pictures, and the seconds it took.
+
+    Reading is left out, and so are the random streams of the pictures, which follow from ``key``: a network is not slower for them.
+    """
     check_channels(net, images)
     right, seconds = 0, 0.0
     with evaluating(net):
         for block in torch.arange(len(images)).split(together(images.shape)):
             pixels, labels = images.pixels(block, device), images.labels[block].to(device)
+            streams = [] if key is None else streams_of(*key, block)
             started = time.perf_counter()
-            changed = change(pixels, labels, block)
+            changed = change(pixels, labels, streams)
             with torch.no_grad():
                 right += int((net(changed).argmax(1) == labels).sum())  # waits for the device
             seconds += time.perf_counter() - started

@@ -3,6 +3,9 @@
 MS-k   p_j = (1 - sum of the k kept) / (classes - k)    for every class j that is not kept
 MR-k   p_i = p_i / (sum of the k kept),  p_j = 0
 
+At a temperature T other than 1, what is even is not p but p^(1/T): p_j = (mean over those not kept of p^(1/T))^T, so that a
+softened label gives them together what they had. MS-k is T = 1.
+
 MR-k is what LPQLD (Xiao & He, TPAMI 2025), https://ieeexplore.ieee.org/document/11395619, keeps: at temperature T the softmax of
 the k kept at T. So a class that was dropped is -inf, at every temperature.
 """
@@ -30,13 +33,17 @@ class TopK(Codec):
     values  how their log-probabilities are kept
     spread  True keeps one value more, what each of the other classes has on average (MS-k): but for their rounding, it would follow
             from the kept ones. False drops the others (MR-k)
+    temperature  at which those that are spread have together what they had: best that of the student's loss
     """
 
     k: int = 10
     values: Codec = Half()
     spread: bool = False
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise UserError(f"temperature={self.temperature} must be above 0")
         if self.k < 1:
             raise UserError(f"k={self.k}: at least one class must be kept")
         if isinstance(self.values, TopK):
@@ -51,8 +58,8 @@ class TopK(Codec):
         kept = ordered.indices[:, : self.k].sort(dim=1).values
         values = log_probs.gather(1, kept)
         if self._has_rest(classes):
-            rest = ordered.values[:, self.k :].logsumexp(1, keepdim=True) - math.log(classes - self.k)
-            values = torch.cat([values, rest], 1)
+            softened = (ordered.values[:, self.k :] / self.temperature).logsumexp(1, keepdim=True)
+            values = torch.cat([values, self.temperature * (softened - math.log(classes - self.k))], 1)
         return {CLASSES: kept.to(number_type(classes)), **self.values.encode(values.log_softmax(1))}
 
     def decode(self, rows: Rows, classes: int) -> LogProbs:
