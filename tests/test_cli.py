@@ -366,7 +366,7 @@ def test_rank_scores_a_set_of_others_for_compare(tmp_path, capsys):
     assert execute(cli, [*words, "training.least_steps=0", "--to", str(tmp_path / "scores.json")]) == 0
     assert capsys.readouterr().out.startswith("ConvNet-2/8: LRS ")
     (row,) = json.loads((tmp_path / "scores.json").read_text())["rows"]
-    assert (row["run"], row["n"], row["ranking"]["rates"]["hard"]) == ("theirs.pt", 1, [0.01])
+    assert (row["run"], row["n"], row["ranking"]["rates"]["random"]) == ("theirs.pt", 1, [0.01])
     assert execute(cli, ["compare", str(tmp_path / "scores.json")]) == 0 and "LRS" in capsys.readouterr().out
     assert execute(cli, [*words, "--rates", "fast"]) == 2 and "--rates" in capsys.readouterr().err
 
