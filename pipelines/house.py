@@ -10,7 +10,9 @@ is shaped in pixels, or moved far, loses with soft labels what it gains with har
 Paper     none: the pull is MGD3's (https://arxiv.org/abs/2505.18963), the matching DM's (https://arxiv.org/abs/2110.04181),
           through a generator as in GLaD (https://arxiv.org/abs/2305.01649), the teacher SRe2L's (https://arxiv.org/abs/2306.13092),
           the length of a guide's gradient IGD's (see `igd`)
-Measured  see benchmarks/
+Measured  CIFAR-10 ipc 10, ConvNet-3 of width 32, 25 steps (windows moved to the same noise), on a held-out tenth of the training
+          pictures, by which it was chosen, hard / soft labels: 46.6 ± 0.4 / 48.5 ± 1.0 (one set, n=3 students, last epoch,
+          2 CPU cores, v0.1.0, 2026-11-26); unsteered 35.9 / 37.7, random real 28.8 / 37.1
 Differs   from MGD3 in that the pull is of the clean estimate, the same at every level, and lets go at time 0.15 of DiT's
           schedule; from DM in that pictures are sampled by it first, and their latents moved by 200 steps of Adam at a rate that
           falls to zero along a cosine
@@ -34,7 +36,6 @@ from gendistill.steering.scales import Power
 from gendistill.training import Training
 
 TEACHER = Trained(net=ConvNet(depth=6, norm="batch"), training=Training(epochs=30, schedule=CosineDecay()))
-
 LATE, BY_NOISE = (0.024, 0.395), Power(sigma=1, alpha=0)
 
 recipe = Recipe(
@@ -51,7 +52,7 @@ recipe = Recipe(
         ),
         Optimize(
             (MeanFeatures(Fresh(ConvNet(depth=6)), batch=64), CrossEntropy((TEACHER,), weight=5.0)),
-            steps=200, optimizer="Adam", lr=0.005, lr_scheduler="cosine",
+            steps=200, optimizer="Adam", lr=0.01, lr_scheduler="cosine",
         ),
     ),
 )  # fmt: skip
