@@ -34,6 +34,8 @@ SMALL: dict[str, Any] = {
 """Fields that mean size are called the same everywhere, so that tests can shrink any recipe by name."""
 CAPS: dict[str, float] = {"weight": 10.0, "cfg": 4.0, "tiles": 1}
 """Strengths that are made for latents of thousands of numbers, and mosaics for large pictures."""
+RATE = 0.01
+"""Of training: at a published 0.1 a handful of steps leave a deep network so sure of itself that no gradient is left."""
 TEACHER = Trained(net=ConvNet(depth=2, width=8), training=Training(epochs=1, batch=8, augment=None))
 WANTED = (CrossEntropy((TEACHER,)),)
 REQUIRED: dict[str, Any] = {
@@ -73,6 +75,8 @@ def shrink(value: Any) -> Any:
             changed[f.name] = tiny_clip()
         elif f.name in CAPS and isinstance(now, int | float):
             changed[f.name] = min(now, CAPS[f.name])
+        elif f.name == "lr" and isinstance(value, Training):
+            changed[f.name] = min(now, RATE)
         elif f.name == "stem":
             changed[f.name] = "small"
         elif f.name == "depth":
