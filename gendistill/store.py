@@ -1,6 +1,7 @@
 """What is on disk: whole files or none, names that follow from content, and a cache of what is costly to make.
 
-The cache lives in ``$GENDISTILL_CACHE``, else in the user's cache folder. Deleting it loses time, never results.
+The cache lives in ``$GENDISTILL_CACHE``, else in the user's cache folder, in a folder of this version: what other code made is never
+taken for what this one would make. Deleting it loses time, never results.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from gendistill.environment import version
 from gendistill.types import UserError
 
 
@@ -62,11 +64,10 @@ def fingerprint_files(place: str) -> list[tuple[str, str]]:
 
 
 def cache_root() -> Path:
-    """Where costly things are kept between runs."""
+    """Where this version keeps costly things between runs."""
     given = os.environ.get("GENDISTILL_CACHE")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gendistill"
+    place = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "gendistill"
+    return place / version()
 
 
 @contextmanager
