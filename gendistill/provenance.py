@@ -35,12 +35,14 @@ class Origin(TypedDict, total=False):
     licence  its licence; "not stated" where absent
     source   where it comes from: URL or hub id
     saw      for a prior or teacher, the pictures it was trained on
+    fingerprint  of real data, the training pictures
     """
 
     name: str
     licence: str
     source: str
     saw: str
+    fingerprint: str
 
 
 class Provenance(TypedDict, total=False):

@@ -23,14 +23,14 @@ from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, read_set, set_folders
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
-from gendistill.evaluation.checks import check_teachers
+from gendistill.evaluation.checks import check_teachers, prints
 from gendistill.evaluation.labelled import relabelled
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.rows import score
 from gendistill.evaluation.tables import aligned
 from gendistill.export import whole_folder
 from gendistill.formatting import plural, spell_accuracy, spell_bytes
-from gendistill.images import split
+from gendistill.images import Subset, split
 from gendistill.label_candidates import candidates, described, like
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.base import Labeler
@@ -112,7 +112,7 @@ def relabel(
     Args:
         path: a run, or one of its sets; the labels are chosen on the first.
         out: a new folder, or one that an earlier call wrote.
-        budget: bytes of the soft labels of a set.
+        budget: bytes of the soft labels of a set, without the headers of their files.
         labeler: whose teachers label, and all else but codec and number of views; None for that of the recipe.
         views: what is labelled, where it is views; None for those of the labeler, else of the recipe, else `Views()`.
         real: the real pictures; None for those of the recipe.
@@ -153,6 +153,9 @@ def relabel(
     ensemble.check(context.real)
     check_teachers(ensemble, context)
     _, judges = split(context.real.train, fraction, 0, context.real.name)
+    judges = Subset(
+        judges, torch.nonzero(~torch.isin(prints(judges), prints(first.images))).flatten()
+    )  # a core set holds some
     log.info(
         "%s within %s, judged by %s",
         plural(len(options), "candidate"),

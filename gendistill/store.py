@@ -1,7 +1,7 @@
 """What is on disk: whole files or none, names that follow from content, and a cache of what is costly to make.
 
-The cache lives in ``$GENDISTILL_CACHE``, else in the user's cache folder, in a folder of this version: what other code made is never
-taken for what this one would make. Deleting it loses time, never results.
+The cache lives in ``$GENDISTILL_CACHE``, else in the user's cache folder, in a folder of this version: what other code made is
+never taken for what this one would make. Deleting it loses time, never results.
 """
 
 from __future__ import annotations
@@ -121,6 +121,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, on the CPU."""
     return load_file(path)
+
+
+def tensor_bytes(path: Path) -> int:
+    """Bytes of the tensors in a safetensors file, without the header that names them."""
+    with open(path, "rb") as file:
+        return path.stat().st_size - 8 - int.from_bytes(file.read(8), "little")
 
 
 def write_state(path: Path, variables: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, step: int) -> None:

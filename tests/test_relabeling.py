@@ -15,6 +15,7 @@ from gendistill.cli import cli
 from gendistill.console import execute
 from gendistill.data.digits import Digits
 from gendistill.distilled import load
+from gendistill.evaluation.checks import prints
 from gendistill.evaluation.evaluate import evaluate
 from gendistill.evaluation.foreign import exported
 from gendistill.evaluation.keep import merged
@@ -22,6 +23,7 @@ from gendistill.evaluation.protocols import Protocol, When
 from gendistill.evaluation.report import Report
 from gendistill.export import export
 from gendistill.formatting import bytes_of
+from gendistill.images import split
 from gendistill.label_candidates import candidates, ladder
 from gendistill.labelers.alternate import Alternate, Phases
 from gendistill.labelers.codecs.eight_bit import EightBit
@@ -130,6 +132,15 @@ def test_the_best_by_accuracy_is_chosen_and_of_equals_the_smallest(run, tmp_path
         done = relabel(run, tmp_path / "new", 500, protocol=PROTOCOL)
         assert done.chosen.labeler.codec == wanted
     assert isinstance(done.chosen.labeler, Relabel), "one label a picture costs least"
+
+
+def test_pictures_of_the_set_do_not_judge_it(run, tmp_path, monkeypatch):
+    made, asked = load(run / "sets" / "seed-0"), []
+    _, kept = split(Digits(size=8).open().train, 0.5, 0, "digits")
+    assert torch.isin(prints(made.images), prints(kept)).any(), "the case that is looked at"
+    monkeypatch.setattr(relabeling, "score", lambda *given: asked.append(given[-1]) or 50.0)
+    relabel(run, tmp_path / "new", 500, protocol=PROTOCOL, fraction=0.5)
+    assert asked and not any(torch.isin(prints(made.images), prints(judges)).any() for judges in asked)
 
 
 def test_hard_phases_stay(run, tmp_path, monkeypatch):

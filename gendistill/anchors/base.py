@@ -20,10 +20,12 @@ class Anchors(ABC):
 
     needs          capabilities of the prior without which there are no points
     looks_at_real  the points follow from real pictures
+    noisy          the points are at a noise level, see `level`
     """
 
     needs: ClassVar[tuple[type, ...]] = (Encodes,)
     looks_at_real: ClassVar[bool] = True
+    noisy: ClassVar[bool] = False
 
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if the data cannot give the points. Reads no picture."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sklearn.cluster import HDBSCAN, KMeans
+from sklearn.cluster import HDBSCAN
 from sklearn.decomposition import PCA
 from torch import Tensor
 
 from gendistill import seeds
 from gendistill.anchors.base import Anchors, imagined
-from gendistill.anchors.modes import CLUSTERING
+from gendistill.anchors.modes import clustered
 from gendistill.context import Context, encoding
 from gendistill.types import UserError
 from gendistill.work import Work
@@ -105,7 +105,7 @@ def halves(points: Tensor, cluster: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     if bool((mine == mine[0]).all()):
         middle = len(cluster) // 2
         return cluster[:middle], cluster[middle:]
-    side = torch.from_numpy(KMeans(2, **CLUSTERING, random_state=seed).fit(mine.numpy()).labels_).long()
+    side = clustered(mine, 2, seed)
     return cluster[side == 0], cluster[side == 1]
 
 

@@ -52,7 +52,8 @@ class Greedy(Anchors):
 
     def _key(self, context: Context, index: int) -> dict[str, object]:
         data, device = context.real.train.fingerprint, context.device.type
-        return {"data": data, "anchors": repr(self), "class": index, "ipc": context.ipc, "device": device}
+        asked = {"anchors": repr(self), "teachers": [one.identity(context) for one in self.teachers]}
+        return {"data": data, **asked, "class": index, "ipc": context.ipc, "device": device}
 
     def _order(self, context: Context, index: int) -> dict[str, Tensor]:
         nets, stored = ensemble.load(self.teachers, context), context.stored(index)

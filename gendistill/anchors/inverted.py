@@ -9,6 +9,7 @@ Clean latents of a class are far from normal; carried up to a noisy level along 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -24,6 +25,8 @@ from gendistill.context import Context, encoding, together
 from gendistill.types import Denoises, Diffusion, Diverged, Encodes, Level, UserError
 from gendistill.work import Work
 
+log = logging.getLogger("gendistill")
+
 TOGETHER = 1 << 24
 """Numbers of candidate sets that are held at once."""
 
@@ -32,8 +35,9 @@ TOGETHER = 1 << 24
 class Inverted(Anchors):
     """The best of many sets of points, drawn from a normal with the class's statistics at a noise level.
 
-    The points are noisy: `Sample` goes on from their level and adds no noise. They are chosen as a set, so they are others at
-    another IPC; what is measured of the class, and costs the time, is kept and serves every IPC.
+    The points are noisy: `Sample` goes on from their level and adds no noise, so a slot has one candidate. They are chosen as a
+    set, so they are others at another IPC; what is measured of the class, and costs the time, is kept and serves every IPC. A
+    class of one picture has no deviation: all its slots begin at one point.
 
     steps       of the grid, as of the sampler that goes on from here
     to          training time t / T that the latents are carried to; the nearest step is taken
@@ -54,6 +58,7 @@ class Inverted(Anchors):
     std: float = 1.0
     skewness: float = 0.5
     needs = (Encodes, Denoises)
+    noisy = True
 
     def __post_init__(self) -> None:
         counts = (self.steps, self.candidates, 2 if self.pictures is None else self.pictures - 1)
@@ -130,6 +135,8 @@ class Inverted(Anchors):
             away = x.double().cpu() - origin  # sums around a point nearby lose nothing
             total, squares = total + away.sum(0), squares + away.square().sum(0)
         count = len(latents)
+        if count == 1:
+            log.warning("class %s has one real picture: all its slots begin at one point", context.real.classes[index])
         variance = (squares - total.square() / count) / max(count - 1, 1)
         if not torch.isfinite(variance).all():
             raise Diverged(

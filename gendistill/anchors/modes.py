@@ -5,6 +5,7 @@ VLCP (Zou et al., ICCV 2025) leaves outliers out first.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import LocalOutlierFactor
 from torch import Tensor
 
@@ -45,14 +47,15 @@ class Modes(Anchors):
     clean_outliers: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.components < 0 or not 0 <= self.clean_outliers <= 0.5:
+        least = min(self.pool, 1 if self.count is None else self.count)
+        if least < 1 or self.components < 0 or not 0 <= self.clean_outliers <= 0.5:
             raise UserError(
-                f"Modes needs components >= 0 and clean_outliers in [0, 0.5], got components={self.components}, "
-                f"clean_outliers={self.clean_outliers}"
+                "Modes needs count >= 1 or None, pool >= 1, components >= 0 and clean_outliers in [0, 0.5], got "
+                f"count={self.count}, pool={self.pool}, components={self.components}, clean_outliers={self.clean_outliers}"
             )
 
     def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
-        """Modes, the most populous first. A class with fewer pictures than modes repeats them."""
+        """Modes, the most populous first. A class with fewer different pictures than modes repeats them."""
         modes = context.once(("modes", self, index), lambda: self._modes(context, index))
         return modes[slots % len(modes)]
 
@@ -73,13 +76,21 @@ class Modes(Anchors):
         if self.components:
             kept = min(self.components, *seen.shape)
             seen = torch.from_numpy(PCA(kept, random_state=seed).fit_transform(seen.numpy()))
-        found = KMeans(k, **CLUSTERING, random_state=seed).fit(seen.numpy())
-        belongs = torch.from_numpy(found.labels_).long()
-        order = torch.bincount(belongs, minlength=k).argsort(descending=True, stable=True)
-        means = torch.stack([latents[belongs == mode].mean(0) for mode in order])
+        belongs = clustered(seen, k, seed)
+        sizes = torch.bincount(belongs)
+        order = sizes.argsort(descending=True, stable=True)
+        means = torch.stack([latents[belongs == mode].mean(0) for mode in order[sizes[order] > 0]])
         if not self.medoid:
             return means
         return torch.stack([latents[(latents - mean).flatten(1).square().sum(1).argmin()] for mean in means])
+
+
+def clustered(points: Tensor, count: int, seed: int) -> Tensor:
+    """The cluster of each point (n, d) by k-means, (n,). Where fewer than ``count`` points differ, some clusters are empty."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the only thing it tells is that some are empty
+        found = KMeans(count, **CLUSTERING, random_state=seed).fit(points.numpy())
+    return torch.from_numpy(found.labels_).long()
 
 
 def inliers(latents: Tensor, share: float) -> Tensor:

@@ -73,17 +73,19 @@ class Patches(Anchors):
     def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
         """Latents of the crops. Slot j holds the j-th surest; a mosaic also the (IPC + j)-th, (2 IPC + j)-th ..., as published.
 
-        A picture gives a second crop only when all have given one.
+        A picture gives a second crop only when all have given one. Where there are fewer crops than the slots want, every slot
+        holds those that follow on the last one's, and after the least sure the surest comes again.
         """
         if context.dry:
             return imagined(context, slots)
         found = context.store.tensors("patches", self._key(context, index), lambda: self._chosen(context, index))
         chosen, boxes = found["chosen"], self._boxes(context, index)
         where, picked = context.real.train.where(index), self._picked(context, index)
-        side = context.real.train.shape[-1] // self.tiles
-        made = []
+        side, tiles = context.real.train.shape[-1] // self.tiles, torch.arange(self.tiles**2)
+        few, made = len(chosen) < context.ipc * len(tiles), []
         for slot in (slots % context.ipc).tolist():
-            mine = chosen[(slot + context.ipc * torch.arange(self.tiles**2)) % len(chosen)]
+            # Steps of IPC would come back to the same crop where the number of crops divides it.
+            mine = chosen[(slot * len(tiles) + tiles) % len(chosen) if few else slot + context.ipc * tiles]
             stored = context.real.train.stored(where[picked[mine[:, 0]]])
             pieces = [cut(one, boxes[p, n].tolist(), side) for one, (p, n) in zip(stored, mine.tolist(), strict=True)]
             made.append(mosaic(torch.stack(pieces), self.tiles))
@@ -91,7 +93,8 @@ class Patches(Anchors):
 
     def _key(self, context: Context, index: int) -> dict[str, object]:
         data, device = context.real.train.fingerprint, context.device.type
-        more = {"anchors": repr(self), "ipc": context.ipc, "seed": context.seed}
+        teachers = [one.identity(context) for one in self.teachers]
+        more = {"anchors": repr(self), "teachers": teachers, "ipc": context.ipc, "seed": context.seed}
         return {"data": data, "class": index, "device": device, **more}
 
     def _picked(self, context: Context, index: int) -> Tensor:

@@ -14,13 +14,12 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from gendistill import seeds
 from gendistill.anchors.base import Anchors, encoding_some, imagined
 from gendistill.anchors.crops import as_stored, cut
-from gendistill.anchors.modes import CLUSTERING
+from gendistill.anchors.modes import clustered
 from gendistill.context import Context, together
 from gendistill.types import Conditions, Denoises, Diffusion, Encodes, Level, Stored, UserError
 from gendistill.work import Work
@@ -73,8 +72,7 @@ class PriorPatches(Anchors):
         seen = torch.cat([context.encode(self._cut(context, index, part)) for part in boxes.split(256)]).flatten(1)
         k = min(context.ipc, len(seen))
         state = seeds.number(context.seed, "prior patches", index, "clusters") % 2**32
-        belongs = torch.from_numpy(KMeans(k, **CLUSTERING, random_state=state).fit(seen.numpy()).labels_).long()
-        return {"chosen": boxes[highest(score, belongs)]}
+        return {"chosen": boxes[highest(score, clustered(seen, k, state))]}
 
     def _size(self, context: Context) -> int:
         assert context.prior is not None

@@ -82,7 +82,11 @@ def evaluate(
     help="Who labels the set and random real pictures alike, 'Relabel((Trained(),), average=\"logits\")' ...; by default the "
     "protocol's, or the recipe's.",
 )
-@click.option("--rates", metavar="RATES", help="Learning rates to choose from.  [default: 0.001,0.005,0.01,0.05,0.1]")
+@click.option(
+    "--rates",
+    metavar="RATES",
+    help="Learning rates to choose from.  [default: 0.001,0.005,0.01,0.05,0.1 and the protocol's]",
+)
 @protocol
 @click.option(
     "--to", type=click.Path(path_type=Path, dir_okay=False), help="File of results, which `gendistill compare` reads."
@@ -113,14 +117,14 @@ def rank(
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
     from gendistill.evaluation.evaluate import open_sets
-    from gendistill.evaluation.ranking import RATES, of_rankings
+    from gendistill.evaluation.ranking import of_rankings
     from gendistill.evaluation.ranking import rank as score
     from gendistill.labelers.base import Labeler
     from gendistill.progress import progress
     from gendistill.store import write_json
 
     asked = None if labeler is None else fit(read_value(labeler), Labeler, "--labeler")
-    tried = RATES if rates is None else fit(read_value(f"({rates},)"), tuple[float, ...], "--rates")
+    tried = None if rates is None else fit(read_value(f"({rates},)"), tuple[float, ...], "--rates")
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
         made, context, _ = open_sets(path, real=against, device=pick_device(device), progress=progress)

@@ -11,7 +11,7 @@ import torch
 
 from gendistill.data.messages import existing, listed
 from gendistill.data.pictures import Frame, Picture, read_file
-from gendistill.data.reading import Index, Raw, opened
+from gendistill.data.reading import Index, Raw, named_after, opened
 from gendistill.data.values import keep_plain
 from gendistill.types import Class, RealData, UserError
 from gendistill.wordnet import as_class
@@ -51,7 +51,7 @@ class Folder:
         train = existing(self.train, "train")
         test = None if self.test is None else existing(self.test, "test")
         return opened(
-            train.name,
+            named_after(train),
             index_folders(train, class_folders(train)),
             None if test is None else index_folders(test, class_folders(test)),
             Frame(self.size, self.channels),

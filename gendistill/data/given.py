@@ -21,6 +21,9 @@ from gendistill.store import fingerprint
 from gendistill.types import RealData, Source, UserError
 from gendistill.wordnet import as_class
 
+LOOKED_AT = 16
+"""Items that are read twice, to find those that are another picture each time."""
+
 
 def as_source(real: object) -> Source:
     """The source itself, or `Given` for a `datasets.Dataset` or `DatasetDict` or a torch data set."""
@@ -177,7 +180,8 @@ def index_items(dataset: Any, classes: Sequence[str] | None, where: str) -> Inde
             f"picture; this gives {type(first).__name__}"
         )
     items = Items(dataset, range(len(dataset)), where)
-    if len(set(items.contents([0, 0]))) > 1:
+    some = [place * (len(dataset) - 1) // (LOOKED_AT - 1) for place in range(LOOKED_AT)]
+    if list(items.contents(some)) != list(items.contents(some)):
         raise UserError(
             f"{where} gives another picture each time (a random transform?): leave augmentation to the "
             "training protocol"

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from gendistill.data.messages import existing, listed
 from gendistill.data.pictures import Frame
-from gendistill.data.reading import Index, opened
+from gendistill.data.reading import Index, named_after, opened
 from gendistill.data.table import find_columns, index_table
 from gendistill.data.values import keep_plain
 from gendistill.types import RealData, UserError
@@ -68,7 +68,7 @@ class Parquet:
         for files in (train, test):
             self._check_columns(files)
         return opened(
-            train[0].parent.name,
+            named_after(train[0].parent),
             self._index(train),
             self._index(test) if test else None,
             Frame(self.size, self.channels),
@@ -100,8 +100,8 @@ def _files(given: Paths, field: str, splits: Sequence[str]) -> list[Path]:
             matching = sorted(Path(match) for match in glob.glob(str(Path(path).expanduser()), recursive=True))
         elif (root := existing(path, field)).is_dir():
             everything = sorted(root.rglob("*.parquet"))
-            matching = _of_split(root, everything, splits)
-            if not _of_split(root, everything, (*TRAIN, *TEST)):
+            matching = of_split(root, everything, splits)
+            if not of_split(root, everything, (*TRAIN, *TEST)):
                 matching = everything
         else:
             matching = [root]
@@ -119,10 +119,10 @@ def _test_files(train: Paths) -> list[Path]:
     root = Path(train).expanduser() if isinstance(train, str | Path) else None
     if root is None or not root.is_dir():
         return []
-    return [file.resolve() for file in _of_split(root, sorted(root.rglob("*.parquet")), TEST)]
+    return [file.resolve() for file in of_split(root, sorted(root.rglob("*.parquet")), TEST)]
 
 
-def _of_split(root: Path, files: Sequence[Path], splits: Sequence[str]) -> list[Path]:
+def of_split(root: Path, files: Sequence[Path], splits: Sequence[str]) -> list[Path]:
     """The files of the first of these splits that the folder has: a file or sub-folder is named after it."""
     for split in splits:
         named = re.compile(rf"{split}(?![a-z])", re.IGNORECASE)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -29,6 +30,10 @@ log = logging.getLogger("gendistill")
 
 HASHED = 256 << 20
 """Bytes of pictures that a fingerprint reads at most."""
+PARTS = frozenset(
+    ("", "train", "training", "test", "testing", "val", "valid", "validation", "data", "images", "default")
+)
+"""Folders that are called so hold a part of some data, whatever these are called."""
 
 
 class Raw(ABC):
@@ -196,6 +201,11 @@ def opened(
         return pictures
 
     return RealData(name, images, None if test is None else held_out, licence=licence)
+
+
+def named_after(place: Path) -> str:
+    """What pictures are called that are known by their place only: the first folder upwards that does not name a part of them."""
+    return next((one.name for one in (place, *place.resolve().parents) if one.name.casefold() not in PARTS), place.name)
 
 
 def _agree(train: Index, test: Index) -> None:

@@ -15,6 +15,7 @@ from gendistill.labelers.base import Labeler
 from gendistill.labelers.ensemble import Ensemble
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import Relabel
+from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.recipe import Recipe
 from gendistill.training import Training
 from gendistill.types import Images, UserError
@@ -110,4 +111,6 @@ def unaugmented(made: Distilled, labeler: Labeler, context: Context) -> Distille
             f"{labeler!r} labels augmented views only: without augmentation, ARS needs labels of the pictures as they are"
         )
     same = {one.name: getattr(labeler, one.name) for one in fields(Ensemble)}
+    if isinstance(labeler, RelabelViews):
+        same["codec"] = labeler.codec
     return relabelled(made, Relabel(**same), context)

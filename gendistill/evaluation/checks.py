@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.distilled import Distilled
+from gendistill.evaluation.result import BASELINES
 from gendistill.images import Subset
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.ensemble import Ensemble
 from gendistill.nets import trained
 from gendistill.nets.reference import Reference
 from gendistill.parts import inside
+from gendistill.recipe import Recipe
+from gendistill.store import fingerprint
 from gendistill.training import accuracy
 from gendistill.types import Images, UserError
 
@@ -41,10 +44,7 @@ def check_apart(held_out: Images, sets: Mapping[str, Sequence[Distilled]], conte
         UserError: too many of them are training pictures, or one is in a set and no training picture.
     """
     real = context.real
-    train, test = (
-        context.store.tensors("prints", {"images": one.fingerprint}, lambda one=one: {"prints": prints(one)})["prints"]
-        for one in (real.train, held_out)
-    )
+    train, test = kept_prints(real.train, context), kept_prints(held_out, context)
     both = torch.isin(test, train)
     count = int(both.sum())
     if count > TOLERATED * len(test):
@@ -61,10 +61,58 @@ def check_apart(held_out: Images, sets: Mapping[str, Sequence[Distilled]], conte
                     f"{stolen:,} of the {len(one.images):,} pictures of the set {name!r} are {real.split} pictures of "
                     f"{real.name}, of which no set may be made: distil from the training pictures, or judge it by other data"
                 )
+    notes = list(from_elsewhere(test, sets, context))
     if not count:
-        return []
+        return notes
     log.warning("%d of %d %s pictures are training pictures, too", count, len(test), real.split)
-    return [f"{count:,} of the {len(test):,} {real.split} pictures are also training pictures, pixel for pixel."]
+    return [
+        f"{count:,} of the {len(test):,} {real.split} pictures are also training pictures, pixel for pixel.",
+        *notes,
+    ]
+
+
+def from_elsewhere(test: Tensor, sets: Mapping[str, Sequence[Distilled]], context: Context) -> Iterator[str]:
+    """What a reader must know of sets that were made from other data than they are judged by.
+
+    Raises:
+        UserError: held-out pictures, of these prints, are among those.
+    """
+    real = context.real
+    for name, made in sets.items():
+        source = made[0].recipe.real if isinstance(made[0].recipe, Recipe) else None
+        if name in BASELINES or made[0].origin.get("real", {}).get("fingerprint") == real.train.fingerprint:
+            continue
+        if source is None:
+            yield f"What the set {name!r} was made from is not known: it may have seen these {real.split} pictures."
+            continue
+        try:
+            own = source.open()
+        except UserError as error:
+            log.warning("what the set %r was made from does not open: %s", name, error)
+            yield f"What the set {name!r} was made from could not be looked at: it may have seen these {real.split} pictures."
+            continue
+        if own.train.fingerprint == real.train.fingerprint or own.train.shape != real.train.shape or not len(own.train):
+            continue
+        seen = int(torch.isin(test, kept_prints(own.train, context)).sum())
+        if seen > TOLERATED * len(test):
+            raise UserError(
+                f"{seen:,} of the {len(test):,} {real.split} pictures of {real.name} are among the training pictures of "
+                f"{source!r}, which the set {name!r} was made from: accuracies on them would say nothing. Judge it by pictures "
+                "that its recipe did not see, or distil from `Validation(...)` to have some left"
+            )
+        if seen:
+            yield f"The set {name!r} was made from pictures that hold {seen:,} of these {len(test):,} {real.split} pictures."
+
+
+def kept_prints(images: Images, context: Context) -> Tensor:
+    """`prints` of real pictures, which are many: kept."""
+    key = {"images": images.fingerprint}
+    return context.store.tensors("prints", key, lambda: {"prints": prints(images)})["prints"]
+
+
+def known_as(held_out: Images, context: Context) -> str:
+    """A name for these pictures that follows from their content alone, in any order and however they are kept."""
+    return fingerprint(kept_prints(held_out, context).sort().values)
 
 
 def prints(images: Images) -> Tensor:

@@ -113,13 +113,15 @@ def check_common(found: Sequence[Sequence[Result]], names: Sequence[str]) -> Non
     company = [{home[id(one)] for one in group.results if not one.whole} for group in groups]
     alone = [place for place in range(len(found)) if not any(place in those and len(those) > 1 for those in company)]
     if len(found) > 1 and len(alone) == len(found):
-        told = "\n".join(f"  {name}: {spell_claims(results)}" for name, results in zip(names, found, strict=True))
+        told = "\n".join(
+            f"  {name}: {spell_claims(results, groups)}" for name, results in zip(names, found, strict=True)
+        )
         raise UserError(
             f"no two of these share data, split, student, protocol and training, so nothing may be compared:\n{told}\n"
             "measure the sets by one protocol: `gendistill evaluate PATH --protocol NAME`"
         )
     for place in alone if len(found) > 1 else ():
-        log.warning("%s stands alone: nothing else is of %s", names[place], spell_claims(found[place]))
+        log.warning("%s stands alone: nothing else is of %s", names[place], spell_claims(found[place], groups))
 
 
 def check_names(results: Sequence[Result]) -> None:
@@ -135,9 +137,10 @@ def check_names(results: Sequence[Result]) -> None:
                 )
 
 
-def spell_claims(results: Sequence[Result]) -> str:
+def spell_claims(results: Sequence[Result], groups: Sequence[Group]) -> str:
     """The data, students and protocols of some results, in words."""
-    return "; ".join(dict.fromkeys(group.title for group in grouped(results)))
+    mine = {id(one) for one in results}
+    return "; ".join(dict.fromkeys(group.title for group in groups if mine & {id(one) for one in group.results}))
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

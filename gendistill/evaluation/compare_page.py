@@ -169,7 +169,7 @@ def pair_chart(pairs: Sequence[Pair], title: str) -> Any:
     bars = [
         Bar(
             f"{pair.ours} − {pair.theirs}",
-            pair.what + (", one set" if found.sets == 1 else ""),
+            pair.what + (", one set" if found.sets == 1 else "") + ("" if found.std else ", the same each time"),
             found.mean,
             found.t.low,
             found.t.high,

@@ -16,19 +16,21 @@ from torch import Tensor
 
 from gendistill.data.folder import Folder
 from gendistill.data.hub import Hub
-from gendistill.data.parquet import Parquet
+from gendistill.data.parquet import TRAIN, Parquet, of_split
 from gendistill.distilled import Distilled, load
 from gendistill.evaluation.renumbered import Renumbered, reordered
 from gendistill.images import StoredImages, Subset, content
 from gendistill.labelers import stored
 from gendistill.labelers.relabel import StaticLabels
-from gendistill.types import Class, Images, RealData, UserError, picked
+from gendistill.types import Class, RealData, UserError, picked
 
 log = logging.getLogger("gendistill")
 PAIRS = (("images", "labels"), ("data", "targets"), ("x", "y"), ("image_syn", "label_syn"))
 """Names under which .pt files hold images and labels."""
 OURS = b"gendistill"
 """The entry in a Parquet file's metadata by which an export is known."""
+EDGE = 0.01
+"""How far numbers may be outside a range and still count as in it."""
 
 
 def read(path: str, real: RealData, device: str | torch.device = "cpu") -> Distilled:
@@ -41,7 +43,7 @@ def read(path: str, real: RealData, device: str | torch.device = "cpu") -> Disti
     if (place / "set.json").exists() or (place / "run.json").exists():
         made = load(place, device)
     elif place.suffix in (".pt", ".pth"):
-        made = Distilled.of(read_pt(place, real))
+        made = read_pt(place, real)
     else:
         made = table_or_folder(path, place, real)
     return aligned(made, real, path)
@@ -56,7 +58,7 @@ def table_or_folder(path: str, place: Path, real: RealData) -> Distilled:
     if place.is_file() and place.suffix == ".parquet":
         files: list[Path] = [place]
     else:
-        files = sorted(place.glob("data/train-*.parquet")) or sorted(place.glob("*.parquet")) if place.is_dir() else []
+        files = training_files(place) if place.is_dir() else []
     if files:
         return rows_of(files, place, frame)
     if place.is_dir():
@@ -65,6 +67,12 @@ def table_or_folder(path: str, place: Path, real: RealData) -> Distilled:
     if place.exists():
         raise UserError(f"{path} is no set of pictures: give a run, an image folder, .parquet, .pt, or a hub id")
     return Distilled.of(Hub(path, **frame).open().train)
+
+
+def training_files(folder: Path) -> list[Path]:
+    """The Parquet files of a folder, or of its sub-folder ``data``; of several splits, those of the training pictures."""
+    found = sorted(folder.glob("data/train-*.parquet")) or sorted(folder.glob("*.parquet"))
+    return of_split(folder, found, TRAIN) or found
 
 
 def exported(folder: str | Path) -> Distilled:
@@ -148,10 +156,15 @@ def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:
     return replace(made, soft=StaticLabels.of(found, float(ours.get("temperature", 1.0))))
 
 
-def read_pt(place: Path, real: RealData) -> Images:
+def read_pt(place: Path, real: RealData) -> Distilled:
     """Images and labels that a matching method saved with ``torch.save``, as tensors only.
 
-    Float images outside [0, 1] were normalised by the data's mean and deviation, as these methods do; that is undone.
+    Numbers are in [0, 1], or in [0, 255], or else were normalised by the data's mean and deviation, as these methods do; that is
+    undone. Learned pictures may leave the range of pictures, and are clipped to it: a warning says how much of them. Whitened ones
+    cannot be known from others. Labels are classes, or probabilities, which the set has as soft labels of its own.
+
+    Raises:
+        UserError: it holds something else.
     """
     try:
         held = torch.load(place, map_location="cpu", weights_only=True)
@@ -166,23 +179,56 @@ def read_pt(place: Path, real: RealData) -> Images:
             f"{place} holds images of shape {tuple(images.shape)}, the real pictures are {real.train.shape}; "
             "give --real with the size= and channels= of the set"
         )
+    said = None
     if labels.dim() == 2:
-        labels = labels.argmax(1)
+        said, labels = labels.float(), labels.argmax(1)
     if labels.shape != images.shape[:1] or int(labels.min()) < 0 or int(labels.max()) >= len(real.classes):
         raise UserError(
             f"{place} holds labels of shape {tuple(labels.shape)} from {int(labels.min())} to {int(labels.max())} for "
             f"{len(images)} images of {len(real.classes)} classes"
         )
-    if images.dtype != torch.uint8:
-        images = images.float()
-        if float(images.min()) < -0.01 or float(images.max()) > 1.01:
-            from gendistill.context import channel_statistics
+    stored = images if images.dtype == torch.uint8 else as_stored(images, place, real)
+    made = Distilled.of(StoredImages(real.classes, labels.long(), stored))
+    if said is None or bool((said == torch.nn.functional.one_hot(labels, said.shape[1])).all()):
+        return made
+    if said.shape[1] != len(real.classes) or bool((said < 0).any()) or bool((said.sum(1) - 1).abs().gt(1e-3).any()):
+        raise UserError(
+            f"{place} holds labels of shape {tuple(said.shape)} that are no probabilities over {len(real.classes)} classes: save "
+            "their softmax at the temperature that the method's students learn them at, or the classes, labels.argmax(1)"
+        )
+    return replace(made, soft=StaticLabels.of(said.log(), 1.0))
 
-            found = channel_statistics(real.train)
-            log.info("%s holds normalised images; mean and deviation of the real pictures are put back", place)
-            images = images * found["std"].view(1, -1, 1, 1) + found["mean"].view(1, -1, 1, 1)
-        images = images.clamp(0, 1).mul(255).round().to(torch.uint8)
-    return StoredImages(real.classes, labels.long(), images)
+
+def as_stored(images: Tensor, place: Path, real: RealData) -> Tensor:
+    """The 8-bit pictures that numbers of another type stand for.
+
+    Raises:
+        UserError: they are not finite, or it cannot be told what they stand for.
+    """
+    images = images.float()
+    if not bool(images.isfinite().all()):
+        raise UserError(f"{place} holds images with numbers that are not finite")
+    low, high = float(images.min()), float(images.max())
+    if low >= -EDGE and 2 < high <= 255 + EDGE:
+        images = images / 255
+    elif -1 - EDGE <= low < -EDGE and high <= 1 + EDGE:
+        raise UserError(
+            f"{place} holds numbers from {low:.2f} to {high:.2f}: were they scaled to [-1, 1], or normalised by mean and "
+            "deviation? Save them in [0, 1]"
+        )
+    elif low < -EDGE:
+        from gendistill.context import channel_statistics
+
+        found = channel_statistics(real.train)
+        log.info("%s holds normalised images; mean and deviation of the real pictures are put back", place)
+        images = images * found["std"].view(1, -1, 1, 1) + found["mean"].view(1, -1, 1, 1)
+    beyond = (images - images.clamp(0, 1)).abs() > EDGE
+    if bool(beyond.any()):
+        log.warning(
+            "%.1f %% of the numbers of %s lie outside the range of pictures, and are clipped: sets are judged as 8-bit pictures",
+            100 * float(beyond.float().mean()), place,
+        )  # fmt: skip
+    return images.clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
 def pair(held: Any, place: Path) -> tuple[Tensor, Tensor]:

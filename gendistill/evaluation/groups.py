@@ -39,6 +39,7 @@ class Group:
 
     training  the only one that counts here, where several go by the name of the protocol; "" where there is no such choice
     others    the others
+    held_out  the pictures they were measured on, where others go by the name of the same data; "" where there is no such choice
     """
 
     data: str
@@ -48,11 +49,13 @@ class Group:
     results: tuple[Result, ...]
     training: str = ""
     others: tuple[str, ...] = ()
+    held_out: str = ""
 
     @property
     def title(self) -> str:
         """What they share."""
-        return " · ".join([self.data or "data not stated", self.student, self.protocol, self.split])
+        split = f"{self.split} {self.held_out[:6]}" if self.held_out else self.split
+        return " · ".join([self.data or "data not stated", self.student, self.protocol, split])
 
     @property
     def names(self) -> list[str]:
@@ -83,6 +86,8 @@ class Group:
             )
         if len(self.trainings) > 1:
             found.append("Students learn in another way at another IPC.")
+        if self.held_out:
+            found.append(f"Other pictures go by the name of these data; here those with the hash {self.held_out}.")
         silent = [name for name, one in named if self.trainings and not one.training and is_asked(one)]
         if silent:
             found.append(f"Taken at their word, as they name the protocol only: {', '.join(dict.fromkeys(silent))}.")
@@ -149,14 +154,29 @@ def grouped(results: Sequence[Result]) -> list[Group]:
     for one in results:
         claims.setdefault(claim(one), []).append(one)
     found = []
-    for those in claims.values():
-        what = (those[0].data, those[0].split, those[0].student, those[0].protocol)
-        stated = trainings_of(those)
-        if not stated:
-            found.append(Group(*what, tuple(those)))
-        for training in stated:
-            mine = tuple(one for one in those if one.training == training or not is_asked(one))
-            found.append(Group(*what, mine, training, tuple(other for other in stated if other != training)))
+    for claimed in claims.values():
+        for held_out, those in by_pictures(claimed).items():
+            what = (those[0].data, those[0].split, those[0].student, those[0].protocol)
+            stated = trainings_of(those)
+            if not stated:
+                found.append(Group(*what, tuple(those), held_out=held_out))
+            for training in stated:
+                mine = tuple(one for one in those if one.training == training or not is_asked(one))
+                others = tuple(other for other in stated if other != training)
+                found.append(Group(*what, mine, training, others, held_out))
+    return found
+
+
+def by_pictures(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """Results of one claim by the pictures they were measured on, as far as these must be told apart; under "" where they need not.
+
+    Those that do not state them are taken at their word where the others agree, and stand apart where they do not.
+    """
+    if len({one.held_out for one in results if one.held_out}) < 2:
+        return {"": list(results)}
+    found: dict[str, list[Result]] = {}
+    for one in results:
+        found.setdefault(one.held_out, []).append(one)
     return found
 
 
@@ -194,6 +214,7 @@ def merged(results: Sequence[Result]) -> tuple[Result, ...]:
         whose = one.run if one.set == "distilled" else ""
         key = (
             *claim(one),
+            one.held_out,
             one.training,
             one.set,
             whose,

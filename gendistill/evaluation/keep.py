@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gendistill.distilled import Distilled
 from gendistill.evaluation.page import page
-from gendistill.evaluation.report import Report, Row
+from gendistill.evaluation.report import Likeness, Report, Row
 from gendistill.provenance import Provenance
 from gendistill.store import write_json
 
@@ -48,7 +48,10 @@ def is_of(folder: Path, data: str) -> bool:
 
 
 def merged(before: Report, after: Report) -> Report:
-    """All rows of both, each once: of two of one key that of more seeds, and the later of equal ones."""
+    """All rows of both, each once: of two of one key that of more seeds, and the later of equal ones.
+
+    What a student was put through before stays with its accuracies where they are the same.
+    """
     rows: dict[tuple[object, ...], Row] = {}
     for row in (*before.rows, *after.rows):
         known = rows.get(key(row))
@@ -57,17 +60,28 @@ def merged(before: Report, after: Report) -> Report:
                 "%s, %s: what was measured before is kept, for it is over %d seeds", row.set, row.labelled, known.n
             )
         else:
-            rows[key(row)] = row
-    seen = {(one.set, one.ipc) for one in after.likeness}
+            rows[key(row)] = row if known is None else endured(row, known)
+    seen = {among(one) for one in after.likeness}
     return replace(
         after,
         rows=list(rows.values()),
         seconds={**before.seconds, **after.seconds},
         notes=tuple(dict.fromkeys((*before.notes, *after.notes))),
-        likeness=(*(one for one in before.likeness if (one.set, one.ipc) not in seen), *after.likeness),
+        likeness=(*(one for one in before.likeness if among(one) not in seen), *after.likeness),
     )
 
 
 def key(row: Row) -> tuple[object, ...]:
     """What a row is of."""
-    return row.set, row.labels, row.labeler, row.student, row.protocol, row.training, row.ipc, row.split
+    return row.set, row.labels, row.labeler, row.student, row.protocol, row.training, row.ipc, row.split, row.held_out
+
+
+def among(one: Likeness) -> tuple[object, ...]:
+    """What was compared how."""
+    return one.set, one.ipc, one.features, one.k, one.real
+
+
+def endured(row: Row, before: Row) -> Row:
+    """A row with what only its twin was put through."""
+    told = {name: getattr(before, name) for name in ("attacked", "corrupted") if not getattr(row, name)}
+    return replace(row, **told) if row.scores == before.scores else row

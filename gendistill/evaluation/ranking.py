@@ -26,7 +26,7 @@ from gendistill.context import Context
 from gendistill.data.validation import split
 from gendistill.distilled import Distilled
 from gendistill.evaluation.arms import Arm, arms_of, with_source
-from gendistill.evaluation.checks import check_apart
+from gendistill.evaluation.checks import check_apart, check_teachers, known_as
 from gendistill.evaluation.evaluate import check_held_out, open_held_out
 from gendistill.evaluation.labelled import spell_one
 from gendistill.evaluation.protocol import Protocol
@@ -41,7 +41,7 @@ from gendistill.types import Diverged, Images, UserError
 
 log = logging.getLogger("gendistill")
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
-"""Learning rates that are tried where a set brings none of its own."""
+"""Learning rates that are tried, beside that of the protocol, where a set brings none of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ def rank(
     context: Context,
     *,
     labeler: Labeler | None = None,
-    rates: Sequence[float] = RATES,
+    rates: Sequence[float] | None = None,
     weight: float = 0.5,
     fraction: float = 0.1,
 ) -> Ranking:
@@ -131,7 +131,8 @@ def rank(
         context: the real data.
         labeler: who labels the set and the random pictures; None for the one the protocol brings, or else for the labels the set
             has, which its recipe gives to random pictures, too.
-        rates: learning rates to choose from.
+        rates: learning rates to choose from; None for `RATES` and that of the protocol. The set itself learns at the protocol's,
+            augmented and not; to choose for all others, and not for it, makes its scores lower, if anything.
         weight: of either half of the scores.
         fraction: of the training pictures of each class that rates are chosen on. Random real pictures are drawn from the others.
 
@@ -147,6 +148,7 @@ def rank(
     training = protocol.training_for(made[0].ipc, len(made[0].classes))
     kept, judged = split(context.real.train, fraction, 0, context.real.name)
     made, own = with_source(made, labeler or brought(protocol), context)
+    check_teachers(own, replace(context, ipc=made[0].ipc))
     arms = arms_of([made[seed % len(made)] for seed in range(total)], training, own, kept, context)
     chosen = {name: _rates(name, arm, rates, protocol, context, judged) for name, arm in arms.items()}
     held_out = open_held_out(context.real)
@@ -157,8 +159,8 @@ def rank(
     row = Row(
         set="distilled", labels=made[0].soft.kind, labeler=spell_one(labeler or brought(protocol) or Hard()),
         student=str(protocol.student), protocol=protocol.name, epochs=training.passes(len(made[0].images)), ipc=made[0].ipc,
-        split=context.real.split, bytes=size(made[0], context), training=repr(training), scores=told, **summary(told),
-        sets=min(len(made), total),
+        split=context.real.split, held_out=known_as(held_out, context), bytes=size(made[0], context),
+        training=repr(training), scores=told, **summary(told), sets=min(len(made), total),
     )  # fmt: skip
     return Ranking(
         row=row,
@@ -186,7 +188,7 @@ def brought(protocol: Protocol) -> Labeler | None:
 
 
 def _rates(
-    name: str, arm: Arm, rates: Sequence[float], protocol: Protocol, context: Context, judged: Images
+    name: str, arm: Arm, rates: Sequence[float] | None, protocol: Protocol, context: Context, judged: Images
 ) -> tuple[float, ...]:
     """The learning rate of every seed: the best one on pictures that are neither of the test nor of random sets."""
     if not arm.chosen:
@@ -198,12 +200,12 @@ def _rates(
         except Diverged:
             return -math.inf
 
-    found = []
+    found, tried = [], dict.fromkeys((arm.training.lr, *RATES)) if rates is None else rates
     for seed in context.progress(range(len(arm.sets)), f"rates of {name}", len(arm.sets)):
-        worths = {rate: worth(rate, seed) for rate in rates}
+        worths = {rate: worth(rate, seed) for rate in tried}
         best = max(worths, key=lambda rate: worths[rate], default=None)
         if best is None or worths[best] == -math.inf:
-            raise Diverged(f"no learning rate of {tuple(rates)} trains a student with {arm.training}: give lower ones")
+            raise Diverged(f"no learning rate of {tuple(tried)} trains a student with {arm.training}: give lower ones")
         found.append(best)
     return tuple(found)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from gendistill.evaluation.compare_words import differing
 from gendistill.evaluation.tables import ONE_SET, aligned, among_real, piped, table, under_stress
 from gendistill.formatting import SET_NAMES, spell_set
 
@@ -22,6 +23,7 @@ class Row:
     epochs    passes over the set
     ipc       pictures per class; None for a set that was taken whole
     split     pictures the accuracy was measured on: "val" or "test"
+    held_out  a hash of these, by which other pictures of other data are known that are called alike; "" where it is not known
     mean, std accuracy of the last epoch in percent, over independent (set, student) seeds
     n         number of those seeds; with n = 1 there is no deviation and std is 0
     scores    the accuracy of every seed, in percent: what belongs to one seed belongs together across rows
@@ -46,6 +48,7 @@ class Row:
     std: float
     n: int
     bytes: int
+    held_out: str = ""
     distinct: int | None = None
     labeler: str = ""
     scores: tuple[float, ...] = ()
@@ -107,9 +110,12 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that may be compared: one student, protocol, IPC and split.
+    """Rows that may be compared: one student, protocol, IPC and training, and the same held-out pictures.
 
-    A set that was taken whole stands in every block of its student, whatever the IPC.
+    A set that was taken whole stands in every block of its student, whatever the IPC and the training.
+
+    others  trainings of other blocks, that go by the name of the same protocol
+    apart   whether other blocks are called the same, and were measured on other pictures
     """
 
     student: str
@@ -117,6 +123,8 @@ class Block:
     ipc: int | None
     split: str
     rows: tuple[Row, ...]
+    others: tuple[str, ...] = ()
+    apart: bool = False
 
     @property
     def sets(self) -> list[str]:
@@ -141,7 +149,13 @@ class Block:
         """What a reader must know: deviations over students of one set, and generators, and how much a student saw of them."""
         alone = dict.fromkeys(spell_set(row.set) for row in self.rows if row.alone)
         seen = {row.set: row for row in self.rows if row.distinct is not None}
-        return [f"{', '.join(alone)}: ± is over students of {ONE_SET}."] * bool(alone) + [
+        found = [f"{', '.join(alone)}: ± is over students of {ONE_SET}."] * bool(alone)
+        if self.others:
+            mine = next((row.training for row in self.rows if row.ipc is not None), "")
+            found.append(f"Other trainings go by the name of this protocol; here {differing(mine, self.others)}.")
+        if self.apart:
+            found.append(f"Other pictures are called the same; these are {self.rows[0].held_out or 'not known'}.")
+        return found + [
             f"{spell_set(name)} is a generator, counted by its bytes: a student sees {row.ipc} pictures per class an epoch, "
             f"{row.distinct:,} different ones in all."
             for name, row in seen.items()
@@ -169,18 +183,25 @@ class Report:
     @property
     def blocks(self) -> list[Block]:
         """The rows in groups that may be compared, in the order they were measured."""
-        keys = list(dict.fromkeys((row.student, row.protocol, row.ipc, row.split) for row in self.rows))
-        small = {(student, protocol, split) for student, protocol, ipc, split in keys if ipc is not None}
+
+        def shared(row: Row) -> tuple[str, ...]:
+            return row.student, row.protocol, row.split, row.held_out
+
+        keys = list(dict.fromkeys((shared(row), row.ipc, row.training if row.ipc else "") for row in self.rows))
+        small = {common for common, ipc, _ in keys if ipc is not None}
         found = []
-        for student, protocol, ipc, split in keys:
-            if ipc is None and (student, protocol, split) in small:
+        for common, ipc, training in keys:
+            if ipc is None and common in small:
                 continue
+            student, protocol, split, _ = common
             rows = tuple(
                 row
                 for row in self.rows
-                if (row.student, row.protocol, row.split) == (student, protocol, split) and row.ipc in (ipc, None)
+                if shared(row) == common and (row.ipc is None or (row.ipc, row.training) == (ipc, training))
             )
-            found.append(Block(student, protocol, ipc, split, rows))
+            others = tuple(other for those, size, other in keys if (those, size) == (common, ipc) and other != training)
+            apart = any(those[:3] == common[:3] and those != common for those, *_ in keys)
+            found.append(Block(student, protocol, ipc, split, rows, others, apart))
         return found
 
     def block(self, ipc: int) -> Block | None:
@@ -216,8 +237,11 @@ class Report:
             yield block.title, table(block), block.notes
             if harmed := under_stress(block):
                 yield f"{block.title} · under stress", harmed, []
-        for ipc in dict.fromkeys(one.ipc for one in self.likeness):
-            yield f"IPC {ipc} · pictures among real ones", *among_real([one for one in self.likeness if one.ipc == ipc])
+        alike: dict[tuple[object, ...], list[Likeness]] = {}
+        for one in self.likeness:
+            alike.setdefault((one.ipc, one.features, one.k, one.real), []).append(one)
+        for those in alike.values():
+            yield f"IPC {those[0].ipc} · pictures among real ones", *among_real(those)
 
 
 def known(kind: type[Row | Likeness], value: Mapping[str, Any]) -> dict[str, Any]:

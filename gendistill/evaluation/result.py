@@ -30,6 +30,7 @@ class Result:
     run        whose result it is: a run, or a file
     data       the real data: name, classes and size of the pictures; "" where it is not stated
     split      pictures the accuracy was measured on: "val" or "test"
+    held_out   a hash of these, by which pictures of other data are known that are called alike; "" where it is not stated
     labeler    who labelled, in words; "" for hard labels and those that the set has of its own
     epochs     passes over the set
     ipc        pictures per class; None for a set that was taken whole
@@ -58,6 +59,7 @@ class Result:
     run: str = ""
     data: str = ""
     split: str = "test"
+    held_out: str = ""
     labeler: str = ""
     epochs: int | None = None
     ipc: int | None = None
@@ -153,6 +155,7 @@ WORDS = (
     "run",
     "data",
     "split",
+    "held_out",
     "labeler",
     "training",
     "rule",

@@ -18,6 +18,7 @@ import torch
 from gendistill import seeds
 from gendistill.context import Context, silent
 from gendistill.distilled import Distilled
+from gendistill.evaluation.checks import known_as
 from gendistill.evaluation.labelled import labelled
 from gendistill.evaluation.metrics.examine import endure, of_logits
 from gendistill.evaluation.metrics.stress import Stress
@@ -72,8 +73,8 @@ def row(
     return Row(
         set=name, labels=made[0].soft.kind, labeler=labeler, student=str(protocol.student), protocol=protocol.name, epochs=epochs,
         distinct=None if images.distinct == 1 else len(images) * min(images.distinct, epochs),
-        ipc=None if whole else made[0].ipc, split=context.real.split, training=repr(training), scores=tuple(scores),
-        **summary(scores), bytes=size(made[0], context), per_class=known,
+        ipc=None if whole else made[0].ipc, split=context.real.split, held_out=known_as(held_out, context),
+        training=repr(training), scores=tuple(scores), **summary(scores), bytes=size(made[0], context), per_class=known,
         calibration_error=statistics.fmean(float(one["calibration error"]) for one in found),
         sets=min(len(made), total), attacked=attacked, corrupted=corrupted,
     )  # fmt: skip

@@ -42,7 +42,7 @@ class Difference:
     n          seeds, or sets
     t          interval of the mean, of differences that are normal
     bootstrap  interval of the mean, of resampled differences
-    p          two-sided: how often chance alone is as far from 0, in [0, 1], by the t distribution
+    p          two-sided: how often chance alone is as far from 0, in [0, 1], by the t distribution; 1 where std is 0
     level      of both intervals
     sets       independent sets; None where it is not known
     """
@@ -65,10 +65,12 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the t interval leaves out 0."""
-        return 0.0 not in self.t
+        """Whether the t interval leaves out 0. Differences that are all the same have none: chance was not seen."""
+        return self.std > 0 and 0.0 not in self.t
 
     def __str__(self) -> str:
+        if self.std == 0:
+            return f"{self.mean:+.1f} each time, so that there is no interval, {self.count}"
         return f"{self.mean:+.1f}, {spell(self.t, self.level)} (bootstrap {spell(self.bootstrap)}), {self.count}"
 
 
@@ -155,7 +157,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def two_sided(mean: float, error: float, n: int) -> float:
     """How often a mean of n differences is this far from 0 by chance, given its standard error."""
     if error == 0:
-        return 1.0 if mean == 0 else 0.0
+        return 1.0
     return float(2 * stats.t.sf(abs(mean) / error, n - 1))
 
 

@@ -12,14 +12,15 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.labelers.codecs.base import Codec, size
+from gendistill.labelers.codecs.base import Codec
 from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.ensemble import Committee, Ensemble, blockwise
-from gendistill.store import fingerprint, fingerprint_file, read_tensors, write_tensors
+from gendistill.store import fingerprint, fingerprint_file, read_tensors, tensor_bytes, write_tensors
 from gendistill.training import reader
 from gendistill.types import Images, LogProbs, SoftLabels, UserError
 from gendistill.views.base import Read
@@ -48,10 +49,10 @@ class ViewLabels(SoftLabels):
         self.shards, self.views, self.codec, self.temperature, self.cooling = shards, views, codec, temperature, cooling
         self._classes, self._open = classes, (-1, {})
         self.bytes, counts = 0, []
-        for number in range(len(shards)):  # one at a time: together they may not fit
-            rows = self._read(number)
-            self.bytes += size(rows)
-            counts.append(next(iter(rows.values())).shape[:2])
+        for shard in shards:  # their headers only: together they may not fit
+            with safe_open(shard, framework="pt") as file:
+                counts.append(file.get_slice(next(iter(file.keys()))).get_shape()[:2])
+            self.bytes += tensor_bytes(shard)
         self.count, (self._per_shard, self.pictures) = sum(views for views, _ in counts), counts[0]
 
     def _read(self, number: int) -> dict[str, Tensor]:

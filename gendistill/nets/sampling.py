@@ -175,9 +175,9 @@ class Fixed(Networks):
 class Warming(Networks):
     """A network that goes on learning the real pictures before every look, until another takes its place (DiM).
 
-    The last part of a key is the step. One network serves all keys of a step, and follows from the step alone: where it was left
-    at another one, it is trained again from its beginning. Batch normalisation answers by the statistics counted so far, since
-    pictures of one class would otherwise be normalised among themselves.
+    The last part of a key is the step. One network serves all keys of a step, and follows from the step and the context's place
+    alone: where it was left at another step, it is trained again from its beginning. Batch normalisation answers by the statistics
+    counted so far, since pictures of one class would otherwise be normalised among themselves.
 
     nets    architectures, of which each network has one by chance
     steps   of SGD that it takes before each look
@@ -213,7 +213,7 @@ class Warming(Networks):
     def draw(self, context: Context, *key: seeds.Part) -> Sequence[Network]:
         """The network of the step."""
         number, place = divmod(int(key[-1]), self.every)
-        return [context.once(("warming", self), lambda: _Learner(self, context)).at(number, place + 1)]
+        return [context.once(("warming", self, context.place), lambda: _Learner(self, context)).at(number, place + 1)]
 
 
 class _Learner:

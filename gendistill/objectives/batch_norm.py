@@ -4,7 +4,9 @@
 
 over the inputs of the layers l: norms, not squares, and biased variances. The targets are the running statistics, or those
 of each class: LPLD (Xiao & He, NeurIPS 2024), https://arxiv.org/abs/2410.15919, and WMDD (Liu et al., ICCV 2025), https://arxiv.org/abs/2311.18531.
-Theirs are running averages over augmented pictures; here they are exact, over the pictures as they are.
+LPLD's are running averages over augmented pictures. WMDD's are sums over one pass, weighted by the size of each batch, of pictures
+resized to 256 and cropped to their middle 224, and its variance is the mean of those within the batches. Here they are exact, over
+the pictures as they are.
 """
 
 from __future__ import annotations
@@ -188,7 +190,11 @@ def measured(net: nn.Module, stored: Stored, device: torch.device) -> Statistics
 
 
 def inputs(net: nn.Module, pixels: Pixels) -> list[Tensor]:
-    """What goes into every layer, (channels, pictures x places)."""
+    """What goes into every layer, (channels, pictures x places).
+
+    Raises:
+        UserError: the pictures do not pass all layers.
+    """
     seen: dict[nn.Module, Tensor] = {}
 
     def see(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -200,4 +206,11 @@ def inputs(net: nn.Module, pixels: Pixels) -> list[Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
+    missed = set(layers(net)) - seen.keys()
+    if missed:
+        names = ", ".join(name for name, one in net.named_modules() if one in missed)
+        raise UserError(
+            f"BatchNorm reads every layer of batch normalisation, and pictures do not pass {names} of the {type(net).__name__}: "
+            "give it without what only training uses, such as auxiliary heads"
+        )
     return [seen[one] for one in layers(net)]

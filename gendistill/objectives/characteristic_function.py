@@ -27,7 +27,7 @@ GUARD = 1e-12
 
 @dataclass(frozen=True)
 class FrequencySampler:
-    """A network from noise to frequencies in [-1, 1], trained to make the loss large, one for each class.
+    """A network from noise to frequencies in [-1, 1], trained to make the loss large, one for each class and network of a step.
 
     width   of its two hidden layers
     lr      of Adam, which takes a step whenever the pictures take one

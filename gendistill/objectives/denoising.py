@@ -7,6 +7,9 @@ CaO2 (Wang et al., ICCV 2025), https://arxiv.org/abs/2506.22637.
 where e is the noise that the prior finds in x. From the clean estimate it is (x - alpha estimate) / sigma, so that
 
     e - noise = alpha (clean - estimate) / sigma
+
+Level and noise are drawn anew at every step; the authors' code draws the noise of a picture once, before its 100 steps, and only
+the level at each.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
     loss_class = n * distance( look(A(x)), look(A(s)) )        x real pictures, s the n synthetic ones
 
 with networks drawn anew at every step, and one siamese augmentation A for both sides (Zhao & Bilen, ICML 2021).
+
+Where batch normalisation takes the statistics of its batch (`Fresh`, `Interpolated`), they are those of one class, since a class
+follows from its own pictures alone. The code of DM (for ConvNetBN) and of DataDAM passes all classes together instead.
 """
 
 from __future__ import annotations
@@ -68,7 +71,10 @@ class FeatureMatching(Objective):
 
     @abstractmethod
     def distance(self, real: Tensor, synthetic: Tensor, key: Key) -> Tensor:
-        """One number for the looks at real (m, d) and synthetic (n, d) pictures; ``key`` of its random streams ends in the step."""
+        """One number for the looks at real (m, d) and synthetic (n, d) pictures.
+
+        ``key`` of its random streams ends in the step, before which it numbers the networks of a step from the second on.
+        """
 
     def bind(self, context: Context) -> Loss:
         """One number per class of the context, in its order."""
@@ -83,7 +89,8 @@ class FeatureMatching(Objective):
                 return pixels.sum()
             key = (context.seed, STREAM, context.place, index, synthetic.step)
             real = some_real(context, index, self.batch, seeds.stream(*key, "batch"))
-            found = [self._compared(net, real, pixels, key, distance) for net in self.networks.draw(context, *key)]
+            nets = self.networks.draw(context, *key)
+            found = [self._compared(net, real, pixels, key, number, distance) for number, net in enumerate(nets)]
             return len(pixels) * torch.stack(found).mean(0)
 
         def loss(synthetic: Synthetic) -> Losses:
@@ -91,7 +98,9 @@ class FeatureMatching(Objective):
 
         return loss
 
-    def _compared(self, net: Network, real: Tensor, pixels: Tensor, key: Key, distance: Distance) -> Tensor:
+    def _compared(
+        self, net: Network, real: Tensor, pixels: Tensor, key: Key, number: int, distance: Distance
+    ) -> Tensor:
         def changed(side: Pixels) -> Pixels:
             if self.augment is None:
                 return side
@@ -99,12 +108,13 @@ class FeatureMatching(Objective):
 
         with torch.no_grad():
             wanted = torch.cat([self.look(net, block) for block in changed(real).split(_block(net, real))])
-        return distance(wanted, self._seen(net, lambda part: self.look(net, changed(part)), pixels), key)
+        seen = self._seen(net, lambda part: self.look(net, changed(part)), pixels)
+        return distance(wanted, seen, (*key[:-1], number, key[-1]) if number else key)
 
     def _seen(self, net: Network, look: Callable[[Pixels], Tensor], pixels: Pixels) -> Tensor:
         """The look at synthetic pictures, through which gradients flow: memory holds the activations of one block of them."""
         block = together(pixels.shape)
-        if len(pixels) <= block or _whole(net) or not torch.is_grad_enabled():
+        if len(pixels) <= block or normalises_by_batch(net) or not torch.is_grad_enabled():
             return look(pixels)
         parts = [checkpoint(look, part, use_reentrant=False) for part in pixels.split(block)]
         return torch.cat(cast(list[Tensor], parts))
@@ -132,14 +142,14 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return (a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T).clamp_min(0)
 
 
-def _whole(net: Network) -> bool:
+def normalises_by_batch(net: Network) -> bool:
     """Whether the network takes statistics of its batch, so that pictures must pass it together."""
     return any(isinstance(layer, nn.BatchNorm2d) and layer.training for layer in net.modules())
 
 
 def _block(net: Network, real: Tensor) -> int:
     """Real pictures that pass the network together. The features stay the same."""
-    if _whole(net):
+    if normalises_by_batch(net):
         return len(real)
     if real.device.type != "cpu":
         return together(real.shape)

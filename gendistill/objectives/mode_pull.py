@@ -15,7 +15,7 @@ from gendistill.anchors.base import Anchors
 from gendistill.anchors.modes import Modes
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
-from gendistill.types import Ids, Loss, Losses, Synthetic
+from gendistill.types import Ids, Loss, Losses, Synthetic, UserError
 from gendistill.work import Work
 
 
@@ -23,13 +23,20 @@ from gendistill.work import Work
 class ModePull(Objective):
     """Half the squared distance of the clean latent to the anchor of the picture's slot.
 
-    anchors  what to pull to, one point per slot
+    anchors  what to pull to, one clean point per slot
     """
 
     anchors: Anchors = Modes()
     weight: float = 1.0
     scope = "picture"
     curvature = 1.0
+
+    def __post_init__(self) -> None:
+        if self.anchors.noisy:
+            raise UserError(
+                f"ModePull pulls clean latents, and the points of {self.anchors!r} are noisy: begin at those by Start(...), and "
+                "pull to clean ones, for example ModePull(Modes())"
+            )
 
     @property
     def needs(self) -> tuple[type, ...]:

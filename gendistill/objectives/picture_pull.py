@@ -19,6 +19,7 @@ from gendistill.anchors.real_pictures import of_slots
 from gendistill.context import Context
 from gendistill.nets.sampling import Fixed, Networks
 from gendistill.objectives.base import Objective
+from gendistill.objectives.matching import normalises_by_batch
 from gendistill.types import Ids, Loss, Losses, Synthetic, UserError
 from gendistill.work import Work
 
@@ -27,7 +28,8 @@ from gendistill.work import Work
 class PicturePull(Objective):
     """The squared distance of a picture to the real one of its slot, in pixels and in the features of networks.
 
-    networks  in whose features; those that are drawn anew at every step are so
+    networks  in whose features, drawn anew at every step where they are random; none that takes statistics of its batch, by
+              which pictures would judge each other
     pixels    weight of the distance in pixels, summed over all of them
     features  weight of the distance in features; 0 asks no network
     """
@@ -54,7 +56,7 @@ class PicturePull(Objective):
         return self.networks.work(context) if self.features else ()
 
     def bind(self, context: Context) -> Loss:
-        """One number per picture."""
+        """One number per picture. The loss raises `UserError` where a network takes statistics of its batch."""
         held: dict[tuple[int, ...], Tensor] = {}
 
         def loss(synthetic: Synthetic) -> Losses:
@@ -67,6 +69,11 @@ class PicturePull(Objective):
             if not self.features:
                 return found
             nets = self.networks.draw(context, context.seed, "picture pull", context.place, synthetic.step)
+            if any(normalises_by_batch(net) for net in nets):
+                raise UserError(
+                    f"PicturePull judges each picture alone, and batch normalisation in {self.networks} takes the statistics of "
+                    "all that are seen together: use Fixed(...), or networks without it, such as Fresh(ConvNet())"
+                )
             with torch.no_grad():
                 wanted = [net.features(real) for net in nets]
             seen = [apart(net.features(made), goal) for net, goal in zip(nets, wanted, strict=True)]

@@ -107,7 +107,7 @@ class _Covers(MemoryLoss):
             picked = torch.randperm(len(latents), generator=stream)[: self.size]
             return directions(latents[picked].to(self.context.device))
 
-        return self.context.once(("representativeness", self.size, index), draw)
+        return self.context.once(("representativeness", self.size, self.context.place, index), draw)
 
     def remember(self, clean: Tensor, labels: Labels, real: Tensor) -> None:
         self.seen.add(real, labels)

@@ -5,6 +5,8 @@
 The atoms b_j and their weights w_j, one for each slot, are the Wasserstein-2 barycentre of the features of a class, found in rounds
 (Cuturi & Doucet, ICML 2014): the best transport T from atoms to features is a linear programme; its dual prices say how w should
 change; an atom moves towards the mean of what it is sent to, b_j <- b_j + share (sum_i T_ji f(x_i) / w_j - b_j).
+
+Ours is a square per picture; the authors' code takes one norm over the whole batch, not squared, its square commented out.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class WassersteinBarycentre(Objective):
     """Squared distance of a picture's features to the atom of its slot; the heaviest atom belongs to the first slot.
 
     The weights of the atoms are kept beside them in the store, but pull no picture more than another: the publication gives
-    them to what is learnt from the pictures later.
+    them to what is learnt from the pictures later. Where there are weights, the authors' code also weighs the batch's mean and
+    variance in batch normalisation by them, which `BatchNorm(per_class=True)` does not.
 
     teacher   whose features, a reference as in `gendistill.nets.trained.load`
     pictures  real pictures per class at most, by chance: the linear programme grows with pictures x ipc
@@ -101,6 +104,7 @@ class WassersteinBarycentre(Objective):
             **data,
             "class": index,
             "settings": repr(replace(self, weight=1.0)),
+            "teacher": self.teacher.identity(context),
             "ipc": context.ipc,
             "seed": context.seed,
         }

@@ -157,6 +157,14 @@ class LoadedTextToImage(LoadedDiffusion):
         texts = {name: v.to(x.dtype) if v.is_floating_point() else v for name, v in conditions.values.items()}
         return self.family.ask(self.denoiser, x, time, texts)
 
+    def reload(self, folder: Path) -> LoadedTextToImage:
+        """This prior with the denoiser of a folder that `save` wrote; nothing of it holds the one before."""
+        other: Any = super().reload(folder)
+        other.pipe, other.family = copy(self.pipe), copy(self.family)
+        other.pipe.register_modules(**{self.network: other.denoiser})
+        other.family.pipe = other.pipe
+        return other
+
     def save(self, folder: Path) -> None:
         """Write a folder that the stock pipeline opens: with this denoiser, all else as it was."""
         pipe = copy(self.pipe)

@@ -21,7 +21,10 @@ import diffusers
 import torch
 from torch import Tensor
 
-from gendistill.types import Estimate, Level, UserError
+from gendistill.types import CLEAN, Estimate, Level, UserError
+
+MOST_ORDER = 4
+"""Answers that a linear multistep solver goes by, as diffusers has it."""
 
 
 def as_sample(estimate: Tensor, x: Tensor, level: Level) -> Tensor:
@@ -63,9 +66,23 @@ SOLVERS: Mapping[str, Callable[[Tensor, Tensor, Level], Tensor]] = {
 }
 """Every diffusers scheduler that can step a prior here, by its name without 'Scheduler'."""
 
+LEAVE_NOISE = ("DEISMultistep", "SASolver")
+"""Schedulers that know flows and repeat their last level in the place of 0: pictures would keep its noise."""
+
+BETAS = (
+    *("beta_start", "beta_end", "beta_schedule", "trained_betas"),
+    *("num_train_timesteps", "rescale_betas_zero_snr"),
+)
+"""Settings that say which levels a prior was trained on."""
+
+SPACINGS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
+"""Settings by which steps lie between the levels of the training."""
+
 
 def steps_flows(short: str) -> bool:
-    """Whether the scheduler of this name can follow a flow."""
+    """Whether the scheduler of this name can follow a flow to its end."""
+    if short in LEAVE_NOISE:
+        return False
     return SOLVERS[short] is as_velocity or "use_flow_sigmas" in accepted(getattr(diffusers, short + "Scheduler"))
 
 
@@ -92,24 +109,21 @@ class Schedule:
         self.timing = timing
         self.name = name.removesuffix("Scheduler")
         self.config = {k: v for k, v in config.items() if not k.startswith("_")}
+        self.unsaid = frozenset(config.get("_use_default_values", ())) - set(BETAS)
         self.total = int(self.config.get("num_train_timesteps", 1000))
         self.flow = self.name.startswith("FlowMatch") or self.config.get("prediction_type") == "flow_prediction"
         self.abar: list[float] = []
         if not self.flow:
-            betas = {
-                k: v
-                for k, v in self.config.items()
-                if k
-                in (
-                    "beta_start",
-                    "beta_end",
-                    "beta_schedule",
-                    "trained_betas",
-                    "num_train_timesteps",
-                    "rescale_betas_zero_snr",
-                )
-            }
+            betas = {k: v for k, v in self.config.items() if k in BETAS}
             self.abar = diffusers.DDIMScheduler(**betas).alphas_cumprod.double().tolist()
+
+    def told(self, name: str) -> dict[str, Any]:
+        """What a scheduler of this name is told of the checkpoint's config, as by diffusers' ``from_config``.
+
+        Its own class has all of it. To another, what the checkpoint does not say are defaults of a class it is not: it has its
+        own, but for the levels of the training.
+        """
+        return {k: v for k, v in self.config.items() if name == self.name or k not in self.unsaid}
 
     def level(self, t: float) -> Level:
         """The level at training step ``t``; between whole steps log(sigma / alpha) is interpolated."""
@@ -148,8 +162,9 @@ def check_solver(name: str | None, flow: bool | None = None) -> None:
         )
     if flow is not None and not (steps_flows(short) if flow else SOLVERS[short] is not as_velocity):
         kind = "flow matching" if flow else "variance preserving diffusion"
+        why = " (it ends above level 0, so that pictures would keep noise)" if short in LEAVE_NOISE else ""
         raise UserError(
-            f"{name} cannot step this prior, which was trained by {kind}; "
+            f"{name} cannot step this prior, which was trained by {kind}{why}; "
             f"{'FlowMatchEulerDiscrete or DPMSolverMultistep' if flow else 'DDIM or DPMSolverMultistep'} can"
         )
 
@@ -158,14 +173,19 @@ class Solver:
     """A diffusers scheduler set up for a number of steps, told the clean estimate at every one.
 
     levels   the noise level before each step, noisiest first
+    entries  the steps that a latent of their level may come in at: the first half of one, and of two at one level the second
     """
 
     def __init__(self, schedule: Schedule, name: str, steps: int, eta: float) -> None:
-        """Build the scheduler from the prior's own config, so that its betas and spacing are the trained ones."""
+        """Build the scheduler from the prior's own config, so that its betas are the trained ones.
+
+        Raises:
+            UserError: it cannot step this prior, or not in so many steps.
+        """
         check_solver(name, schedule.flow)
         self.encode = SOLVERS[name]
         kind = getattr(diffusers, name + "Scheduler")
-        config = {**schedule.config, "clip_sample": False, "thresholding": False}
+        config = {**schedule.told(name), "clip_sample": False, "thresholding": False}
         config["prediction_type"] = PREDICTIONS[self.encode]
         # Runge-Kutta warm-up steps cannot be entered half-way; the last step of a multistep solver must not extrapolate.
         config.update(skip_prk_steps=True, lower_order_final=True)
@@ -178,24 +198,64 @@ class Solver:
             del config["variance_type"]
         known = accepted(kind)
         self.scheduler = kind(**{key: value for key, value in config.items() if key in known})
-        takes = accepted(self.scheduler.set_timesteps)
-        told = {key: value for key, value in schedule.timing(steps).items() if key in takes}
-        self.scheduler.set_timesteps(
-            steps, device="cpu", **told
-        )  # its steps look at their times: on a GPU they would wait for it
+        self._set_steps(name, steps, schedule.timing(steps))
         self.steps = [float(t) for t in self.scheduler.timesteps]
-        self.levels = [schedule.level(t) for t in self.steps]
-        if schedule.flow:  # what a scheduler calls its steps may be rounded, what it steps by is not
-            pairs = zip(self.scheduler.sigmas.tolist(), self.levels, strict=False)
-            self.levels = [Level(1 - sigma, sigma, level.time) for sigma, level in pairs]
+        self.levels = self._levels(schedule)
+        last = len(self.levels) - 1
+        self.entries = [
+            index
+            for index in range(0, last + 1, self.scheduler.order)
+            if index in (0, last) or self.levels[index] != self.levels[index + 1]
+        ]
+        self.first = 0
         # Schedulers that step in sigma space hold x / alpha; the network always sees x itself.
         self.exploding = not schedule.flow and float(self.scheduler.init_noise_sigma) != 1.0
         takes = accepted(self.scheduler.step)
         self.takes_generator = "generator" in takes
+        self.takes_order, self.warms_up = "order" in takes, name == "PNDM"
         self.extra = {"eta": eta} if "eta" in takes else {}
+
+    def _set_steps(self, name: str, steps: int, timing: Mapping[str, Any]) -> None:
+        takes = accepted(self.scheduler.set_timesteps)
+        if "mu" in timing and "mu" not in takes:
+            raise UserError(
+                f"{name} cannot shift its levels by the size of the pictures, as this prior needs; FlowMatchEulerDiscrete or "
+                "DPMSolverMultistep can"
+            )
+        told = {key: value for key, value in timing.items() if key in takes}
+        try:
+            # Its steps look at their times: on a GPU they would wait for it.
+            self.scheduler.set_timesteps(steps, device="cpu", **told)
+            if not self.scheduler.timesteps.isfinite().all():
+                raise ValueError("its times are no numbers")
+        except ValueError as error:
+            raise UserError(
+                f"{name} does not take steps={steps} here: give fewer, or another scheduler such as DDIM ({error})"
+            ) from error
+
+    def _levels(self, schedule: Schedule) -> list[Level]:
+        """The level of each step: what a scheduler calls its steps may be rounded, what it steps by is not."""
+        levels = [schedule.level(t) for t in self.steps]
+        if schedule.flow:
+            pairs = zip(self.scheduler.sigmas.tolist(), levels, strict=False)
+            return [Level(1 - sigma, sigma, level.time) for sigma, level in pairs]
+        if any(self.scheduler.config.get(name) for name in SPACINGS):
+            # Midpoints have sigmas of their own, and times that are not rounded.
+            every = self.scheduler.order if hasattr(self.scheduler, "sigmas_interpol") else 1
+            for index in range(0, len(levels), every):
+                ratio = float(self.scheduler.sigmas[index])
+                alpha = 1 / math.sqrt(1 + ratio**2)
+                levels[index] = Level(alpha, ratio * alpha, levels[index].time)
+        return levels
+
+    def after(self, index: int) -> Level:
+        """The next level below that of step ``index``: some solvers take two steps at one."""
+        alpha = self.levels[index].alpha
+        return next((level for level in self.levels[index + 1 :] if level.alpha > alpha), CLEAN)
 
     def enter(self, x: Tensor, index: int) -> Tensor:
         """The scheduler's own variable for a latent ``x`` at the level of step ``index``; steps go on from there."""
+        self.first = index
         begin = getattr(self.scheduler, "set_begin_index", None)
         if begin is not None:
             begin(index)
@@ -214,5 +274,10 @@ class Solver:
         answer = self.encode(estimate.clean, seen, self.levels[index])
         if self.learned_variance and estimate.log_variance is not None:
             answer = torch.cat([answer, estimate.log_variance], dim=1)
-        extra = {**self.extra, "generator": list(generators)} if self.takes_generator else self.extra
+        extra = {**self.extra, "generator": list(generators)} if self.takes_generator else dict(self.extra)
+        if self.takes_order:  # no more than it has seen, which it reckons from its very first step
+            extra["order"] = min(index - self.first + 1, MOST_ORDER)
+        if self.warms_up and self.first and not self.scheduler.ets:
+            # It warms up by taking its very first step twice: later, as if the answer before had been the same.
+            self.scheduler.ets, self.scheduler.counter = [answer], 2
         return self.scheduler.step(answer, self.scheduler.timesteps[index], x, **extra).prev_sample

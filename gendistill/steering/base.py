@@ -13,6 +13,7 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.objectives.base import Objective, Scope, widest
 from gendistill.types import (
+    CLEAN,
     Conditions,
     Denoises,
     Draft,
@@ -95,13 +96,12 @@ class Steering(ABC):
         """What `__call__` would do with such a draft, without doing it."""
 
     def imagined(self, draft: Draft, context: Context) -> Draft:
-        """A draft such as would come out, for planning what follows: as many pictures as went in, their latents unshaped."""
+        """A draft such as would come out, for planning what follows: as many pictures as went in, clean, their latents unshaped."""
         assert context.prior is not None
         if isinstance(context.prior, Generates) and draft.latents:
             return draft  # in the space it is in
-        return replace(
-            draft, prior=context.prior, latents=unshaped(context.prior, context.seed, draft.ids, draft.labels)
-        )
+        latents = unshaped(context.prior, context.seed, draft.ids, draft.labels)
+        return replace(draft, prior=context.prior, latents=latents, level=CLEAN)
 
 
 def asked(draft: Draft) -> Draft:

@@ -31,7 +31,7 @@ from gendistill.priors.schedule import Schedule, Solver
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.steering.guide import BoundGuide, Guide, Moment, bind, displaced
 from gendistill.store import Store, cache_root
-from gendistill.types import CLEAN, LATENT, Conditions, Draft, Estimate, RealData, Source, UserError
+from gendistill.types import LATENT, Conditions, Draft, Estimate, RealData, Source, UserError
 
 ONE_STEP = ("DDIM", "EulerDiscrete", "FlowMatchEulerDiscrete")
 MULTISTEP = ("DPMSolverMultistep", "DEISMultistep")
@@ -173,8 +173,7 @@ class GuidedSteps(PipelineCallback):
         return solver
 
     def _moved(self, solver: Solver, step: int, before: Tensor, x: Tensor) -> Tensor:
-        level = solver.levels[step]
-        after = solver.levels[step + 1] if step + 1 < len(solver.levels) else CLEAN
+        level, after = solver.levels[step], solver.after(step)
         acting = [item for item in self.guides if item.guide.acts(level)]
         solver.enter(before, step)
         seen, chunk = solver.network_input(before, step), together(self.context.real.train.shape)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.types import LATENT, Conditions, Draft, Encodes
+from gendistill.types import LATENT, Conditions, Draft, Encodes, UserError
 
 
 def turns(draft: Draft, at_once: int) -> list[Tensor]:
@@ -58,9 +58,18 @@ def joined(parts: Sequence[Draft]) -> Draft:
 
 
 def candidates(draft: Draft, count: int) -> Draft:
-    """Every picture ``count`` times, candidates numbered from 0."""
+    """Every picture ``count`` times, candidates numbered from 0.
+
+    Raises:
+        UserError: the latents are noisy, so that all candidates of a slot would go on from one point.
+    """
     if count == 1:
         return draft
+    if draft.latents and float(draft.level.time) > 0:
+        raise UserError(
+            f"{count} candidates would all go on from the one noisy point of their slot, by most solvers to the same picture: "
+            "use oversample=1; or begin without Start(...) or at clean anchors, such as Start(Modes()), and each has its own noise"
+        )
     copied = draft[torch.arange(len(draft)).repeat_interleave(count)]
     ids = copied.ids.clone()
     ids[:, 2] = ids[:, 2] * count + torch.arange(count).repeat(len(draft))

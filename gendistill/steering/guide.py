@@ -87,7 +87,7 @@ class BoundGuide:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where sampling is when guidance acts: the noisy latent the network saw, its level, the level after the step."""
+    """Where sampling is when guidance acts: the noisy latent the network saw, its level, the next level below."""
 
     draft: Draft
     x: Tensor

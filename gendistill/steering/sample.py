@@ -14,7 +14,7 @@ from gendistill import seeds
 from gendistill.classifier_free import guided
 from gendistill.context import Context, together
 from gendistill.objectives.base import Objective, Scope, widest
-from gendistill.priors.schedule import check_solver
+from gendistill.priors.schedule import Solver, check_solver
 from gendistill.steering.base import Steering, asked
 from gendistill.steering.conditioning import Conditioning
 from gendistill.steering.drafts import candidates, earlier, joined, turns
@@ -52,7 +52,8 @@ class Sample(Steering):
     at_once       pictures of a class made together, after which those made before, in earlier rounds too, are what a guide sees
                   as made; None for all of a block, when nothing is seen as made
     conditioning  how the conditions change with the level; None for the class alone
-    keep_start    share of a clean start in the clean estimate, from this at the first step to 0 at the last (LD3M's residual)
+    keep_start    share of a clean start in the clean estimate, from this at the first step to 0 at the last (LD3M's residual);
+                  a noisy start is refused
     """
 
     steps: int = 50
@@ -107,8 +108,10 @@ class Sample(Steering):
         """Clean latents, ``oversample`` times as many as came in.
 
         Raises:
+            UserError: the scheduler cannot step this prior in so many steps, or not from what came in.
             Diverged: latents are not finite or left the range of latents; names class, step and objective.
         """
+        self._first(draft, self._solver(draft))  # refuses what cannot be stepped before an objective trains a network
         draft, bound = candidates(draft, self.oversample), bind(self.guides, context)
         if self.at_once is None:
             return self.chain(draft, context, "sample", context.place, bound=bound)
@@ -131,7 +134,7 @@ class Sample(Steering):
         Then every evaluation of the denoiser is computed again on the way back, so that memory holds one of them.
         """
         prior, unrolled = cast(Diffusion, draft.prior), torch.is_grad_enabled()
-        solver = prior.schedule.solver(self.scheduler, self.steps, self.eta)
+        solver = self._solver(draft)
         generators = seeds.streams(draft.ids, context.seed, *key)
         draft = asked(draft)
         assert draft.conditions is not None
@@ -141,7 +144,7 @@ class Sample(Steering):
         draft = replace(draft, latents={LATENT: x.detach()})
         chunk, steps = together(context.real.train.shape), len(solver.levels)
         for index in range(first, steps):
-            level, after = solver.levels[index], solver.levels[index + 1] if index + 1 < steps else CLEAN
+            level, after = solver.levels[index], solver.after(index)
             acting = [item for item in bound if item.guide.acts(level)]
             through = any(item.guide.gradient == "denoiser" for item in acting)
             seen, conditions = solver.network_input(x, index), asking(level)
@@ -167,28 +170,50 @@ class Sample(Steering):
             raise Diverged(f"sampling diverged for class {context.name_classes(bad)} with {self}")
         return replace(draft, latents={LATENT: x}, level=CLEAN)
 
-    def _begin(self, draft: Draft, solver, generators: list[torch.Generator], context: Context) -> tuple[Tensor, int]:
-        """The scheduler's variable and the first step: from noise, from a noisy level, or from a re-noised clean start."""
+    def _solver(self, draft: Draft) -> Solver:
+        return cast(Diffusion, draft.prior).schedule.solver(self.scheduler, self.steps, self.eta)
+
+    def _first(self, draft: Draft, solver: Solver) -> int:
+        """The step a draft comes in at: the first from noise, that of a noisy level, by ``strength`` from a clean start.
+
+        Raises:
+            UserError: no step has its level, or it is noisy where a share of a clean start is to be kept.
+        """
+        time = float(draft.level.time)
         if not draft.latents:
-            start = draft.prior.noise(context.seed, draft.ids)[LATENT]
-            return (start * solver.scheduler.init_noise_sigma if solver.exploding else start), 0
-        x, time = draft.latents[LATENT], float(draft.level.time)
+            return 0
+        if self.keep_start and time > 0:
+            raise UserError(
+                f"keep_start={self.keep_start} keeps a share of a clean start, and what Sample is given is noisy (time "
+                f"{time:.2f}): leave keep_start out, or put a clean start before it, such as Start(anchors=Modes())"
+            )
         if time >= 1:
-            return (x * solver.scheduler.init_noise_sigma if solver.exploding else x), 0
+            return 0
         if time > 0:
-            first = min(range(len(solver.levels)), key=lambda index: abs(float(solver.levels[index].time) - time))
+            first = min(solver.entries, key=lambda index: abs(float(solver.levels[index].time) - time))
             nearest = float(solver.levels[first].time)
             if abs(nearest - time) > SAME_LEVEL:
                 raise UserError(
                     f"the draft is at time {time:.3f}, and {self.steps} steps of {self.scheduler or 'the own scheduler'} pass "
                     f"{nearest:.3f} but not that: give what made the draft and Sample the same steps and kind of scheduler"
                 )
-            return solver.enter(x, first), first
-        order = solver.scheduler.order
-        first = order * (self.steps - int(self.steps * self.strength))
-        level = solver.levels[first]
-        noise = seeds.normal(generators, draft.prior.latent_shape).to(x.device)
-        return solver.enter(level.alpha * x + level.sigma * noise, first), first
+            return first
+        skipped = solver.scheduler.order * (self.steps - int(self.steps * self.strength))
+        return next(index for index in solver.entries if index >= skipped)
+
+    def _begin(
+        self, draft: Draft, solver: Solver, generators: list[torch.Generator], context: Context
+    ) -> tuple[Tensor, int]:
+        """The scheduler's variable and the first step: from noise, from a noisy level, or from a re-noised clean start."""
+        first, time = self._first(draft, solver), float(draft.level.time)
+        if not draft.latents or time >= 1:
+            x = draft.latents[LATENT] if draft.latents else draft.prior.noise(context.seed, draft.ids)[LATENT]
+            return (x * solver.scheduler.init_noise_sigma if solver.exploding else x), 0
+        x = draft.latents[LATENT]
+        if time == 0:
+            level, noise = solver.levels[first], seeds.normal(generators, draft.prior.latent_shape).to(x.device)
+            x = level.alpha * x + level.sigma * noise
+        return solver.enter(x, first), first
 
     def _asking(
         self, prior: Diffusion, conditions: Conditions, draft: Draft, context: Context, key: tuple[seeds.Part, ...]
@@ -209,10 +234,13 @@ class Sample(Steering):
     def _estimate(
         self, prior: Diffusion, seen: Tensor, now: Moment, early: Sequence[BoundGuide], names: Callable[[Tensor], str]
     ) -> Estimate:
-        """The clean estimate, with classifier-free guidance on the channels the prior guides."""
+        """The clean estimate, with classifier-free guidance on the channels the prior guides.
+
+        To a gradient that passes through it, what early guides add is a constant.
+        """
 
         def change(asked: Tensor) -> Tensor:
-            return displaced(Estimate(asked), early, now, names).clean
+            return displaced(Estimate(asked), early, now, names).clean + (asked - asked.detach())
 
         return guided(prior, seen, now.level, now.conditions, self.cfg, change if early else None)
 
@@ -223,11 +251,8 @@ class Sample(Steering):
         draft = candidates(draft, self.oversample)
         turn = turns(draft, self.at_once)[0] if self.at_once else torch.arange(len(draft))
         times = len(draft) / len(turn)
-        first = 0
-        solver = cast(Diffusion, draft.prior).schedule.solver(self.scheduler, self.steps, self.eta)
-        if draft.latents:
-            first = solver.scheduler.order * (self.steps - int(self.steps * self.strength))
-        draft = draft[turn]
+        solver = self._solver(draft)
+        first, draft = self._first(draft, solver), draft[turn]
         prior, made = cast(Diffusion, draft.prior), replace(draft, latents=draft.prior.noise(context.seed, draft.ids))
         x, conditions = made.latents[LATENT], prior.condition(draft.labels)
         chunk, level = together(context.real.train.shape), solver.levels[len(solver.levels) // 2]

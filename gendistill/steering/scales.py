@@ -7,6 +7,8 @@ Published samplers insert guidance at other places; each is a factor on the clea
     a displacement d of the DDPM mean          is   d / A                  with A = sqrt(abar') beta / (1 - abar)
 
 So for one-step solvers one hook with a factor is all of them; with multistep solvers the clean estimate is the definition.
+What is said of DDPM is said, on a flow, of the variance preserving level with the same ratio of signal to noise:
+abar = alpha^2 / (alpha^2 + sigma^2).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class Scale(ABC):
 
     @abstractmethod
     def __call__(self, level: Level, after: Level) -> float:
-        """The factor at ``level`` when the step ends at ``after``."""
+        """The factor at ``level`` when the next one below is ``after``."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class OnMean(Scale):
 
     def __call__(self, level: Level, after: Level) -> float:
         """Posterior deviation over A; 0 at the last step, whose deviation is 0."""
-        abar, before = float(level.alpha) ** 2, float(after.alpha) ** 2
+        abar, before = preserving(level)[0] ** 2, preserving(after)[0] ** 2
         beta = 1 - abar / before
         deviation = math.sqrt(max(beta * (1 - before) / (1 - abar), 0.0))
         return deviation / weight_in_mean(level, after)
@@ -82,10 +84,17 @@ class OnStep(Scale):
 
     def __call__(self, level: Level, after: Level) -> float:
         """sigma^p over A."""
-        return float(level.sigma) ** self.sigma / weight_in_mean(level, after)
+        return preserving(level)[1] ** self.sigma / weight_in_mean(level, after)
+
+
+def preserving(level: Level) -> tuple[float, float]:
+    """Alpha and sigma of the variance preserving level with the same ratio of signal to noise; of such a level, its own."""
+    alpha, sigma = float(level.alpha), float(level.sigma)
+    length = math.hypot(alpha, sigma)
+    return (alpha, sigma) if math.isclose(length, 1, rel_tol=1e-6) else (alpha / length, sigma / length)
 
 
 def weight_in_mean(level: Level, after: Level) -> float:
     """A: how much of the clean estimate is in the mean of the DDPM posterior."""
-    abar, before = float(level.alpha) ** 2, float(after.alpha) ** 2
+    abar, before = preserving(level)[0] ** 2, preserving(after)[0] ** 2
     return max(math.sqrt(before) * (1 - abar / before) / (1 - abar), LEAST_ALPHA)

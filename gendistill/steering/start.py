@@ -42,8 +42,8 @@ class Start(Steering):
 
     def __call__(self, draft: Draft, context: Context) -> Draft:
         """Latents of the anchors at their level, or noise: at level 1 for a prior that denoises."""
+        level = self._level(draft, context)
         if self.anchors is None:
-            level = NOISE if isinstance(draft.prior, Denoises) else CLEAN  # where nothing denoises, noise is a picture
             latents = unshaped(draft.prior, context.seed, draft.ids, draft.labels)
             return replace(draft, latents=latents, level=level)
         shape = draft.prior.latent_shape
@@ -51,8 +51,18 @@ class Start(Steering):
         for index in draft.labels.unique().tolist():
             rows = draft.labels == index
             found[rows] = self.anchors.find(context, index, draft.ids[rows, 1])
-        return replace(draft, latents={LATENT: found.to(context.device)}, level=self.anchors.level(context))
+        return replace(draft, latents={LATENT: found.to(context.device)}, level=level)
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """Finding the anchors."""
         return () if self.anchors is None else self.anchors.work(context)
+
+    def imagined(self, draft: Draft, context: Context) -> Draft:
+        """Unshaped latents, said to be of the level that `__call__` gives."""
+        draft = super().imagined(draft, context)
+        return replace(draft, level=self._level(draft, context))
+
+    def _level(self, draft: Draft, context: Context) -> Level:
+        if self.anchors is not None:
+            return self.anchors.level(context)
+        return NOISE if isinstance(draft.prior, Denoises) else CLEAN  # where nothing denoises, noise is a picture

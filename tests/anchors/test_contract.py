@@ -27,7 +27,7 @@ def test_every_slot_gets_the_same_finite_point_whatever_else_is_asked_for(part, 
     assert torch.equal(anchors.find(context, 1, torch.tensor([3, 1])), found[[3, 1]]), "slots are not honoured"
     assert torch.equal(anchors.find(toy_context(tmp_path / "two", ipc=4), 1, torch.arange(4)), found), "not repeatable"
     assert not torch.equal(anchors.find(context, 0, torch.arange(4)), found), "classes share their points"
-    assert float(anchors.level(context).time) < 1
+    assert float(anchors.level(context).time) < 1 and anchors.noisy == (float(anchors.level(context).time) > 0)
 
 
 @ANCHORS

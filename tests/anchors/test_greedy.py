@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from gendistill.anchors.greedy import herding, k_centre
 from gendistill.anchors.herding import Herding
 from gendistill.anchors.k_centre import KCentre
+from gendistill.anchors.patches import Patches
 from gendistill.nets import ensemble
+from gendistill.nets.trained import Trained
 from gendistill.toys import toy_context
 from tests.parts_under_test import TEACHER
 
@@ -60,3 +63,14 @@ def test_a_module_without_features_shows_its_logits(tmp_path):
     found = ensemble.features([net, ensemble.load([TEACHER], context)[0]], pixels)
     torch.testing.assert_close(found[:, :3], net(pixels))
     assert found.shape[1] > 6
+
+
+@pytest.mark.parametrize(
+    ("anchors", "kind"), [(Herding((TEACHER,)), "picked"), (Patches((TEACHER,), crops=1), "patches")]
+)
+def test_other_weights_of_a_teacher_choose_anew(anchors, kind, tmp_path, monkeypatch):
+    context = toy_context(tmp_path)
+    for weights, choices in (("one", 1), ("one", 1), ("other", 2)):
+        monkeypatch.setattr(Trained, "identity", lambda *given, weights=weights: weights)
+        anchors.find(context, 0, torch.arange(2))
+        assert len(list(context.store.root.glob(f"{kind}/*.safetensors"))) == choices

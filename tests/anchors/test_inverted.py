@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import diffusers
 import pytest
 import scipy.stats
 import torch
 
 from gendistill.anchors.inverted import Inverted, carried
+from gendistill.anchors.modes import Modes
 from gendistill.anchors.moments import distance, of_sets, of_subsets
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
@@ -138,3 +141,20 @@ def test_some_pictures_stand_for_the_class(context):
 def test_levels_outside_the_path_are_refused():
     with pytest.raises(UserError, match="to < 1"):
         Inverted(to=1.0)
+
+
+def test_a_slot_has_one_candidate_where_it_begins_at_a_noisy_point(context):
+    sample = Sample(steps=50, cfg=1.0, scheduler="DDIM", oversample=2)
+    for noisy in (Start(Inverted(candidates=2)), Start()):
+        with pytest.raises(UserError, match="2 candidates .* oversample=1"):
+            sample(noisy(toy_draft(context), context), context)
+    made = sample(Start(Modes())(toy_draft(context), context), context).latents[LATENT]
+    assert not torch.equal(made[0], made[1]), "from a clean one each has noise of its own"
+
+
+def test_a_class_of_one_picture_says_that_its_slots_begin_at_one_point(tmp_path, caplog):
+    context = toy_context(tmp_path, classes=(0,), ipc=3, data=ToyData(per_class=1))
+    with caplog.at_level(logging.WARNING, "gendistill"):
+        points = [Inverted(candidates=2).find(context, 0, torch.arange(3)) for _ in "ab"]
+    assert torch.equal(points[0], points[0][:1].expand_as(points[0])) and torch.equal(*points)
+    assert ["one real picture" in record.message for record in caplog.records] == [True], "it is said once"

@@ -54,7 +54,18 @@ def test_principal_components_see_what_varies_most_and_no_more(context, monkeypa
     assert apart[1][0] < 0.3 and apart[1][1] > 1.6
 
 
-@pytest.mark.parametrize("wrong", [{"clean_outliers": 0.6}, {"components": -1}])
+@pytest.mark.parametrize("medoid", [False, True])
+def test_a_class_of_few_different_latents_has_as_many_modes(medoid, context, monkeypatch):
+    values = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0])
+    latents = values.view(-1, 1, 1, 1).expand(-1, *context.prior.latent_shape).clone()
+    monkeypatch.setattr(type(context), "latents", lambda self, index: latents)
+    modes = Modes(count=4, medoid=medoid).find(context, 0, torch.arange(4))
+    assert level_of(modes).tolist() == [1, 0, 1, 0], "the most populous first, and then again"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"clean_outliers": 0.6}, {"components": -1}, {"count": 0}, {"count": -2}, {"pool": 0}]
+)
 def test_what_cannot_be_is_refused(wrong):
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="Modes needs"):
         Modes(**wrong)

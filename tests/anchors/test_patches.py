@@ -60,6 +60,16 @@ def test_mosaics_of_small_pictures_are_refused_and_of_large_ones_are_made(tmp_pa
     assert patches.find(context, 0, torch.arange(2)).shape == (2, 1, 64, 64)
 
 
+def test_too_few_crops_are_dealt_out_before_any_comes_again(tmp_path):
+    context = toy_context(tmp_path, data=ToyData(size=128), ipc=2)
+    patches = Patches((TEACHER,), tiles=2, pictures=2, crops=1)
+    assert len(patches._chosen(context, 0)["chosen"]) == 2
+    for one in patches.find(context, 0, torch.arange(2)):
+        quarters = [part for row in one.split(32, 1) for part in row.split(32, 2)]
+        same = [torch.equal(quarters[0], quarter) for quarter in quarters]
+        assert same == [True, False, True, False], "each of the two crops is shown twice"
+
+
 def test_the_best_window_has_the_highest_sum():
     gain = torch.zeros(2, 4, 4)
     gain[0, 3, 0], gain[1, 1:3, 2:4] = 5.0, 2.0

@@ -31,6 +31,11 @@ def test_a_class_is_its_folder_and_a_wordnet_id_its_synset(tmp_path):
     )
 
 
+def test_data_are_called_by_the_folder_that_is_theirs(tmp_path):
+    train = make_folder(tmp_path / "woof" / "data" / "train", ["cat", "dog"], each=1)
+    assert Folder(train).open().name == "woof"
+
+
 def test_files_lie_anywhere_in_the_folder_of_their_class(tmp_path):
     train = make_folder(tmp_path / "train", ["cat", "dog"], each=1)
     (train / "cat" / "images").mkdir()

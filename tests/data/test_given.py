@@ -99,6 +99,22 @@ def test_tensors_are_pictures_in_0_1():
         Given(normalised).open()
 
 
+def test_a_transform_that_is_random_at_times_is_refused():
+    class Flips(torch.utils.data.Dataset):
+        targets, classes = [0] * 20, ["a"]
+        dice = np.random.default_rng(0)
+
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, index):
+            ramp = np.arange(16, dtype=np.uint8).reshape(4, 4)
+            return Image.fromarray(ramp[:, ::-1] if self.dice.random() < 0.5 else ramp), 0
+
+    with pytest.raises(UserError, match="random transform"):
+        Given(Flips()).open()
+
+
 def test_random_pictures_are_refused():
     class Random(Pairs):
         def __getitem__(self, index: int):

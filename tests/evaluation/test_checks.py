@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
 from gendistill.distilled import Distilled
-from gendistill.evaluation.checks import check_apart, check_labels, check_teachers, prints
+from gendistill.evaluation.checks import check_apart, check_labels, check_teachers, known_as, prints
 from gendistill.images import StoredImages, Subset
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.hard import Hard
@@ -17,7 +17,9 @@ from gendistill.labelers.relabel import Relabel, StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
-from gendistill.toys import ToyData, toy_context
+from gendistill.recipe import Recipe
+from gendistill.steering.sample import Sample
+from gendistill.toys import Toy, ToyData, toy_context
 from gendistill.training import Training
 from gendistill.types import RealData, SoftLabels, UserError
 
@@ -70,6 +72,46 @@ def test_a_set_that_holds_a_test_picture_is_refused_and_one_that_holds_a_twin_is
     assert check_apart(TEST, {"herding": [Distilled.of(some(TEST, 5))]}, context)
     with pytest.raises(UserError, match=r"1 of the 2 pictures of the set 'theirs' are test pictures"):
         check_apart(TEST, {"theirs": [Distilled.of(some(TEST, 5, 8))]}, context)
+
+
+def set_from(source, fingerprint="another"):
+    """A set whose recipe is of these data."""
+    recipe = Recipe(real=source, prior=Toy(), steering=(Sample(steps=2),), ipc=1)
+    return replace(Distilled.of(some(TRAIN, 0)), recipe=recipe, origin={"real": {"fingerprint": fingerprint}})
+
+
+@dataclass(frozen=True)
+class Opens:
+    """Data that are there, or are not any more."""
+
+    train: StoredImages | None
+
+    def open(self):
+        if self.train is None:
+            raise UserError("it is gone")
+        return RealData("elsewhere", self.train, None)
+
+
+def test_a_set_that_was_made_from_the_test_pictures_of_other_data_is_refused(tmp_path):
+    made = set_from(Opens(joined(TRAIN, some(TEST, 0, 1, 2, 3))))
+    with pytest.raises(UserError, match="4 of the 300 test pictures of toy are among the training pictures of Opens"):
+        check_apart(TEST, {"distilled": [made]}, context_of(tmp_path))
+
+
+def test_what_a_set_was_made_from_is_looked_at_where_that_is_possible(tmp_path):
+    context = context_of(tmp_path)
+    assert check_apart(TEST, {"distilled": [set_from(Opens(TRAIN))]}, context) == []
+    own = set_from(Opens(None), TRAIN.fingerprint)
+    assert check_apart(TEST, {"distilled": [own]}, context) == []  # it is known to be the same, so nothing is opened
+    (note,) = check_apart(TEST, {"distilled": [set_from(Opens(None))]}, context)
+    assert "could not be looked at" in note
+    (note,) = check_apart(TEST, {"theirs": [Distilled.of(some(TRAIN, 0))]}, context)
+    assert "'theirs' was made from is not known" in note
+
+
+def test_pictures_are_known_by_their_content_in_any_order(tmp_path):
+    context, turned = context_of(tmp_path), Subset(TEST, torch.arange(len(TEST)).flip(0))
+    assert known_as(TEST, context) == known_as(turned, context) != known_as(TRAIN, context)
 
 
 def labelled(log_probs, count=6, **fields):

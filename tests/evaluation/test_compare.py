@@ -108,6 +108,22 @@ def test_what_may_not_be_compared_is_kept_apart(tmp_path: Path, change: dict[str
     assert [len([one for one in group.results if not one.whole]) for group in both.groups] == [2, 1]
 
 
+def test_other_pictures_that_are_called_the_same_are_kept_apart(tmp_path: Path) -> None:
+    woof = a_run(tmp_path / "woof", row(mean=30.0, held_out="aaaa"))
+    nette = a_run(tmp_path / "nette", row(mean=60.0, held_out="bbbb"))
+    with pytest.raises(UserError, match="(?s)nothing may be compared.*test aaaa.*test bbbb"):
+        compare([woof, nette])
+    other = a_run(tmp_path / "other", row(mean=61.0, held_out="bbbb"))
+    found = compare([woof, nette, other])
+    assert [[one.run for one in group.results] for group in found.groups] == [["woof"], ["nette", "other"]]
+    assert [
+        group.title.endswith(mark) for group, mark in zip(found.groups, ("test aaaa", "test bbbb"), strict=True)
+    ] == [True] * 2
+    assert "bbbb" in found.groups[1].notes[0]
+    taken = compare([woof, a_file(tmp_path / "theirs.json", THEIRS)])  # who does not say it is taken at his word
+    assert len(taken.groups) == 1 and taken.groups[0].title.endswith("test")
+
+
 def test_other_data_are_kept_apart_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     mine, other = a_run(tmp_path / "mine", row()), a_run(tmp_path / "other", row(mean=47.0))
     large = a_run(tmp_path / "large", row(), shape=(3, 16, 16))

@@ -222,21 +222,22 @@ def test_a_set_without_a_recipe_stands_beside_real_pictures():
 
 
 def test_all_sets_of_a_run_are_judged_by_other_real_pictures_with_its_own_recipe(tmp_path):
-    recipe = Recipe(
-        real=Digits(size=8), prior=Pixels(), steering=(Start(Modes()),), ipc=1, labeler=Relabel((TEACHER,), "logits")
-    )
+    part = Validation(Digits(size=8), fraction=0.2)
+    recipe = Recipe(real=part, prior=Pixels(), steering=(Start(Modes()),), ipc=1, labeler=Relabel((TEACHER,), "logits"))
     for seed in range(3):
         distill(replace(recipe, seed=seed), tmp_path / "run" / "sets" / f"seed-{seed}")
     (tmp_path / "run" / "run.json").write_text("{}")
-    held = Validation(Digits(size=8), fraction=0.2)
     protocol = replace(PROTOCOL, sets=1, students=2)
-    sets, context = module.beside(tmp_path / "run", protocol, real=held)
+    sets, context = module.beside(tmp_path / "run", protocol, real=Digits(size=8))
     wanted = [load(tmp_path / "run" / "sets" / f"seed-{seed}").images.fingerprint for seed in range(3)]
     assert [one.images.fingerprint for one in sets["distilled"]] == wanted
-    assert context.real.split == "val" and sets["random_real"][0].recipe.real == held
+    assert context.real.split == "test" and sets["random_real"][0].recipe.real == Digits(size=8)
     assert [one.soft.kind for one in sets["random_real"]] == ["soft"] * 2, "its labeler labels them"
     rows = {(row.set, row.labels): row for row in module.measure(sets, protocol, context).rows}
     assert (rows["distilled", "hard"].n, rows["distilled", "hard"].sets) == (3, 3)
+    turned = Validation(Digits(size=8), fraction=0.2, seed=1)
+    with pytest.raises(UserError, match="val pictures of digits are among the training pictures of Validation"):
+        evaluate(tmp_path / "run", protocol, real=turned)
 
 
 def test_labels_that_are_passed_over_are_told(caplog):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import datasets
 import pytest
 import torch
+from PIL import Image
 
 from gendistill.distilled import Distilled
 from gendistill.drawn import DrawnImages
@@ -62,6 +63,49 @@ def test_normalised_tensors_are_put_back(images, tmp_path):
     torch.save(((as_float(images) - mean) / std, images[1]), tmp_path / "set.pt")
     found = read(str(tmp_path / "set.pt"), REAL).images.stored(range(6))
     assert (found.int() - images[0].int()).abs().max() <= 1
+
+
+def test_pictures_of_bytes_may_be_kept_as_any_numbers(images, tmp_path):
+    for number, kind in enumerate((torch.float32, torch.int64)):
+        torch.save((images[0].to(kind), images[1]), tmp_path / f"{number}.pt")
+        assert torch.equal(read(str(tmp_path / f"{number}.pt"), REAL).images.stored(range(6)), images[0])
+
+
+def test_pictures_that_may_be_two_things_are_refused(images, tmp_path):
+    torch.save((2 * as_float(images) - 1, images[1]), tmp_path / "set.pt")
+    with pytest.raises(UserError, match=r"\[-1, 1\], or normalised.*Save them in \[0, 1\]"):
+        read(str(tmp_path / "set.pt"), REAL)
+
+
+def test_how_much_of_learned_pictures_is_clipped_is_said(images, tmp_path, caplog):
+    learned = as_float(images)
+    learned[:3] = 1.5
+    torch.save((learned, images[1]), tmp_path / "set.pt")
+    made = read(str(tmp_path / "set.pt"), REAL)
+    assert "50.0 % of the numbers" in caplog.text and bool((made.images.stored(range(3)) == 255).all())
+
+
+def test_probabilities_are_soft_labels_and_other_numbers_are_refused(images, tmp_path):
+    said = torch.full((6, 3), 0.2)
+    said[range(6), images[1]] = 0.6
+    torch.save((images[0], said), tmp_path / "set.pt")
+    made = read(str(tmp_path / "set.pt"), REAL)
+    assert made.soft.kind == "soft" and torch.allclose(made.soft.at(torch.arange(6)).exp(), said, atol=1e-6)
+    assert torch.equal(made.labels, images[1])
+    torch.save((images[0], 10 * said), tmp_path / "set.pt")
+    with pytest.raises(UserError, match="no probabilities over 3 classes.*argmax"):
+        read(str(tmp_path / "set.pt"), REAL)
+
+
+def test_of_several_splits_in_a_folder_the_training_pictures_are_the_set(tmp_path):
+    features = datasets.Features(
+        image=datasets.Image(), label=datasets.ClassLabel(names=[c.name for c in REAL.classes])
+    )
+    for name, count in (("train", 3), ("test", 6)):
+        pictures = [Image.fromarray(one[0].numpy()) for one in REAL.train.stored(range(count))]
+        rows = {"image": pictures, "label": [index % 3 for index in range(count)]}
+        datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / f"{name}-00000.parquet")
+    assert len(read(str(tmp_path), REAL).images) == 3
 
 
 def shuffled(soft=None):

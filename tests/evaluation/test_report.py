@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from gendistill.evaluation.keep import merged
 from gendistill.evaluation.report import Likeness, Report, Row
 from gendistill.formatting import spell_bytes, spell_seconds
 
@@ -39,6 +40,31 @@ def test_blocks_hold_what_may_be_compared() -> None:
     assert Report(ROWS).block(50) == blocks[0]
     assert Report([]).block(1) is None
     assert [block.ipc for block in Report(ROWS[:1]).blocks] == [None]
+
+
+def test_another_training_and_other_pictures_stand_apart() -> None:
+    short, long = (replace(ROW, training=f"Training(epochs={epochs}, lr=0.1)", epochs=epochs) for epochs in (300, 1000))
+    whole = replace(ROW, set="full_real", ipc=None, training="Training(epochs=60)")
+    blocks = Report([short, long, whole]).blocks
+    assert [[row.epochs for row in block.rows] for block in blocks] == [[300, 300], [1000, 300]]
+    assert "here epochs=1000" in blocks[1].notes[0]
+    here, there = (replace(ROW, held_out=of) for of in ("aaaa", "bbbb"))
+    blocks = Report([here, there]).blocks
+    assert [block.rows for block in blocks] == [(here,), (there,)] and "these are bbbb" in blocks[1].notes[0]
+
+
+def test_what_is_measured_again_takes_the_place_of_what_was_measured() -> None:
+    before = Report(
+        [replace(ROW, scores=(94.0, 96.0), n=2, held_out="aaaa"), replace(HARMED, scores=(1.0,))], likeness=(NEAR,)
+    )
+    after = Report([
+        replace(ROW, scores=(95.0, 96.0), n=2, held_out="aaaa"), replace(ROW, scores=(30.0, 31.0), n=2, held_out="bbbb"),
+        replace(HARMED, scores=(1.0,), attacked={}, corrupted={}),
+    ], likeness=(replace(NEAR, k=3),))  # fmt: skip
+    found = merged(before, after)
+    assert [row.scores for row in found.rows] == [(95.0, 96.0), (1.0,), (30.0, 31.0)]
+    assert found.rows[1].attacked == HARMED.attacked  # the same students, so what they went through still holds
+    assert len(found.likeness) == 2 and sum("among real" in title for title, *_ in found.tables) == 2
 
 
 BY_TWO = replace(ROW, labels="soft", labeler="2 teachers, T 4", mean=96.0, scores=(95.5, 96.5))

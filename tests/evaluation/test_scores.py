@@ -18,10 +18,13 @@ from gendistill.evaluation.ranking import Ranking, rank
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.scores import augmentation_robust_score, deviation, label_robust_score, over_seeds, squashed
 from gendistill.images import Subset
+from gendistill.labelers.codecs.eight_bit import EightBit
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
+from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.trained import Trained
 from gendistill.recipe import Recipe
 from gendistill.runs import distill
 from gendistill.steering.sample import Sample
@@ -31,8 +34,9 @@ from gendistill.types import Diverged, UserError
 from gendistill.views.cutmix import CutMix
 from gendistill.views.flip import Flip
 from gendistill.views.numbered import Views
-from tests.parts_under_test import TEACHER
 
+TEACHER = Trained(ConvNet(depth=2, width=8), Training(epochs=40, batch=8, lr=0.05, augment=None))
+"""Knows enough to label."""
 RATES = (0.01, 0.1)
 PROTOCOL = Protocol(
     name="tiny", student=ConvNet(depth=2, width=8), training=Training(epochs=2, batch=8), sets=2, students=2,
@@ -108,6 +112,8 @@ def test_labels_of_views_become_labels_of_the_pictures_as_they_are(tmp_path) -> 
     wanted = Relabel((TEACHER,), average="logits", temperature=3.0)(seen.images, context)
     assert still.soft.fingerprint == wanted.fingerprint and still.soft.views is None
     assert unaugmented(still, labeler, context) is still
+    coarse = RelabelViews((TEACHER,), average="logits", count=2, codec=EightBit(), views=Views())
+    assert unaugmented(replace(seen, soft=coarse(seen.images, context)), coarse, context).soft.codec == EightBit()
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +183,10 @@ def test_the_chosen_rate_is_the_best_one(ranked, monkeypatch) -> None:
     assert found.rates["hard"] == (0.5,) * 4 and found.hard == (0.55,) * 4
     with pytest.raises(Diverged, match="give lower ones"):
         rank(sets, PROTOCOL, context, rates=(1.0,), fraction=0.2)
+    own = replace(PROTOCOL, training=replace(PROTOCOL.training, lr=0.7))
+    assert (
+        rank(sets, own, context, fraction=0.2).rates["random"] == (0.7,) * 4
+    )  # random pictures may have the set's own rate
 
 
 def test_a_set_of_hard_labels_has_one_accuracy_for_both(ranked, monkeypatch) -> None:
@@ -210,6 +220,9 @@ def test_soft_labels_of_nobody_cannot_be_given_to_random_pictures(ranked) -> Non
     other = replace(sets[0], recipe=replace(RECIPE, labeler=Online((TEACHER,), average="logits")))
     with pytest.raises(UserError, match="has soft labels and its recipe gives online ones"):
         rank(other, PROTOCOL, context, fraction=0.2)
+    guessing = Relabel((replace(TEACHER, training=Training(epochs=1, batch=64, lr=1e-6)),), average="logits")
+    with pytest.raises(UserError, match="knows too little to label"):
+        rank(sets, PROTOCOL, context, labeler=guessing, fraction=0.2)
 
 
 def test_a_protocol_may_bring_its_labeler_and_its_cases(ranked, monkeypatch) -> None:

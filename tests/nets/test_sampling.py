@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -105,6 +107,13 @@ def test_a_warming_network_learns_before_every_look_until_another_begins(tmp_pat
     assert wrong[2] < wrong[0] and wrong[3] > wrong[2], "the fourth look is at a network that begins"
     for step in (5, 1, 4):  # however it was come to
         assert torch.equal(flat(WARM.draw(toy_context(tmp_path), "alone", step)[0]), looks[step])
+
+
+def test_a_warming_network_follows_from_the_place_too(tmp_path):
+    context = toy_context(tmp_path)
+    for place in (1, 2):  # of one unit, as the spaces of a descent are
+        found = flat(WARM.draw(replace(context, place=place), 0)[0])
+        assert torch.equal(found, flat(WARM.draw(replace(toy_context(tmp_path), place=place), 0)[0]))
 
 
 def test_the_first_look_of_a_warming_network_is_after_so_many_steps_of_sgd(tmp_path):

@@ -83,3 +83,10 @@ def test_networks_without_batch_norm_are_refused(tmp_path):
     plain = load(TEACHER, toy_context(tmp_path))
     with pytest.raises(UserError, match="Classifier has none"):
         BatchNorm((plain,)).bind(toy_context(tmp_path))
+
+
+def test_layers_that_pictures_do_not_pass_are_named(tmp_path):
+    net = load(NORMED, toy_context(tmp_path))
+    net.add_module("helper", torch.nn.Sequential(torch.nn.BatchNorm2d(3)))
+    with pytest.raises(UserError, match=r"do not pass helper\.0 of the Classifier"):
+        batch_norm.statistics(net, torch.rand(2, 1, 8, 8))

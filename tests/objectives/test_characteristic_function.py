@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gendistill.nets.sampling import Fixed
+from gendistill.nets.trained import Trained
 from gendistill.objectives.characteristic_function import CharacteristicFunction, FrequencySampler
 from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Synthetic, UserError
@@ -84,6 +85,23 @@ def test_asked_twice_at_a_step_it_says_the_same(tmp_path):
     at = [loss(Synthetic(draft.prior, draft.latents, draft.ids, draft.labels, step=step)) for step in (0, 1, 1, 2)]
     assert torch.equal(at[1], at[2])
     assert torch.equal(at[3], run(LEARNED, context, range(3))[2])
+
+
+def test_each_network_of_a_step_has_a_sampler_that_learns(tmp_path, monkeypatch):
+    context, other, compared = toy_context(tmp_path, classes=(0,)), Trained(TEACHER.net, TEACHER.training, seed=1), []
+    seen = CharacteristicFunction._compared
+    monkeypatch.setattr(
+        CharacteristicFunction, "_compared", lambda *given: (compared.append(seen(*given)), compared[-1])[1]
+    )
+    run(LEARNED, context, range(3))
+    alone, both = list(compared), replace(LEARNED, networks=Fixed((TEACHER, other), all=True))
+    compared.clear()
+    run(both, context, range(3))
+    assert len(compared) == 6 and all(torch.equal(*pair) for pair in zip(compared[::2], alone, strict=True))
+    second = compared[-1]
+    compared.clear()
+    run(both, context, (2,))
+    assert not torch.equal(compared[-1], second), "that of the second did not learn"
 
 
 def test_the_sampler_gets_no_gradient_from_the_pictures_and_gives_them_theirs(tmp_path):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
+from gendistill.anchors.inverted import Inverted
 from gendistill.anchors.modes import Modes
 from gendistill.nets.trained import load
 from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Synthetic
+from gendistill.types import LATENT, Synthetic, UserError
 from tests.parts_under_test import TEACHER
 
 
@@ -34,3 +36,8 @@ def test_the_gradient_of_mode_pull_is_clean_minus_mode(tmp_path):
     objective.bind(context)(Synthetic(draft.prior, {LATENT: clean}, draft.ids, draft.labels)).sum().backward()
     modes = torch.cat([Modes().find(context, index, torch.arange(2)) for index in context.classes])
     torch.testing.assert_close(clean.grad, clean.detach() - modes)
+
+
+def test_mode_pull_has_clean_points_only():
+    with pytest.raises(UserError, match="ModePull pulls clean latents, and the points of Inverted"):
+        ModePull(Inverted())

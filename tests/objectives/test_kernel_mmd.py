@@ -33,6 +33,15 @@ def test_it_sees_spread_where_the_means_agree():
     assert synthetic.grad is not None and synthetic.grad[0] < 0 < synthetic.grad[1], "it spreads them"
 
 
+def test_features_that_are_the_same_do_not_narrow_the_kernel():
+    """Of 15 squared distances 10 are 0, four of them but for rounding; those that are not are 1."""
+    real, synthetic = torch.tensor([[0.0], [0.0], [0.0], [0.0], [1e-4]]), torch.tensor([[1.0]], requires_grad=True)
+    found = KernelMMD(bandwidths=(1.0,)).distance(real, synthetic, ())
+    assert found.item() == pytest.approx(2 - 2 * math.exp(-0.5), rel=1e-3)
+    found.backward()
+    assert synthetic.grad is not None and synthetic.grad.item() == pytest.approx(2 * math.exp(-0.5), rel=1e-3)
+
+
 def test_it_is_zero_where_both_are_the_same_and_in_one_place():
     points = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
     assert abs(KernelMMD().distance(points, points.flip(0), ()).item()) < 1e-6

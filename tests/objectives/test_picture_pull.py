@@ -9,7 +9,8 @@ import torch
 
 from gendistill.anchors.real_pictures import of_slots
 from gendistill.nets import ensemble
-from gendistill.nets.sampling import Fixed
+from gendistill.nets.convnet import ConvNet
+from gendistill.nets.sampling import Fixed, Fresh
 from gendistill.objectives.picture_pull import PicturePull
 from gendistill.steering.generate import Generate
 from gendistill.steering.optimize import Optimize
@@ -62,3 +63,12 @@ def test_weights_that_want_nothing_are_refused():
         PicturePull(pixels=0.0, features=0.0)
     with pytest.raises(UserError, match="at least 0"):
         PicturePull(pixels=-1.0)
+
+
+def test_networks_by_which_pictures_judge_each_other_are_refused(tmp_path):
+    context = toy_context(tmp_path)
+    normed = ConvNet(depth=2, width=8, norm="batch")
+    with pytest.raises(UserError, match="judges each picture alone"):
+        PicturePull(Fresh(normed)).bind(context)(seen(toy_draft(context)))
+    trained = PicturePull(Fixed((replace(TEACHER, net=normed),))).bind(context)(seen(toy_draft(context)))
+    assert bool(torch.isfinite(trained).all()), "trained ones have statistics of their own"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,6 +67,18 @@ def test_elsewhere_real_latents_of_the_class_are_covered(tmp_path):
         assert found[index].item() == pytest.approx(2 * (1 - worst), rel=1e-5)
     few = [Representativeness(memory=3).bind(context)(look(context, draft.latents[LATENT], [0, 0, 1, 1])) for _ in "ab"]
     assert torch.equal(*few) and (few[0] < found).any()
+
+
+def test_what_is_drawn_follows_from_the_place_too(tmp_path):
+    context, draft = toy_context(tmp_path), toy_draft(toy_context(tmp_path))
+    for place in (1, 2):  # of one unit, as the spaces of a descent are
+        found, alone = (
+            Representativeness(memory=3).bind(replace(one, place=place))(
+                look(context, draft.latents[LATENT], [0, 0, 1, 1])
+            )
+            for one in (context, toy_context(tmp_path))
+        )
+        assert torch.equal(found, alone)
 
 
 def test_newest_are_kept_in_order_and_survive_a_checkpoint():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gendistill.nets import trained
-from gendistill.nets.trained import load
+from gendistill.nets.trained import Trained, load
 from gendistill.objectives.wasserstein_barycentre import WassersteinBarycentre, barycentre, on_simplex, transport
 from gendistill.toys import toy_context, toy_draft
 from gendistill.types import Synthetic, UserError
@@ -84,6 +84,14 @@ def test_barycentres_are_found_once(tmp_path, monkeypatch):
         "gendistill.objectives.wasserstein_barycentre.barycentre", lambda *args: pytest.fail("found again")
     )
     OBJECTIVE.bind(toy_context(tmp_path))
+
+
+def test_other_weights_of_the_teacher_have_barycentres_of_their_own(tmp_path, monkeypatch):
+    context = toy_context(tmp_path, classes=(0,))
+    for weights, found in (("one", 1), ("one", 1), ("other", 2)):
+        monkeypatch.setattr(Trained, "identity", lambda *given, weights=weights: weights)
+        OBJECTIVE.bind(context)
+        assert len(list(context.store.root.glob("barycentres/*.safetensors"))) == found
 
 
 def test_shares_beyond_the_whole_way_are_refused():

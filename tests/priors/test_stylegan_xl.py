@@ -25,6 +25,7 @@ from gendistill.priors.inert_pickle import read
 from gendistill.priors.repository import fill
 from gendistill.priors.stylegan_xl import StyleganXL
 from gendistill.priors.stylegan_xl_net import StyleganXlNet
+from gendistill.store import cache_root
 from gendistill.types import Class, Generates, LoadedPrior, RealData, UserError
 from tests.priors.seeded_weights import drawn, stylegan_xl
 
@@ -235,7 +236,7 @@ def test_a_pickle_is_converted_once_and_the_source_in_it_is_not_run(
     monkeypatch.delitem(sys.modules, "torch_utils")
     monkeypatch.delitem(sys.modules, "torch_utils.persistence")
     StyleganXL(path, rows=(2, 0)).check(data())
-    (made,) = (tmp_path / "cache" / "stylegan_xl").glob("*/model.safetensors")
+    (made,) = (cache_root() / "stylegan_xl").glob("*/model.safetensors")
     when = made.stat().st_mtime_ns
     prior, folder = load(path), made.parent
     assert made.stat().st_mtime_ns == when, "converted again"

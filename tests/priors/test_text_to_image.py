@@ -161,6 +161,15 @@ def test_a_folder_holds_it_all(name, tmp_path):
     assert torch.equal(ours, theirs)
 
 
+def test_a_reloaded_prior_holds_no_network_of_the_one_before(tmp_path):
+    prior = loaded("stable_diffusion")
+    prior.save(tmp_path)
+    again = prior.reload(tmp_path)
+    assert again.pipe.unet is again.denoiser is not prior.denoiser and again.family.pipe is again.pipe
+    assert prior.pipe.unet is prior.denoiser and prior.family.pipe is prior.pipe
+    assert again.pipe.text_encoder is prior.pipe.text_encoder
+
+
 def test_options_go_straight_to_diffusers(tmp_path, monkeypatch):
     tiny("stable_diffusion").save_pretrained(tmp_path, variant="other")
     given = TextToImage(str(tmp_path), variant="other", load_options={"low_cpu_mem_usage": False})

@@ -20,7 +20,7 @@ from gendistill.priors.small_gan import SmallGan
 from gendistill.priors.style_generator import StyleGenerator
 from gendistill.priors.train_gan import GanTraining, train_gan
 from gendistill.priors.training import checkpoints, gan
-from gendistill.priors.training.gan_sizes import complete, sizes
+from gendistill.priors.training.gan_sizes import check_groups, complete, sizes
 from gendistill.store import Store, fingerprint_state
 from gendistill.types import Class, Images, RealData, UserError
 
@@ -171,6 +171,7 @@ def test_an_interrupted_training_is_not_overwritten_and_a_checkpoint_can_be_name
         (replace(TINY, lr_scheduler="cosin"), pictures(), "did you mean cosine"),
         (replace(TINY, penalty_steps=0), pictures(), "penalty_steps=0 must be at least 1"),
         (replace(TINY, gradient_penalty=-1.0), pictures(), "gradient_penalty >= 0"),
+        (replace(TINY, train_batch_size=10), pictures(), "train_batch_size=10 .* give a multiple of 4"),
         (replace(TINY, mixed_precision="fp16"), pictures(), "needs a GPU"),
         (TINY, pictures(count=1), "at least 2 pictures"),
         (TINY, pictures(count=2, classes=(*CLASSES, Class("third"))), "there are none of third"),
@@ -180,6 +181,12 @@ def test_an_interrupted_training_is_not_overwritten_and_a_checkpoint_can_be_name
 def test_refuses(settings, images, says, tmp_path):
     with pytest.raises(UserError, match=says):
         train_gan(images, tmp_path / "refused", settings)
+
+
+def test_every_process_has_whole_groups():
+    check_groups("batch", 24, 3)
+    with pytest.raises(UserError, match="batch=24 .* in each of 4 processes, .* a multiple of 16"):
+        check_groups("batch", 24, 4)
 
 
 def test_refuses_a_folder_of_another_training(trained, tmp_path):

@@ -106,6 +106,20 @@ def test_before_cfg_the_pull_is_multiplied_by_cfg(context):
     torch.testing.assert_close(after - plain, -0.1 * plain)
 
 
+@pytest.mark.parametrize("cfg", [1.0, 4.0])
+def test_a_gradient_through_the_denoiser_passes_what_acts_before_cfg(cfg, context):
+    through, faint = (
+        Guide(Probe("clean", weight=0.3), gradient="denoiser"),
+        Guide(Probe("clean", weight=1e-9), before_cfg=True),
+    )
+    plain, alone, both = (
+        Sample(steps=4, cfg=cfg, guides=guides)(empty(context), context).latents[LATENT]
+        for guides in ((), (through,), (through, faint))
+    )
+    torch.testing.assert_close(both, alone)
+    assert float((alone - plain).abs().max()) > 1e-3
+
+
 def test_scales_are_the_published_insertion_points():
     abar, before = 0.36, 0.49
     beta = 1 - abar / before
@@ -117,6 +131,15 @@ def test_scales_are_the_published_insertion_points():
     )
     assert Power(1, -1)(LEVEL, AFTER) == pytest.approx(0.8 / 0.6), "CoDA: the pull itself, off the predicted noise"
     assert Constant()(LEVEL, AFTER) == 1.0 and OnMean()(LEVEL, CLEAN) == pytest.approx(0.0)
+
+
+def test_scales_of_ddpm_mean_the_same_on_a_flow():
+    """A flow's level is one of variance preserving diffusion but for the length of the latent."""
+    for scale in (OnStep(), OnStep(sigma=1), OnMean()):
+        on_flow = scale(
+            *(Level(level.alpha * size, level.sigma * size, 0.5) for level, size in ((LEVEL, 0.7), (AFTER, 0.8)))
+        )
+        assert on_flow == pytest.approx(scale(LEVEL, AFTER))
 
 
 def test_pictures_made_before_are_seen_one_by_one(context):

@@ -48,6 +48,35 @@ def test_every_scheduler_goes_on_from_a_clean_start(name, context):
     assert distance < 0.08
 
 
+def test_a_noisy_draft_comes_in_at_the_first_half_of_a_step(context):
+    draft = toy_draft(context)
+    noise, centres = draft.prior.noise(5, draft.ids)[LATENT], draft.prior.centres[draft.labels]
+
+    def made(name, index):
+        level = draft.prior.schedule.solver(name, 20).levels[index]
+        begun = replace(draft, latents={LATENT: level.alpha * centres + level.sigma * noise}, level=level)
+        return Sample(steps=20, cfg=1.0, scheduler=name)(begun, context)
+
+    assert spread(made("HeunDiscrete", 16))[0] < 0.08, "the second half of the step before is at the same level"
+    assert spread(made("KDPM2AncestralDiscrete", 15))[0] < 0.08, (
+        "a midpoint, whose level is nearly that of the next step"
+    )
+
+
+def test_the_level_after_a_step_is_one_below(context):
+    """Where a solver takes two steps at one level too: a scale that is told of it twice divides by nothing."""
+    seen = []
+
+    class Watch(Constant):
+        def __call__(self, level, after):
+            seen.append((float(level.alpha), float(after.alpha)))
+            return 1.0
+
+    for name in ("PNDM", "HeunDiscrete", "KDPM2AncestralDiscrete"):
+        Sample(steps=20, scheduler=name, guides=(Guide(ModePull(weight=0.1), scale=Watch()),))(empty(context), context)
+    assert len(seen) == 21 + 39 + 39 and all(before < after for before, after in seen)
+
+
 def test_strength_of_less_than_a_step_is_refused():
     with pytest.raises(UserError, match="strength"):
         Sample(steps=20, strength=0.01)
@@ -135,6 +164,21 @@ def test_a_picture_does_not_depend_on_its_batch_mates(context):
     whole = Sample(steps=6, scheduler="DDPM")(empty(context), context)
     part = Sample(steps=6, scheduler="DDPM")(empty(context)[torch.tensor([4, 1])], context)
     torch.testing.assert_close(part.latents[LATENT], whole.latents[LATENT][[4, 1]], atol=1e-5, rtol=0)
+
+
+def test_what_cannot_be_stepped_is_refused_before_a_guide_is_bound(context, monkeypatch):
+    monkeypatch.setattr(ModePull, "bind", None)
+    for name, steps in (
+        ("LCM", 60),
+        ("KDPM2AncestralDiscrete", 6),
+    ):  # of a cosine schedule, its first sigma is too large
+        sample = Sample(steps=steps, scheduler=name, guides=(Guide(ModePull(weight=0.1)),))
+        for asked in (
+            lambda one=sample: one(empty(context), context),
+            lambda one=sample: list(one.work(empty(context), context)),
+        ):
+            with pytest.raises(UserError, match=f"{name} does not take steps={steps}"):
+                asked()
 
 
 @pytest.mark.parametrize("wrong", [{"scheduler": "DDIN"}, {"steps": 0}, {"strength": 1.5}, {"oversample": 0}])

@@ -12,6 +12,7 @@ from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering import optimize
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
+from gendistill.steering.start import Start
 from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Synthetic, UserError
 
@@ -78,6 +79,17 @@ def test_the_residual_keeps_the_start_at_the_first_step_and_not_at_the_last(cont
     free = replace(many, keep_start=0.0)
     far = [(step(draft, context).latents[LATENT] - draft.latents[LATENT]).abs().mean() for step in (many, free)]
     assert far[0] < far[1]
+
+
+def test_a_noisy_start_cannot_be_kept(context):
+    draft = replace(toy_draft(context), latents={})
+    keeping, says = Sample(steps=2, keep_start=0.5), "keep_start=0.5 keeps a share of a clean start.*Start"
+    with pytest.raises(UserError, match=says):
+        keeping(Start()(draft, context), context)
+    with pytest.raises(UserError, match=says):
+        list(keeping.work(Start().imagined(draft, context), context))
+    after = Sample(steps=2).imagined(Start().imagined(draft, context), context)
+    assert list(keeping.work(after, context))
 
 
 def test_it_resumes_only_where_the_state_of_a_loss_begins_anew(context, monkeypatch):

@@ -262,6 +262,7 @@ def test_what_cannot_be_tuned_is_refused_before_any_work(context, monkeypatch):
         ({"ema_decay": 1.0}, "ema_decay < 1"),
         ({"gradient_penalty": -1.0}, "gradient_penalty=-1.0"),
         ({"batch": 0}, "batch=0 must be at least 1"),
+        ({"batch": 6}, "batch=6 .* give a multiple of 4"),
         ({"lr_scheduler": "cosin"}, "did you mean cosine"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -28,20 +29,23 @@ class Mistake:
 class PerClass:
     """Accuracy by class.
 
-    confusion  pictures of class i (row) that were taken for class j (column)
+    pictures   how many there are of each class
+    confusion  (i, j) -> pictures of class i that were taken for class j, where there are any: a table of all pairs of ten thousand
+               classes would not fit
     """
 
-    confusion: tuple[tuple[int, ...], ...]
+    pictures: tuple[int, ...]
+    confusion: Mapping[tuple[int, int], int]
 
     @property
-    def pictures(self) -> tuple[int, ...]:
-        """How many there are of each class."""
-        return tuple(sum(row) for row in self.confusion)
+    def right(self) -> tuple[int, ...]:
+        """Pictures of each class that were taken for what they are."""
+        return tuple(self.confusion.get((index, index), 0) for index in range(len(self.pictures)))
 
     @property
     def accuracy(self) -> tuple[float | None, ...]:
         """In percent, of each class; None where it has no pictures."""
-        return tuple(100 * row[index] / sum(row) if sum(row) else None for index, row in enumerate(self.confusion))
+        return tuple(100 * right / n if n else None for right, n in zip(self.right, self.pictures, strict=True))
 
     @property
     def mean(self) -> float:
@@ -57,12 +61,7 @@ class PerClass:
 
     def mistakes(self, count: int) -> tuple[Mistake, ...]:
         """The most frequent ones, most frequent first."""
-        found = [
-            Mistake(true, taken, pictures)
-            for true, row in enumerate(self.confusion)
-            for taken, pictures in enumerate(row)
-            if pictures and true != taken
-        ]
+        found = [Mistake(true, taken, pictures) for (true, taken), pictures in self.confusion.items() if true != taken]
         return tuple(sorted(found, key=lambda one: -one.pictures)[:count])
 
 
@@ -70,5 +69,6 @@ def per_class(logits: Tensor, labels: Labels) -> PerClass:
     """Confusion of logits (n, k) with labels (n,)."""
     check_logits(logits, labels)
     classes = logits.shape[1]
-    counts = torch.bincount(labels * classes + logits.argmax(1), minlength=classes**2).view(classes, classes)
-    return PerClass(tuple(map(tuple, counts.tolist())))
+    pairs, counts = (labels * classes + logits.argmax(1)).unique(return_counts=True)
+    confusion = {divmod(pair, classes): count for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)}
+    return PerClass(tuple(torch.bincount(labels, minlength=classes).tolist()), confusion)

@@ -15,7 +15,7 @@ Rows = Mapping[str, Tensor]
 
 
 class Codec(ABC):
-    """A way to keep log-probabilities; a frozen dataclass. Its cost is the bytes of its rows."""
+    """A way to keep log-probabilities; a frozen dataclass. Its cost is the bytes of its rows, without headers of files."""
 
     @abstractmethod
     def encode(self, log_probs: LogProbs) -> Rows:

@@ -28,6 +28,7 @@ from gendistill.priors.discriminator import Discriminator
 from gendistill.priors.style_generator import StyleGenerator
 from gendistill.priors.training.balance import balanced
 from gendistill.priors.training.gan_settings import GanTraining
+from gendistill.priors.training.gan_sizes import GROUP, check_groups
 from gendistill.priors.training.loop import Batch, Stage, optimize
 from gendistill.priors.training.reading import Read, mirrored
 from gendistill.types import Class, Labels, Pixels
@@ -36,8 +37,6 @@ from gendistill.views.siamese import OPERATIONS, Siamese
 NAME = "gan"
 BETAS = (0.0, 0.99)
 """Of Adam: no momentum, since each network's goal moves with the other."""
-GROUP = 4
-"""So many pictures of a class stand next to each other in a batch: the discriminator sees how much they differ."""
 
 Change = Callable[[Pixels], Pixels]
 
@@ -76,8 +75,8 @@ class Game(nn.Module):
 
 
 def different(batch: int, classes: int) -> int:
-    """How many of the classes a batch holds, each with as many pictures, in whole groups where it can."""
-    return max((count for count in range(1, classes + 1) if batch % (count * GROUP) == 0), default=1)
+    """How many of the classes a batch of whole groups holds, each in as many of them."""
+    return max(count for count in range(1, classes + 1) if batch % (count * GROUP) == 0)
 
 
 def build(settings: GanTraining, channels: int, classes: Sequence[Class], seed: int) -> Game:
@@ -131,10 +130,14 @@ def train_nets(
 
     labels      (N,) class of each training picture, which is its row
     statistics  mean and deviation of each channel of the pictures, (1, c, 1, 1) in pixel units
+
+    Raises:
+        UserError: the processes cannot share a batch in whole groups.
     """
     steps, batch, rate = settings.max_train_steps, settings.train_batch_size, settings.learning_rate
     assert steps and batch and rate, "settings are complete"
     assert settings.gradient_penalty is not None and settings.ema_decay is not None
+    check_groups("train_batch_size", batch, accelerator.num_processes)
     device, every = accelerator.device, settings.penalty_steps
     mean, std = (value.to(device) for value in statistics)
     strength = settings.gradient_penalty * every

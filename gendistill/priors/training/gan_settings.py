@@ -21,7 +21,7 @@ class GanTraining:
     gradient_penalty         weight of the squared gradients of the scores, by pixels in [0, 1], at real and made pictures
     penalty_steps            optimiser steps from one penalty to the next, which is so much stronger
     max_train_steps          optimiser steps, of both networks at once
-    train_batch_size         real pictures per step, and as many made ones, over all processes
+    train_batch_size         real pictures per step, and as many made ones, over all processes; a multiple of 4 in each
     learning_rate            highest learning rate of Adam, of both networks
     lr_scheduler             a name that diffusers' ``get_scheduler`` knows
     lr_warmup_steps          optimiser steps until the highest learning rate

@@ -26,6 +26,10 @@ SMALLEST = 4
 """Sides are halved down to this one, or to the last that is odd: 28 px to 7."""
 
 
+GROUP = 4
+"""So many pictures of a class stand next to each other in a batch: the discriminator sees how much they differ."""
+
+
 def sizes(resolution: int) -> GanSizes:
     """The rule: sizes for pictures of this side.
 
@@ -66,6 +70,18 @@ def complete(settings: GanTraining, images: Images) -> GanTraining:
             f"block_out_channels={widths} halve the pictures {len(widths) - 1} times, and resolution={side} cannot be halved "
             "so often; give a width of at least 1 for each side"
         )
+    assert full.train_batch_size
+    check_groups("train_batch_size", full.train_batch_size)
     if penalty < 0 or not 0 <= decay < 1:
         raise UserError(f"a GAN needs gradient_penalty >= 0 and 0 <= ema_decay < 1, got {penalty} and {decay}")
     return full
+
+
+def check_groups(name: str, batch: int, processes: int = 1) -> None:
+    """Raise `UserError` unless every process has whole groups of a batch: others would hold two classes, or real and made ones."""
+    if batch % (GROUP * processes):
+        each = f" in each of {processes} processes" if processes > 1 else ""
+        raise UserError(
+            f"{name}={batch} pictures are no whole groups of {GROUP}{each}, and of such the discriminator sees how much pictures "
+            f"of a class differ: give a multiple of {GROUP * processes}"
+        )

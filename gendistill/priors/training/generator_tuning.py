@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gendistill.priors.training.gan import different
-from gendistill.priors.training.gan_sizes import sizes
+from gendistill.priors.training.gan_sizes import check_groups, sizes
 from gendistill.priors.training.sizes import check_choices, check_counts
 from gendistill.types import UserError
 from gendistill.views.siamese import Siamese
@@ -20,7 +20,8 @@ class GeneratorTuning:
     adversarial         weight of the generator's loss against its discriminator, which learns on beside it; 0 leaves both out
     epochs              passes over the real pictures
     max_train_steps     optimiser steps, instead of ``epochs``
-    batch               pictures that are made per step, and as many real ones, over all processes; it holds its classes equally
+    batch               pictures that are made per step, and as many real ones, over all processes; it holds its classes equally.
+                        Against a discriminator, a multiple of 4 in each process
     learning_rate       highest learning rate of Adam, of both networks
     lr_scheduler        a name that diffusers' ``get_scheduler`` knows
     lr_warmup_steps     optimiser steps until the highest learning rate
@@ -57,6 +58,8 @@ class GeneratorTuning:
         check_choices(self)
         names = "epochs max_train_steps batch penalty_steps checkpointing_steps".split()
         check_counts(self, [name for name in names if getattr(self, name) is not None])
+        if self.adversarial:
+            check_groups("batch", self.batch)
         if self.learning_rate <= 0 or self.adversarial < 0 or not 0 <= self.ema_decay < 1:
             raise UserError(
                 f"{type(self).__name__} needs learning_rate > 0, adversarial >= 0 and 0 <= ema_decay < 1, got "

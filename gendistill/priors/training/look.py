@@ -73,7 +73,11 @@ def acting(look: Look, clean: Tensor, window: tuple[float, float]) -> tuple[Look
 
 
 def draw(prior: Any, tuning: Tuning, real: RealLatents, now: Batch, device: torch.device) -> Look:
-    """The whole batch of a step, the same in every process."""
+    """The whole batch of a step, the same in every process.
+
+    Times are uniform over the training steps: of a flow too, where the training scripts of SD3 and Sana draw them logit-normal,
+    from a schedule that is shifted towards noise.
+    """
     dice, count = now.dice, len(now.positions)
     # Times are spread evenly in the order of the pictures, which come class by class: shuffled, none gets all the noise.
     times = spread_times(count, prior.schedule.total, dice)[torch.randperm(count, generator=dice)]

@@ -23,6 +23,7 @@ from gendistill.priors.training import checkpoints
 from gendistill.priors.training.balance import balanced
 from gendistill.priors.training.finetune import averaged
 from gendistill.priors.training.gan import BETAS, Change, Game, changing
+from gendistill.priors.training.gan_sizes import check_groups
 from gendistill.priors.training.generator_tuning import GeneratorTuning
 from gendistill.priors.training.loop import Batch, Stage, launch, optimize, trained
 from gendistill.priors.training.reading import mirrored
@@ -157,10 +158,13 @@ def tune_networks(task: Task, folder: Path, device: torch.device, progress: Call
     """Train, and write the tuned networks into ``folder``. An interrupted training goes on at its last checkpoint.
 
     Raises:
+        UserError: the processes cannot share a batch in whole groups.
         Diverged: a loss is not finite; names it and the step.
     """
     tuning = task.tuning
     accelerator = launch(device, tuning.mixed_precision, 1)
+    if tuning.adversarial:
+        check_groups("batch", tuning.batch, accelerator.num_processes)
     if accelerator.is_main_process:
         clear_parts(folder)
     accelerator.wait_for_everyone()

@@ -44,6 +44,12 @@ def test_copies_of_many_pictures_are_told_apart_from_rounding():
     assert [(one.real, one.distance, one.ratio) for one in found] == [(39 - i, 0, 0) for i in range(40)]
 
 
+def test_a_mirrored_copy_is_a_copy():
+    real = noise("real", count=40)
+    found = copying(of(real[5:7].flip(-1)), of(real)).neighbours
+    assert [(one.real, one.distance, one.ratio) for one in found] == [(5, 0, 0), (6, 0, 0)]
+
+
 def test_the_likeliest_copy_comes_first():
     found = copying(grey(12, 60, 101), grey(0, 10, 100, 200))
     assert [one.picture for one in found.closest] == [2, 0, 1]
@@ -62,13 +68,13 @@ def test_blocks_and_forgetting_change_nothing(monkeypatch):
 
 def test_features_see_copies_that_pixels_do_not():
     real = noise("real", count=9)
-    mirrored = of(real[4:5].flip(-1))
+    turned = of(real[4:5].flip(-2))
 
     def symmetric(pixels):
-        return in_pixels((pixels + pixels.flip(-1)) / 2)
+        return in_pixels((pixels + pixels.flip(-2)) / 2)
 
-    assert copying(mirrored, of(real)).neighbours[0].ratio > 0.5
-    seen = copying(mirrored, of(real), symmetric).neighbours[0]
+    assert copying(turned, of(real)).neighbours[0].ratio > 0.5
+    seen = copying(turned, of(real), symmetric).neighbours[0]
     assert seen.real == 4 and seen.ratio == 0
 
 
