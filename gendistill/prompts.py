@@ -2,7 +2,8 @@
 
     Prompts(("a photo of {article} {name}", "{name}, {definition}"), negative="a drawing")
 
-Names that several synsets of ImageNet-1K share are told apart: a crane is "crane (bird)" or "crane (machine)".
+Names that several synsets of ImageNet-1K share are told apart: a crane is "crane (bird)" or "crane (machine)". So are those
+of which a list kept by hand says that they mean something else elsewhere: a boxer is "boxer (dog)". Others stand as they are.
 """
 
 from __future__ import annotations
@@ -23,16 +24,46 @@ MORE = re.compile(
     r"|carrying|resembling|consisting)\s"
 )
 """Where a definition goes on after it has said what kind of thing it is."""
+KINDS = {
+    "admiral": "butterfly", "amphibian": "vehicle", "Angora": "rabbit", "Appenzeller": "dog", "barrow": "cart",
+    "baseball": "ball", "basketball": "ball", "beacon": "lighthouse", "bearskin": "hat", "binder": "for loose papers",
+    "bonnet": "hat", "bow": "weapon", "boxer": "dog", "brass": "memorial tablet", "buckeye": "nut", "cab": "taxi",
+    "cairn": "dog", "capuchin": "monkey", "chest": "box", "chiton": "mollusk", "chow": "dog", "clog": "shoe",
+    "clumber": "dog", "cock": "rooster", "cornet": "brass instrument", "cricket": "insect", "diamondback": "rattlesnake",
+    "drake": "duck", "drumstick": "for a drum", "ear": "of corn", "file": "filing cabinet", "fly": "insect",
+    "gondola": "boat", "harvestman": "arachnid", "hip": "of a rose", "impala": "antelope", "iron": "for clothes",
+    "jaguar": "big cat", "jean": "trousers", "jersey": "shirt", "kelpie": "dog", "kite": "bird", "Leonberg": "dog",
+    "Lhasa": "dog", "liner": "ship", "Loafer": "shoe", "monarch": "butterfly", "mortar": "bowl", "mouse": "computer",
+    "muzzle": "for an animal", "nail": "fastener", "Newfoundland": "dog", "nipple": "of a baby's bottle",
+    "notebook": "computer", "organ": "musical instrument", "papillon": "dog", "Pembroke": "dog", "pick": "plectrum",
+    "pickup": "truck", "pirate": "ship", "pitcher": "jug", "plane": "carpenter's tool", "plate": "main course",
+    "pot": "for flowers", "puffer": "fish", "racer": "car", "ram": "sheep", "redbone": "dog", "reel": "for fishing",
+    "ringlet": "butterfly", "rule": "for measuring", "scale": "for weighing", "screen": "display", "sidewinder": "snake",
+    "slot": "gambling machine", "sorrel": "horse", "stole": "scarf", "swab": "mop", "switch": "electrical",
+    "tank": "military vehicle", "teddy": "bear", "thresher": "farm machine", "tick": "arachnid", "titi": "monkey",
+    "trifle": "dessert", "upright": "piano", "vacuum": "cleaner", "vault": "arched ceiling", "volleyball": "ball",
+    "walking stick": "insect", "washer": "washing machine", "wing": "of an airplane", "wreck": "ship",
+}  # fmt: skip
+"""Names of ImageNet-1K that alone mean another thing about as commonly, and what they are there.
+
+By hand, because the synsets of ImageNet cannot tell: no other has an ear or a boxer, and two have a banana, fruit and plant.
+"""
 COUNT = re.compile(r"^(?:(?:an?|the|any|either|one|various|several|numerous|two)\s(?:of\s)?)+")
 """How a definition begins before it says anything."""
 
 
 def called(one: Class) -> str:
-    """The name of a class, with its kind in brackets where another synset of ImageNet-1K has the same name."""
+    """The name of a class, with its kind in brackets where another synset of ImageNet-1K has the same name, or by `KINDS`.
+
+    A class without a WordNet id, or whose name is no word of its synset in ImageNet-1K, is called as it is.
+    """
     name = " ".join(one.name.replace("_", " ").split())
     senses = wordnet.senses(name, "imagenet-1k") if one.wnid is not None else ()
-    if one.wnid is None or one.wnid not in senses or len(senses) < 2:
+    if one.wnid is None or one.wnid not in senses:
         return name
+    if len(senses) < 2:
+        first = wordnet.as_class(one.wnid).name
+        return f"{name} ({KINDS[first]})" if first in KINDS and wordnet.plain(name) == wordnet.plain(first) else name
     if one.wnid in wordnet.NAMES:
         return wordnet.NAMES[one.wnid]
     said = {wnid: wordnet.definition(wnid) or "" for wnid in senses}

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context, silent
@@ -71,9 +71,14 @@ class Training:
         if not 0 <= self.ema < 1 or not 0 <= self.label_smoothing < 1:
             raise UserError(f"ema={self.ema} and label_smoothing={self.label_smoothing} are shares in [0, 1)")
 
+    def steps(self, count: int) -> int:
+        """Optimiser steps of an epoch over ``count`` pictures. One alone, of which batch norm learns nothing, joins those before."""
+        whole, rest = divmod(count, self.batch)
+        return whole + (rest > 1 or not whole)
+
     def passes(self, count: int) -> int:
         """Epochs over a set of ``count`` pictures."""
-        return max(self.epochs, math.ceil(self.least_steps / math.ceil(count / self.batch)))
+        return max(self.epochs, math.ceil(self.least_steps / self.steps(count)))
 
 
 def reader(images: Images, device: torch.device) -> Read:
@@ -120,7 +125,7 @@ def train(
     Raises:
         Diverged: the loss is not finite.
     """
-    epochs, per_epoch = settings.passes(len(images)), math.ceil(len(images) / settings.batch)
+    epochs, per_epoch = settings.passes(len(images)), settings.steps(len(images))
     course = _Course.of(settings, images, epochs, seed, device, soft, weight)
     read, seen = reader(images, device), images
     optimizer = _optimizer(net, settings)
@@ -137,7 +142,7 @@ def train(
         for epoch in progress(range(epochs), what):
             if (now := images.at_epoch(epoch)) is not seen:
                 read, seen = reader(now, device), now
-            for batch in _batches(len(images), settings.batch, net, stream):
+            for batch in _batches(len(images), settings, stream):
                 shown = course.shown(read, batch, epoch, stream, net)
                 with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
                     if ask is None:
@@ -160,11 +165,12 @@ def train(
     return net.eval()
 
 
-def _batches(count: int, size: int, net: nn.Module, stream: torch.Generator) -> list[Tensor]:
-    """The positions of an epoch, shuffled. Batch norm learns nothing of a single picture, so a last batch of one is left out."""
-    batches = list(torch.randperm(count, generator=stream).split(size))
-    alone = len(batches) > 1 and len(batches[-1]) == 1
-    return batches[:-1] if alone and any(isinstance(part, nn.BatchNorm2d) for part in net.modules()) else batches
+def _batches(count: int, settings: Training, stream: torch.Generator) -> list[Tensor]:
+    """The positions of an epoch, shuffled, in as many batches as it has steps."""
+    batches = list(torch.randperm(count, generator=stream).split(settings.batch))
+    if len(batches) > settings.steps(count):
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ NAMES = {
 }
 """Names for synsets of ImageNet-1K whose first word is another's too, so that the 1000 names are distinct."""
 
+SPELLINGS = {"crane bird": "n02012849", "maillot tank suit": "n03710721"}
+"""What torchvision calls those of them that it tells apart."""
+
 
 @cache
 def imagenet() -> tuple[Class, ...]:
@@ -40,27 +43,36 @@ def as_class(name: str) -> Class:
 
 
 def find(name: str) -> Class | None:
-    """The class of ImageNet-1K with this WordNet id or words, or None where no class, or more than one, is meant."""
+    """The class of ImageNet-1K with this WordNet id or words, or None where no class, or more than one, is meant.
+
+    A word of several of them means the one that has no other word, where it is spelled as there: "cardigan" is the jacket,
+    and "Cardigan" may be that or the dog.
+    """
     wnid = name if name in _words("imagenet-1k") else _spoken().get(plain(name))
-    return None if wnid is None else as_class(wnid)
+    shared = len(senses(name, "imagenet-1k")) > 1 and _words("imagenet-1k").get(wnid or "") != _spaced(name)
+    return None if wnid is None or shared else as_class(wnid)
 
 
 def resolve(names: Iterable[str]) -> list[Class | None]:
     """The class of ImageNet-1K that each name means, or None.
 
-    Names that two synsets share ("crane") are told apart where all 1000 are given and every other one stands
-    at its own ImageNet index.
+    Names that two synsets share ("crane", "cardigan") are told apart where all 1000 are given and every name that means
+    something stands at the ImageNet index of a class that has it among its words.
     """
+    names = list(names)
     found = [find(name) for name in names]
-    ordered = len(found) == 1000 and all(one in (None, own) for one, own in zip(found, imagenet(), strict=True))
+    ordered = len(found) == 1000 and all(
+        one in (None, own) or own.wnid in senses(name, "imagenet-1k")
+        for name, one, own in zip(names, found, imagenet(), strict=True)
+    )
     return list(imagenet()) if ordered and found.count(None) <= 10 else found
 
 
 def meaning(label: str) -> str | None:
     """The WordNet id of the one synset of ImageNet that a label means, or None where it means none, or may mean several.
 
-    A label says so by the id it begins with, by all words of a synset together, by a name of ours, or by a word that no other
-    synset has: "mouse, computer mouse" and "tench" mean one, "mouse" does not.
+    A label says so by the id it begins with, by all words of a synset together, by a name of ours or torchvision's, or by a word
+    that no other synset has: "mouse, computer mouse" and "tench" mean one, "mouse" does not.
     """
     found = WNID.match(label)
     return found[0] if found else _meant().get(plain(label))
@@ -142,7 +154,7 @@ def _definitions() -> Mapping[str, str]:
 def _spoken() -> Mapping[str, str | None]:
     """Every way to say a synset of ImageNet-1K -> its WordNet id, or None where two are said alike.
 
-    All words of a synset together, and our own names, say it more surely than one of its words does.
+    All words of a synset together, our own names and torchvision's say it more surely than one of its words does.
     """
     words = _words("imagenet-1k")
     single = [(word, wnid) for wnid, together in words.items() for word in together.split(",")]
@@ -150,6 +162,7 @@ def _spoken() -> Mapping[str, str | None]:
         **_unique(single),
         **_unique((together, wnid) for wnid, together in words.items()),
         **_unique((one.name, one.wnid or "") for one in imagenet()),
+        **SPELLINGS,
     }
 
 
@@ -161,6 +174,7 @@ def _meant() -> Mapping[str, str | None]:
         **_unique((word, wnid) for wnid, together in words.items() for word in together.split(",")),
         **_unique((together, wnid) for wnid, together in words.items() if "," in together),
         **{plain(name): wnid for wnid, name in NAMES.items()},
+        **SPELLINGS,
     }
 
 
@@ -173,4 +187,8 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
 
 def plain(name: str) -> str:
     """A name as names are compared: case, underscores and runs of spaces do not matter."""
-    return " ".join(name.replace("_", " ").casefold().split())
+    return _spaced(name).casefold()
+
+
+def _spaced(name: str) -> str:
+    return " ".join(name.replace("_", " ").split())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gendistill.overrides import read_value
-from gendistill.prompts import Prompts, called, filled, kind
+from gendistill.prompts import KINDS, Prompts, called, filled, kind
 from gendistill.types import Class, UserError
-from gendistill.wordnet import imagenet
+from gendistill.wordnet import as_class, imagenet
 
 CRANE, MACHINE = Class("crane", "n02012849"), Class("crane", "n03126707")
 
@@ -24,6 +24,26 @@ def test_the_bird_is_not_the_machine():
 
 def test_no_two_classes_of_imagenet_are_called_the_same():
     Prompts().check(imagenet())
+
+
+@pytest.mark.parametrize(
+    ("wnid", "said"),
+    [
+        ("n13133613", "an ear (of corn)"), ("n01847000", "a drake (duck)"), ("n04515003", "an upright (piano)"),
+        ("n12620546", "a hip (of a rose)"), ("n02108089", "a boxer (dog)"), ("n01608432", "a kite (bird)"),
+        ("n07753592", "a banana"), ("n02102040", "an English springer"),
+    ],
+)  # fmt: skip
+def test_a_name_that_means_another_thing_elsewhere_has_its_kind(wnid, said):
+    assert Prompts().of(as_class(wnid)) == f"a photo of {said}"
+
+
+def test_a_kind_goes_with_the_bare_name_of_its_class_alone():
+    assert called(Class("upright_piano", "n04515003")) == "upright piano"
+    assert called(Class("Upright", "n04515003")) == "Upright (piano)"
+    assert called(Class("boxer")) == "boxer"
+    assert called(Class("mouse", "n02330245")) == "mouse"  # the rodent, of which ImageNet-1K knows nothing
+    assert set(KINDS) <= {one.name for one in imagenet() if called(one) == f"{one.name} ({KINDS.get(one.name)})"}
 
 
 def test_two_senses_of_one_kind_are_told_apart_by_their_whole_definitions():

@@ -11,7 +11,7 @@ import torch
 
 from gendistill.data.messages import existing, listed
 from gendistill.data.pictures import Frame, Picture, read_file
-from gendistill.data.reading import Index, Raw, named_after, opened
+from gendistill.data.reading import PARTS, Index, Raw, named_after, opened
 from gendistill.data.values import keep_plain
 from gendistill.types import Class, RealData, UserError
 from gendistill.wordnet import as_class
@@ -96,6 +96,9 @@ def class_folders(root: Path) -> dict[Class, str]:
     if not root.is_dir():
         raise UserError(f"{root} is a file, not a folder with one sub-folder per class")
     names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    if names and PARTS.issuperset(name.casefold() for name in names):
+        sides = f"train={str(root / names[0])!r}, test=..."
+        raise UserError(f"{root} holds the sides of a data set ({listed(names)}), not its classes: give {sides}")
     if not names:
         raise UserError(f"{root} has no sub-folder: pictures are expected in one sub-folder per class")
     return {as_class(name): name for name in names}

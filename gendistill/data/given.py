@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
@@ -20,6 +21,8 @@ from gendistill.data.values import keep_plain
 from gendistill.store import fingerprint
 from gendistill.types import RealData, Source, UserError
 from gendistill.wordnet import as_class
+
+log = logging.getLogger("gendistill")
 
 LOOKED_AT = 16
 """Items that are read twice, to find those that are another picture each time."""
@@ -186,7 +189,7 @@ def index_items(dataset: Any, classes: Sequence[str] | None, where: str) -> Inde
             f"{where} gives another picture each time (a random transform?): leave augmentation to the "
             "training protocol"
         )
-    labels = _labels(dataset)
+    labels = _labels(dataset, some, where)
     names = classes or getattr(dataset, "wnids", None) or getattr(dataset, "classes", None)
     names = [str(name) for name in names or range(int(labels.max()) + 1)]
     if labels.min() < 0 or labels.max() >= len(names):
@@ -196,11 +199,15 @@ def index_items(dataset: Any, classes: Sequence[str] | None, where: str) -> Inde
     return Index(items, tuple(as_class(name) for name in names), labels, where)
 
 
-def _labels(dataset: Any) -> torch.Tensor:
+def _labels(dataset: Any, some: Sequence[int], where: str) -> torch.Tensor:
+    """The label of every item: its ``targets``, if those of some items are what these say; else every item is read once."""
     targets = getattr(dataset, "targets", None)
-    if targets is None or getattr(dataset, "target_transform", None) is not None:
-        targets = [int(dataset[position][1]) for position in range(len(dataset))]
-    return torch.as_tensor(targets).long()
+    if targets is not None and len(targets) == len(dataset):
+        found = torch.as_tensor(targets).long()
+        if all(int(found[position]) == int(dataset[position][1]) for position in some):
+            return found
+        log.info("targets of %s are not the labels of its items: every item is read", where)
+    return torch.tensor([int(dataset[position][1]) for position in range(len(dataset))])
 
 
 def _is_loaded(given: object) -> bool:

@@ -81,7 +81,11 @@ class ImageNetSubset:
         return sides[0], sides[1] if len(sides) > 1 else None
 
     def _of_labels(self, index: Index) -> Index:
-        """The pictures of the chosen classes, which the labels call by WordNet id or words."""
+        """The pictures of the chosen classes, which the labels call by WordNet id or words.
+
+        Raises:
+            UserError: a chosen class has no label, or several.
+        """
         aliases = CATALOGUE[self.name].aliases if self.name in CATALOGUE else {}
         said = [aliases.get(c.wnid, c.wnid) if c.wnid else c.name for c in index.classes]
         meant = tuple(found or c for found, c in zip(resolve(said), index.classes, strict=True))
@@ -91,6 +95,13 @@ class ImageNetSubset:
                 f"{index.where} has no label for {listed(missing)} of {self.name}; its labels are "
                 f"{listed(index.classes)}"
             )
+        for c in self.chosen():
+            if meant.count(c) > 1:
+                labels = (label for label, one in zip(index.classes, meant, strict=True) if one == c)
+                raise UserError(
+                    f"{index.where} has several labels for {c} of {self.name}: {listed(labels)}; say which is which by "
+                    "making its labels WordNet ids, or leave the class out: classes=(...)"
+                )
         return Index(index.raw, meant, index.labels, index.where).only(self.chosen())
 
 

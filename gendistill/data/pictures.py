@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -32,7 +34,10 @@ def decode(encoded: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(encoded)) as image:
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
+            with suppress(
+                struct.error, TypeError, KeyError, ValueError
+            ):  # a broken tag says nothing of how the picture lies
+                ImageOps.exif_transpose(image, in_place=True)
             return image
     except UnidentifiedImageError:
         raise OSError("not an image of a kind that Pillow knows") from None
@@ -129,6 +134,8 @@ def _to_bytes(array: Tensor, name: str) -> Framed:
         return array.clone()
     if array.dtype == torch.bool:
         return array.to(torch.uint8) * 255
+    if not array.is_floating_point():
+        array = array.long()  # of unsigned integers of more bits torch knows no least and largest
     top = 1.0 if array.is_floating_point() else 255
     low, high = (array.min().item(), array.max().item()) if array.numel() else (0, 0)
     if not (low >= 0 and high <= top):  # also catches NaN

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -186,6 +187,9 @@ def opened(
     licence: str = "unknown",
 ) -> RealData:
     """Real data of these pictures. Of the test pictures only the classes are looked at before they are asked for."""
+    twice = [c for c, count in Counter(train.classes).items() if count > 1]
+    if twice:
+        raise UserError(f"{train.where} has several classes called {listed(twice)}: give each a name of its own")
     if test is not None:
         _agree(train, test)
     images = train.images(frame, skip_corrupt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
@@ -17,12 +18,12 @@ def places(classes: Sequence[Class], labels: Mapping[int, str], whose: str, mend
     """The place of every class among the labels of a network: WordNet ids, names, or several names with commas between.
 
     Ids decide where both sides have one, be it that they say it or that what they say means one synset alone; elsewhere the
-    name must be that of one label, and only one.
+    name must be that of one label, and only one. A mere word in common is not enough where several synsets have it.
 
     Raises:
         UserError: a class is not there, or may be several; ``mend`` says what would do.
     """
-    meant = {place: _meant(place, label) for place, label in labels.items()}
+    meant = _meant(labels)
     by_id = _grouped((wnid, place) for place, wnid in meant.items() if wnid is not None)
     by_name = _grouped((plain(label), place) for place, label in labels.items())
     by_word = _grouped((word, place) for place, label in labels.items() for word in _words(label, meant[place]))
@@ -45,6 +46,13 @@ def places(classes: Sequence[Class], labels: Mapping[int, str], whose: str, mend
                 f"class {wanted} may be several things: {'; '.join(map(wordnet.entry, several))}, and {whose} knows "
                 f"{labels[found[0]]}; name the class of the data by its WordNet id, or {mend}"
             )
+        if found and wnid is not None and meant[found[0]] is None:
+            several = _senses(labels[found[0]], wanted.name, wnid)
+            if len(several) > 1:
+                raise UserError(
+                    f"class {wanted} may be the {labels[found[0]]} of {whose}, but that may be several things: "
+                    f"{'; '.join(map(wordnet.entry, several))}; {mend}"
+                )
         if not found:
             near = [
                 labels[by_word[word][0]] for word in get_close_matches(plain(wanted.name), by_word, n=3, cutoff=0.5)
@@ -63,14 +71,36 @@ def places(classes: Sequence[Class], labels: Mapping[int, str], whose: str, mend
     return found
 
 
-def _meant(place: int, label: str) -> str | None:
-    """The WordNet id of a label. One that is a word of the synset at its place in ImageNet-1K means that one."""
-    imagenet = wordnet.imagenet()
-    if place < len(imagenet):
-        there = imagenet[place].wnid
-        if _words(label, None) & _words("", there):
-            return there
-    return wordnet.meaning(label)
+def _meant(labels: Mapping[int, str]) -> dict[int, str | None]:
+    """The WordNet id of every label, or None where it means none, or may mean several.
+
+    Where most of ImageNet-1K stands in its own order, maybe behind a background, a label that may mean several synsets means
+    the one whose turn it is, if it is called so.
+    """
+    meant = {place: wordnet.meaning(label) for place, label in labels.items()}
+    order = [one.wnid for one in wordnet.imagenet()]
+    index = {wnid: position for position, wnid in enumerate(order)}
+    shifts = Counter(place - index[wnid] for place, wnid in meant.items() if wnid in index)
+    shift = max(shifts, key=shifts.__getitem__, default=0)
+    if shifts[shift] <= len(order) // 2:
+        return meant
+    due = {position + shift: wnid for position, wnid in enumerate(order)}
+    return {
+        place: due[place] if wnid is None and _words(labels[place], None) & _words("", due.get(place)) else wnid
+        for place, wnid in meant.items()
+    }
+
+
+def _senses(label: str, name: str, wnid: str) -> Sequence[str]:
+    """The synsets that a label may mean which shares a word with this class: those of the surest word of both.
+
+    One that is the name of the class, or all words of its synset and of no other class of ImageNet-1K, leaves no doubt.
+    """
+    whole = plain(label) == plain(wordnet.words(wnid) or "") and wordnet.find(label) is not None
+    if whole or plain(label) == plain(name):
+        return ()
+    shared = _words(label, None) & _words(name, wnid)
+    return min((wordnet.senses(word) for word in sorted(shared)), key=len)
 
 
 def _words(label: str, wnid: str | None) -> set[str]:

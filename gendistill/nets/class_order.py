@@ -59,7 +59,7 @@ def check_order(net: nn.Module, images: Images, device: torch.device, name: str 
                 f"{name} is worse than chance on these pictures: right on {right} of {total} training pictures, "
                 f"a guess is on {chance:.0f}; give a classifier of these classes that takes pixels in [0, 1]"
             )
-    if right <= chance + 2 * deviation:
+    if classes > 1 and right <= chance + 2 * deviation:
         log.warning(
             "%s knows little of these pictures: right on %d of %d, a guess is on %.0f", name, right, total, chance
         )

@@ -20,6 +20,8 @@ from gendistill.work import Work
 class Expert(Reference):
     """A network that is trained on the real pictures, after some of its epochs. All of its epochs are kept in the store.
 
+    It has its weights as they were, not their mean, whatever the training's ``ema``.
+
     trained  the training
     epoch    how many of its passes over the pictures were done; 0 is before the first
     """

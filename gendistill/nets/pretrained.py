@@ -56,13 +56,7 @@ class PretrainedNet(nn.Module):
         self._head = heads[-1:]  # in a list, so that it is no module of this one a second time
 
     def _ask(self, pixels: Pixels) -> Any:
-        channels = len(self.sight.mean)
-        if pixels.shape[1] not in (1, channels):
-            raise UserError(
-                f"the {type(self.net).__name__} looks at {channels} channels, the pictures have {pixels.shape[1]}; "
-                f"set channels={channels} in `real`"
-            )
-        if self.sight.order and pixels.shape[1] > 1:
+        if self.sight.order and pixels.shape[1] == len(self.sight.order):
             pixels = pixels[:, list(self.sight.order)]
         return self.net(presented(pixels, self.sight.size, self.sight.mode, self.mean, self.std))
 

@@ -90,7 +90,7 @@ class ResNet:
             UserError: the pictures are too small for four stages.
         """
         kernel, stride, pooled = STEMS[self.stem]
-        least = 8 * stride * pooled
+        least = 8 * stride * pooled * (2 if self.norm == "instance" else 1)  # a single number less its mean is nothing
         if shape.size < least:
             raise UserError(
                 f"{self} with stem={self.stem!r} needs pictures of at least {least} px, these have {shape.size}"

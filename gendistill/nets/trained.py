@@ -169,8 +169,16 @@ def work(reference: Reference | Student, context: Context) -> Iterable[Work]:
 
 
 def shape_of(context: Context) -> Shape:
-    """The shape every classifier of these data has."""
-    channels, height, _ = context.real.train.shape
+    """The shape every classifier of these data has.
+
+    Raises:
+        UserError: the pictures are not square.
+    """
+    channels, height, width = context.real.train.shape
+    if height != width:
+        raise UserError(
+            f"{context.real.name} holds pictures of {height} × {width} px, and classifiers look at square ones: give size="
+        )
     mean, std = context.statistics
     return Shape(channels, height, len(context.real.classes), mean, std)
 

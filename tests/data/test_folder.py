@@ -31,6 +31,13 @@ def test_a_class_is_its_folder_and_a_wordnet_id_its_synset(tmp_path):
     )
 
 
+def test_the_sides_of_a_data_set_are_no_classes(tmp_path):
+    for side in ("train", "val"):
+        make_folder(tmp_path / "nette" / side, ["cat", "dog"], each=1)
+    with pytest.raises(UserError, match="holds the sides of a data set .*, not its classes: give train="):
+        Folder(tmp_path / "nette").open()
+
+
 def test_data_are_called_by_the_folder_that_is_theirs(tmp_path):
     train = make_folder(tmp_path / "woof" / "data" / "train", ["cat", "dog"], each=1)
     assert Folder(train).open().name == "woof"

@@ -85,7 +85,15 @@ def test_classes_of_a_torch_data_set_are_its_own_or_given():
 
 
 def test_labels_are_targets_unless_these_are_transformed():
-    assert Given(pairs(targets=[1, 1, 0, 0])).open().train.labels.tolist() == [1, 1, 0, 0]
+    class Counted(TensorDataset):
+        targets, classes, reads = torch.arange(200) % 2, ["a", "b"], 0
+
+        def __getitem__(self, index):
+            self.reads += 1
+            return super().__getitem__(index)
+
+    many = Counted(torch.rand(200, 3, 4, 4), Counted.targets)
+    assert torch.equal(Given(many).open().train.labels, Counted.targets) and many.reads < 100, "targets spare the items"
     transformed = pairs(targets=[5, 6, 5, 6], target_transform=lambda label: label - 5)
     assert Given(transformed).open().train.labels.tolist() == [0, 1, 0, 1]
 
@@ -97,6 +105,26 @@ def test_tensors_are_pictures_in_0_1():
     normalised = TensorDataset(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 0, 1]))
     with pytest.raises(UserError, match="before any normalisation"):
         Given(normalised).open()
+
+
+def test_targets_count_where_they_are_the_items_labels():
+    class Turned(TensorDataset):
+        targets, classes = torch.tensor([0, 0, 1, 1]), ["a", "b"]
+
+        def __getitem__(self, index):
+            return super().__getitem__(len(self) - 1 - index)
+
+    pixels = torch.rand(4, 3, 8, 8)
+    assert Given(Turned(pixels, Turned.targets)).open().train.labels.tolist() == [1, 1, 0, 0]
+    few = TensorDataset(pixels[2:], torch.tensor([1, 0]))
+    few.targets, few.classes = [0, 0, 1, 1], ["a", "b"]
+    assert Given(few).open().train.labels.tolist() == [1, 0]
+
+
+def test_classes_of_one_name_are_refused():
+    twins = TensorDataset(torch.rand(3, 3, 8, 8), torch.tensor([0, 1, 2]))
+    with pytest.raises(UserError, match="several classes called crane"):
+        Given(twins, classes=("crane", "tench", "crane")).open()
 
 
 def test_a_transform_that_is_random_at_times_is_refused():

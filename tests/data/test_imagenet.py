@@ -12,7 +12,7 @@ from gendistill.data.catalogue import CATALOGUE, chosen_classes, subset_classes,
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.data.pictures import Frame
 from gendistill.types import Class, UserError
-from gendistill.wordnet import NAMES, as_class, find, imagenet, resolve
+from gendistill.wordnet import NAMES, as_class, find, imagenet, resolve, words
 
 from .conftest import make_folder, make_parquet, make_table, picture
 
@@ -81,11 +81,25 @@ def test_a_class_is_found_by_id_or_words():
     assert resolve(["crane", "church"]) == [None, find("church")]
 
 
-def test_shared_words_are_told_apart_where_all_thousand_stand_in_order():
-    said = [c.name for c in imagenet()]
-    said[134] = said[517] = "crane"
+def test_a_word_that_is_all_of_one_class_and_some_of_another_is_spelled_as_it_is():
+    jacket, dog = as_class("n02963159"), as_class("n02113186")
+    assert find("cardigan") == jacket and find("Cardigan") is None and find("Cardigan Welsh corgi") == dog
+    assert find("maillot") == as_class("n03710637") and find("maillot tank suit") == as_class("n03710721")
+    assert find("crane_bird") == as_class("n02012849")
+
+
+SHORT = [words(c.wnid).split(",")[0] for c in imagenet()]
+
+
+@pytest.mark.parametrize(
+    "own", [{}, {134: "crane bird", 639: "maillot tank suit"}, {264: "cardigan"}, {264: "Cardigan Welsh corgi"}]
+)
+def test_shared_words_are_told_apart_where_all_thousand_stand_in_order(own):
+    said = [own.get(index, name) for index, name in enumerate(SHORT)]
     assert resolve(said) == list(imagenet())
-    assert resolve(reversed(said)).count(None) == 2
+    assert resolve(reversed(said)).count(None) >= 1
+    said[0], said[1] = said[1], said[0]
+    assert None in resolve(said)
 
 
 def test_an_unknown_subset_or_class_is_told_with_the_nearest():
@@ -158,6 +172,24 @@ def test_labels_of_the_hub_are_read_as_ids_or_words(tmp_path, name, labels, clas
     data = ImageNetSubset(name, hub=str(tmp_path), classes=classes).open()
     assert data.classes == chosen_classes(subset_classes(name), classes, name)
     assert data.train.labels.tolist() == [0, 1] * 3 and len(data.test()) == 6
+
+
+def test_a_jacket_is_no_dog(tmp_path):
+    make_parquet(tmp_path, {"train": make_table(["Cardigan", "cardigan", "tench"])})
+    data = ImageNetSubset("imagenet-1k", hub=str(tmp_path), classes=("n02963159", "tench"), size=8).open()
+    labels = make_table(["Cardigan", "cardigan", "tench"])
+    jacket = Frame(size=8, channels=3)(labels[1]["image"], "cardigan")
+    assert torch.equal(data.train.stored([0])[0], jacket) and data.train.labels.tolist() == [0, 1] * 3
+    with pytest.raises(UserError, match=r"no label for Cardigan Welsh corgi"):
+        ImageNetSubset("imagenet-1k", hub=str(tmp_path), classes=("n02113186", "tench")).open()
+
+
+def test_two_labels_of_one_class_are_named(tmp_path):
+    make_parquet(tmp_path, {"train": make_table(["Tinca tinca", "church", "tench"])})
+    with pytest.raises(UserError, match=r"several labels for tench \(n01440764\) of imagenette: Tinca tinca, tench; "):
+        ImageNetSubset("imagenette", hub=str(tmp_path), classes=TWO).open()
+    data = ImageNetSubset("imagenette", hub=str(tmp_path), classes=("church",)).open()
+    assert len(data.train) == 3
 
 
 def test_labels_the_hub_lacks_are_named(tmp_path):

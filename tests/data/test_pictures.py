@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
 from gendistill.data.pictures import Frame, decode
@@ -60,11 +62,20 @@ def test_a_photograph_is_turned_upright():
     assert torch.equal(Frame()(found, "p"), Frame()(upright, "p"))
 
 
+def test_a_photograph_whose_tag_is_broken_stays_as_it_lies(monkeypatch):
+    def broken(*given, **words):
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", broken)
+    assert torch.equal(Frame()(decode(encoded(picture(3, (12, 8)))), "p"), Frame()(picture(3, (12, 8)), "p"))
+
+
 @pytest.mark.parametrize(
     ("array", "expected"),
     [
         (np.full((5, 4, 4), 200, np.uint8), 200),
         (np.full((5, 4, 4), 200, np.int64), 200),
+        (np.full((5, 4, 4), 200, np.uint16), 200),
         (torch.full((5, 4, 4), 0.5), 128),
         (np.full((4, 4), 7, np.uint8), 7),
         (np.ones((2, 4, 4), bool), 255),

@@ -131,6 +131,12 @@ def test_sure_and_worse_than_chance_is_refused_as_that():
         check_order(Says(table), numbered(20, 10), CPU)
 
 
+def test_of_one_class_there_is_nothing_to_know(caplog):
+    with caplog.at_level(logging.WARNING):
+        check_order(Says(torch.zeros(1, 1)), numbered(1, 5), CPU)
+    assert not caplog.text
+
+
 def test_one_answer_for_everything_is_chance(caplog):
     table = torch.full((10, 10), -9.0)
     table[:, 3] = 9.0

@@ -77,3 +77,7 @@ def test_names_of_weights_stay_as_they_were_kept():
 def test_pictures_too_small_are_refused():
     with pytest.raises(UserError, match="at least 32 px, these have 28"):
         ResNet(50, stem="large").build(Shape(1, 28, 10, (0.5,), (0.2,)))
+    grey = Shape(1, 8, 10, (0.5,), (0.2,))
+    ResNet(10, width=4).build(grey)
+    with pytest.raises(UserError, match="at least 16 px"):  # its last maps would be single numbers, less their mean
+        ResNet(10, width=4, norm="instance").build(grey)
