@@ -72,7 +72,7 @@ class Training:
             raise UserError(f"ema={self.ema} and label_smoothing={self.label_smoothing} are shares in [0, 1)")
 
     def steps(self, count: int) -> int:
-        """Optimiser steps of an epoch over ``count`` pictures. One alone, of which batch norm learns nothing, joins those before."""
+        """Optimiser steps of an epoch over ``count`` pictures; one left alone joins a batch, as batch norm needs more."""
         whole, rest = divmod(count, self.batch)
         return whole + (rest > 1 or not whole)
 
