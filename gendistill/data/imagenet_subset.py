@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -95,8 +96,9 @@ class ImageNetSubset:
                 f"{index.where} has no label for {listed(missing)} of {self.name}; its labels are "
                 f"{listed(index.classes)}"
             )
+        counted = Counter(meant)
         for c in self.chosen():
-            if meant.count(c) > 1:
+            if counted[c] > 1:
                 labels = (label for label, one in zip(index.classes, meant, strict=True) if one == c)
                 raise UserError(
                     f"{index.where} has several labels for {c} of {self.name}: {listed(labels)}; say which is which by "

@@ -88,7 +88,7 @@ def test_a_word_that_is_all_of_one_class_and_some_of_another_is_spelled_as_it_is
     assert find("crane_bird") == as_class("n02012849")
 
 
-SHORT = [words(c.wnid).split(",")[0] for c in imagenet()]
+SHORT = [str(words(str(c.wnid))).split(",")[0] for c in imagenet()]
 
 
 @pytest.mark.parametrize(

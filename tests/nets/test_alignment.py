@@ -8,7 +8,7 @@ from gendistill import wordnet
 from gendistill.nets.alignment import places
 from gendistill.types import Class, UserError
 
-IMAGENET = {place: wordnet.words(one.wnid) for place, one in enumerate(wordnet.imagenet())}
+IMAGENET = {place: wordnet.words(str(one.wnid)) or "" for place, one in enumerate(wordnet.imagenet())}
 """The labels of the common networks of transformers: all words of a synset, or, twice, "crane" alone."""
 SHORT = {place: label.split(",")[0] for place, label in IMAGENET.items()}
 TORCHVISION = {**SHORT, 134: "crane bird", 639: "maillot tank suit"}
@@ -96,7 +96,7 @@ def test_torchvisions_spellings_are_known_in_any_order():
 
 def test_all_words_of_a_synset_leave_no_doubt():
     """ImageNet-22K has two echidnas of the same words, of which ImageNet-1K has one."""
-    assert found([wordnet.as_class("n01872401")], {0: "tench", 1: wordnet.words("n01872401")}) == (1,)
+    assert found([wordnet.as_class("n01872401")], {0: "tench", 1: str(wordnet.words("n01872401"))}) == (1,)
 
 
 def test_equal_names_match_whatever_they_mean():
