@@ -5,6 +5,7 @@ Exit status: 0 done, 2 a mistake of the user (a message), 1 a mistake of ours (a
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -19,6 +20,9 @@ from gendistill.errors import UserError
 
 NOISY = ("httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "filelock", "fsspec", "PIL", "datasets", "matplotlib")
 BARS = ("diffusers.utils.logging", "transformers.utils.logging")
+
+OF_PATHS = {errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST}
+"""What the system says of a path that cannot be written, or cannot be there."""
 
 
 class Interrupted(click.ClickException):
@@ -96,4 +100,6 @@ def _mistake(error: Exception) -> str | None:
     """What to tell a user who made this error happen; None if it is ours."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in OF_PATHS and error.filename:
+        return f"{error.filename}: {error.strerror}"
     return import_trouble(error)

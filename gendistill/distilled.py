@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -21,10 +22,13 @@ from gendistill.labelers.ensemble import Ensemble
 from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.online import OnlineLabels
 from gendistill.store import as_texts, fingerprint, read_tensors
-from gendistill.types import Class, Images, SoftLabels, Stored, UserError
+from gendistill.types import Class, Images, RealData, SoftLabels, Stored, UserError
 
 if TYPE_CHECKING:
     import datasets
+
+SET_FOLDER = re.compile(r"seed-(-?\d+)")
+"""How the folder of a set is called in that of a run."""
 
 
 class ShardImages(Images):
@@ -215,8 +219,9 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Distilled:
 
 
 def set_folders(run: Path) -> list[Path]:
-    """The sets of a run directory, the lowest seed first."""
-    return sorted((run / "sets").glob("seed-*"), key=lambda place: int(place.name.removeprefix("seed-")))
+    """The sets of a run directory, the lowest seed first; folders that are called otherwise (a backup of one) are none."""
+    named = ((SET_FOLDER.fullmatch(place.name), place) for place in (run / "sets").glob("seed-*"))
+    return [place for _, place in sorted((int(match[1]), place) for match, place in named if match)]
 
 
 def read_set(
@@ -227,7 +232,7 @@ def read_set(
     context: Context | None = None,
     device: str | torch.device = "cpu",
 ) -> Distilled:
-    """A finished set from its folder.
+    """A finished set from its folder. Teachers and a generator are made again when they are asked for, of the same real pictures.
 
     Args:
         folder: the one of the set.
@@ -235,6 +240,9 @@ def read_set(
         recipe: that made it, where it is known.
         context: data that are open already, for teachers that label online.
         device: where they are asked, and a generator draws, where none are.
+
+    Raises:
+        UserError: when they are asked for: the real pictures are others now, or the recipe held loaded objects.
     """
     about = json.loads((folder / "set.json").read_text())
     classes = tuple(Class(**c) for c in about["classes"])
@@ -247,16 +255,16 @@ def read_set(
             recipe = about["recipe"]  # it held loaded objects, which text cannot make again
     told = about.get("soft", {"temperature": about.get("temperature", 1.0)})
     if stored.kind_of(told) == "online":
-        soft = _online(images, recipe, told, context, torch.device(device))
+        soft = _online(images, recipe, about, context, torch.device(device))
     else:
         soft = stored.read(folder, told, images)
     if about.get("draws", 1) > 1:
-        images = DrawnImages(images, about["draws"], folder / "generator", _opened(recipe, torch.device(device)))
+        images = DrawnImages(images, about["draws"], folder / "generator", _opened(recipe, about, torch.device(device)))
     return Distilled(images, soft, ids, weight, recipe, about["origin"], prompts)
 
 
 def _online(
-    images: Images, recipe: Any, told: Mapping[str, Any], context: Context | None, device: torch.device
+    images: Images, recipe: Any, about: Mapping[str, Any], context: Context | None, device: torch.device
 ) -> SoftLabels:
     """Labels by the recipe's teachers, who are loaded when the first are asked for; of the data, the real ones are opened."""
 
@@ -266,12 +274,14 @@ def _online(
                 "the teachers of this set were loaded objects: label it anew, or use the hard labels, distilled.hard()"
             )
         opened = open_real(recipe.real, device) if context is None else context.of(())
+        _check_data(opened.real, about, "label it anew, or use the hard labels, distilled.hard()")
         return recipe.labeler, replace(opened, prior=None, seed=recipe.seed, ipc=recipe.ipc)
 
+    told = about["soft"]
     return OnlineLabels(images, stored.value(told["views"]), told["temperature"], teachers)
 
 
-def _opened(recipe: Any, device: torch.device) -> Callable[[int], Images]:
+def _opened(recipe: Any, about: Mapping[str, Any], device: torch.device) -> Callable[[int], Images]:
     """Draws sets by a recipe, whose data and prior are opened when the first is asked for."""
 
     @cache
@@ -282,6 +292,18 @@ def _opened(recipe: Any, device: torch.device) -> Callable[[int], Images]:
             raise UserError(
                 "the recipe of this set held loaded objects: call distill() with it again to draw from its generator"
             )
-        return drawer(recipe, open_context(recipe, device, torch.float32))
+        # Before a prior is trained on them.
+        _check_data(open_real(recipe.real, device).real, about, "only the pictures it drew first can be had")
+        return drawer(recipe, open_context(recipe, device, getattr(torch, about.get("dtype", "float32"))))
 
     return lambda number: draw()(number)
+
+
+def _check_data(real: RealData, about: Mapping[str, Any], otherwise: str) -> None:
+    """Refuse real pictures that are not those a set was made of, where it says which: what follows from them would be another."""
+    made_of = about["origin"].get("real", {}).get("fingerprint")
+    if made_of and real.train.fingerprint != made_of:
+        raise UserError(
+            f"the training pictures of {real.name} are not those this set was made of, so that its teachers or generator would be "
+            f"others: bring back the pictures as they were; else {otherwise}"
+        )

@@ -4,42 +4,59 @@ recipe.py      the recipe and protocol as code        run.json       what the ru
 sets/seed-N/   the distilled sets, shard by shard     metrics.json   every measured accuracy
 dataset/       the first set, for `load_dataset`      report.html    all of it, to look at
 run.log        what was said                          log.jsonl      the same, for programs
+
+Whose a directory is, is told by what is in it: a run has recipe.py and run.json. One that is overwritten is moved aside first, into
+.old.part, so that a kill leaves a run or none.
 """
 
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import logging
 import pprint
+import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from gendistill import ranks
 from gendistill.distilled import Distilled
 from gendistill.environment import versions
 from gendistill.evaluation.evaluate import check_held_out, make_baselines, measure
+from gendistill.evaluation.keep import merged
 from gendistill.evaluation.page import page
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import Report
 from gendistill.export import export
+from gendistill.locks import LOCK, alone, standing
 from gendistill.parts import inside
+from gendistill.pipeline import MODULE
 from gendistill.progress import progress as show
 from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe
 from gendistill.runs import check_data, check_room, distill, open_context
-from gendistill.store import write_json, write_text
+from gendistill.store import clear_parts, out_of_space, write_json, write_text
 from gendistill.types import UserError
 
 log = logging.getLogger("gendistill")
+FILES = {"recipe.py", "run.json", "sets", "dataset", "metrics.json", "report.html", "run.log", "log.jsonl"}
+"""All that a run writes."""
+OLD = ".old.part"
+"""Where a run is moved that is overwritten."""
+PASSING = re.compile(
+    rf"{re.escape(LOCK)}\d+|{re.escape(OLD)}|\.({'|'.join(map(re.escape, sorted(FILES)))})\.(.*\.)?part"
+)
+"""Locks, and what a killed run left half-written."""
+STATED = "# What was run:\n"
+"""Stands between the parts that a pipeline defined and the recipe that was made of them."""
 
 
 @dataclass(frozen=True)
@@ -80,34 +97,52 @@ def run(
     Raises:
         UserError: anything the user has to mend, found before anything is written where that is possible.
     """
-    folder = Path(out)
+    folder, arithmetic = Path(out), {"device": device, "dtype": dtype}
     text = spell(recipe, protocol)
-    look_at(folder, text, resume, overwrite)
+    look_at(folder, text, resume, overwrite, **arithmetic)
     data = recipe.real.open()
     check_data(data, recipe)
     recipe.prior.check(data)
     if len(data.train):
         check_held_out(data)
-    check_room(recipe, data, folder)
-    if ranks.first():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    ranks.wait()
+    finished = 0 if overwrite else sum((place / "set.json").exists() for _, place in sets(recipe, protocol, folder))
+    if finished < protocol.sets:
+        check_room(recipe, data, folder, protocol.sets - finished)
+    ranks.wait()  # all have looked before anyone writes
     with alone(folder):
         if ranks.first():
-            begin(folder, text, overwrite, command=command or " ".join(sys.argv), device=device, dtype=dtype)
+            look_at(folder, text, resume, overwrite, **arithmetic)  # another process may have been here since
+            with out_of_space(folder):
+                begin(folder, text, overwrite, command=command or " ".join(sys.argv), **arithmetic)
         ranks.wait()
         with logged(folder):
             return work(recipe, protocol, folder, text, torch.device(device), getattr(torch, dtype), progress)
 
 
+def sets(recipe: Recipe, protocol: Protocol, folder: Path) -> list[tuple[Recipe, Path]]:
+    """The recipe of every set, and where it lies."""
+    seeds = range(recipe.seed, recipe.seed + protocol.sets)
+    return [(replace(recipe, seed=seed), folder / "sets" / f"seed-{seed}") for seed in seeds]
+
+
 def begin(folder: Path, text: str, overwrite: bool, **entries: str) -> None:
     """Write what the run is, first of all; a run that is resumed keeps what it was begun with."""
-    if overwrite and folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    if overwrite or (folder / OLD).exists():
+        remove(folder)
+    clear_parts(folder)
     if not (folder / "run.json").exists():
         write_text(folder / "recipe.py", text)
         note(folder, versions=versions(), **entries)
+
+
+def remove(folder: Path) -> None:
+    """Remove the run in a directory, which stays, with its lock. Where this is killed, the next run goes on with it."""
+    old = folder / OLD
+    old.mkdir(exist_ok=True)
+    for path in list(folder.iterdir()):
+        if path.name in FILES:
+            path.rename(old / path.name)
+    shutil.rmtree(old)
 
 
 def work(
@@ -123,12 +158,8 @@ def work(
     with timed(folder, "prior and data"):
         context = open_context(recipe, device, dtype, progress)
     with timed(folder, "distil"):
-        seeds = range(recipe.seed, recipe.seed + protocol.sets)
         log.info("distil: %d sets of %d pictures", protocol.sets, recipe.ipc * len(context.real.classes))
-        made = [
-            distill(replace(recipe, seed=seed), folder / "sets" / f"seed-{seed}", context=context, device=device)
-            for seed in seeds
-        ]
+        made = [distill(one, place, context=context, device=device) for one, place in sets(recipe, protocol, folder)]
     report = Report([])
     if len(context.real.train):
         with timed(folder, "compared sets"):
@@ -140,7 +171,10 @@ def work(
 
 
 def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Run:
-    """Write metrics, dataset and report."""
+    """Write metrics, dataset and report; what `gendistill evaluate` found since stays among the metrics."""
+    metrics = folder / "metrics.json"
+    if metrics.exists():
+        report = merged(Report.from_json(json.loads(metrics.read_text(encoding="utf-8"))), report)
     about = json.loads((folder / "run.json").read_text())
     origin = Provenance(**{**distilled.origin, "command": about["command"]})
     with timed(folder, "export"):
@@ -148,7 +182,7 @@ def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Ru
         export(distilled, folder / "dataset", report=report, provenance=origin)
     about = json.loads((folder / "run.json").read_text())
     report = replace(report, seconds=about["seconds"])
-    write_json(folder / "metrics.json", report.to_json())
+    write_json(metrics, report.to_json())
     page(
         distilled,
         report,
@@ -164,17 +198,22 @@ def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Ru
 
 
 def spell(recipe: Recipe, protocol: Protocol) -> str:
-    """The recipe and the protocol as a pipeline file: ``gendistill run DIR/recipe.py`` is the same run again."""
+    """The recipe and the protocol as a pipeline file: ``gendistill run DIR/recipe.py`` is the same run again.
+
+    Of a pipeline that defines parts of its own all is written down, for nobody could import them from elsewhere.
+    """
     homes = sorted({(type(one).__module__, type(one).__name__) for one in inside((recipe, protocol))})
-    imports = "".join(f"from {module} import {name}\n" for module, name in homes)
+    own = sorted({module for module, _ in homes if module.startswith(MODULE)})
+    sources = "".join(inspect.getsource(sys.modules[module]).partition(STATED)[0].rstrip() + "\n\n\n" for module in own)
+    imports = "".join(f"from {module} import {name}\n" for module, name in homes if module not in own)
     values = {"recipe": recipe, "protocol": protocol}
     stated = "\n".join(
         f"{name} = {pprint.pformat(value, width=100, sort_dicts=False)}" for name, value in values.items()
     )
-    return f"{imports}\n{stated}\n"
+    return f"{sources}{STATED * bool(own)}{imports}\n{stated}\n"
 
 
-def look_at(folder: Path, text: str, resume: bool, overwrite: bool) -> None:
+def look_at(folder: Path, text: str, resume: bool, overwrite: bool, **arithmetic: str) -> None:
     """Refuse a directory that this run may not have.
 
     Raises:
@@ -182,26 +221,37 @@ def look_at(folder: Path, text: str, resume: bool, overwrite: bool) -> None:
     """
     if resume and overwrite:
         raise UserError("--resume goes on with a run and --overwrite removes it; give one of them")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; --out needs a directory")
-    if not folder.exists() or not any(folder.iterdir()):
+    if not (place := standing(folder)).is_dir():
+        found = "a link to nothing" if place.is_symlink() and not place.exists() else "a file"
+        raise UserError(f"{place} is {found}; --out needs a directory")
+    there = {path.name for path in folder.iterdir() if not PASSING.fullmatch(path.name)} if folder.exists() else set()
+    strange = sorted(there - FILES)
+    written = said(folder / "recipe.py")
+    if not there or (there == {"recipe.py"} and written == text) or ((folder / OLD).exists() and not strange):
         return
-    there = folder / "recipe.py"
-    begun = {path.name for path in folder.iterdir() if path.suffix != ".part"} <= {"recipe.py"}
-    if not begun and (not there.exists() or not (folder / "run.json").exists()):
+    try:
+        about = json.loads(said(folder / "run.json"))
+    except ValueError:
+        about = None
+    if not written or not isinstance(about, dict) or not {"seconds", "versions"} <= about.keys():
         raise UserError(
             f"{folder} is not empty and holds no run of gendistill; nothing was touched, choose another --out"
         )
-    if overwrite or begun:
+    if overwrite and strange:
+        raise UserError(
+            f"{folder} holds a run and something that no run wrote ({', '.join(strange[:3])}); nothing was touched, move that "
+            "away or choose another --out"
+        )
+    if overwrite:
         return
     if not resume:
         raise UserError(
             f"{folder} holds a run already; go on with it by --resume, remove it by --overwrite, or choose another --out"
         )
-    if there.read_text() != text:
+    if written != text:
         changed = [
             line
-            for line in difflib.unified_diff(there.read_text().splitlines(), text.splitlines(), lineterm="", n=0)
+            for line in difflib.unified_diff(written.splitlines(), text.splitlines(), lineterm="", n=0)
             if line[:1] in "+-" and line[:3] not in ("+++", "---")
         ]
         raise UserError(
@@ -209,6 +259,22 @@ def look_at(folder: Path, text: str, resume: bool, overwrite: bool) -> None:
             + "\n  ".join(changed[:8])
             + "\nchoose another --out, or remove it by --overwrite"
         )
+    other = [name for name in arithmetic if kind(about.get(name, arithmetic[name])) != kind(arithmetic[name])]
+    if other:
+        raise UserError(
+            f"{folder} was begun with {' '.join(f'--{name} {kind(about[name])}' for name in other)}, and its pictures follow from "
+            "that too; give the same, choose another --out, or remove it by --overwrite"
+        )
+
+
+def said(file: Path) -> str:
+    """The text of a file; none where there is no file."""
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+
+
+def kind(device: str) -> str:
+    """Which of several devices of a kind a run works on changes nothing: "cuda" of "cuda:1". A dtype is of its own kind."""
+    return device.partition(":")[0]
 
 
 def note(folder: Path, **entries: object) -> None:
@@ -229,23 +295,16 @@ def timed(folder: Path, stage: str) -> Iterator[None]:
         note(folder, seconds=seconds)
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a run directory.
+class File(logging.FileHandler):
+    """A log. A disk that is full is told by whoever writes results to it, not by every line that is lost."""
 
-    Raises:
-        UserError: another run works in it.
-    """
-    lock = FileLock(str(folder.with_name(f".{folder.name}.lock-{ranks.number()}")))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"another process works in {folder}; wait for it, or choose another --out") from None
-    try:
-        yield
-    finally:
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Close the file, whether or not its last lines are in it."""
+        with suppress(OSError):
+            super().close()
 
 
 class JsonLines(logging.Formatter):
@@ -259,7 +318,8 @@ class JsonLines(logging.Formatter):
 @contextmanager
 def logged(folder: Path) -> Iterator[None]:
     """Write what is said to run.log and log.jsonl as well."""
-    plain, lines = logging.FileHandler(folder / "run.log"), logging.FileHandler(folder / "log.jsonl")
+    with out_of_space(folder):
+        plain, lines = (File(folder / name, encoding="utf-8") for name in ("run.log", "log.jsonl"))
     plain.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     lines.setFormatter(JsonLines())
     level = log.level

@@ -76,6 +76,11 @@ def spell_score(score: float | None, std: float | None = None) -> str:
     return f"{100 * score:.1f}" + (f" ± {100 * std:.1f}" if std else "")
 
 
+def spell_cell(value: object) -> str:
+    """What a cell of a Markdown table holds: one line, in which no ``|`` begins the next cell."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
 def plural(count: int, noun: str) -> str:
     """A number of things: "1 picture", "2 pictures", "2 classes"."""
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
@@ -104,6 +109,6 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(bytes=spell_bytes, seconds=spell_seconds, set=spell_set)
+    environment.filters.update(bytes=spell_bytes, seconds=spell_seconds, set=spell_set, cell=spell_cell)
     environment.globals.update(plural=plural, accuracy=spell_accuracy)
     return environment.get_template(name)

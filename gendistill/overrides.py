@@ -188,7 +188,11 @@ def _read(node: ast.expr) -> Any:
         case ast.List(elts=items):
             return [_read(item) for item in items]
         case ast.Dict(keys=keys, values=values) if all(keys):
-            return {_read(key): _read(value) for key, value in zip(keys, values, strict=True) if key is not None}
+            pairs = [(_read(key), _read(value)) for key, value in zip(keys, values, strict=True) if key is not None]
+            try:
+                return dict(pairs)
+            except TypeError:  # a list or a dictionary as a key
+                raise _NotAValue(ast.unparse(node)) from None
         case ast.Name(id=name):
             return _word(name)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
@@ -206,7 +210,10 @@ def _word(name: str) -> Any:
 
 def _call(name: str, args: list[ast.expr], keywords: list[ast.keyword]) -> Any:
     if name in ("Path", "PosixPath", "WindowsPath") and not keywords:
-        return Path(*(_read(arg) for arg in args))
+        texts = [_read(arg) for arg in args]
+        if not all(isinstance(text, str | Path) for text in texts):
+            raise UserError(f"{name} takes strings, not {', '.join(map(repr, texts))}")
+        return Path(*texts)
     if name not in parts():
         known = nearest(name, parts()) or f"\nparts: {', '.join(sorted(parts()))}"
         raise UserError(f"there is no part {name!r}{known}")

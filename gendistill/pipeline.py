@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
+MODULE = "gendistill_pipeline_"
+"""How the names of the modules begin that pipelines are run as."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def find_pipeline(name: str) -> Pipeline:
     """The pipeline of this name, or of the Python file at this path.
 
     Raises:
-        UserError: there is none, or its file does not define `recipe` and `protocol`.
+        UserError: there is none, or its file is no Python or does not define `recipe` and `protocol`.
     """
     listed = next((found for found in list_pipelines() if found.name == name), None)
     if listed is None and name.endswith(".py") and Path(name).is_file():
@@ -65,7 +67,14 @@ def find_pipeline(name: str) -> Pipeline:
 
 
 def _listed(path: Path) -> Listed:
-    return Listed(path.stem, path, ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+    from gendistill.errors import UserError
+
+    try:
+        return Listed(path.stem, path, ast.get_docstring(ast.parse(path.read_bytes(), str(path))) or "")
+    except SyntaxError as error:
+        raise _unreadable(error, path) from None
+    except ValueError as error:  # zeros inside
+        raise UserError(f"{path} is no Python file: {error}") from None
 
 
 def _run(listed: Listed) -> dict[str, Any]:
@@ -73,16 +82,26 @@ def _run(listed: Listed) -> dict[str, Any]:
 
     # Parts defined in the file resolve their annotations through sys.modules; the prefix keeps a user's file called
     # `random.py` from becoming the module `random`.
-    name = f"gendistill_pipeline_{listed.name}"
+    name = f"{MODULE}{listed.name}"
     spec = importlib.util.spec_from_file_location(name, listed.path)
     if spec is None or spec.loader is None:
         raise UserError(f"{listed.path} is no Python file")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:  # what only the compiler sees, and files that this one imports
+        raise _unreadable(error, listed.path) from None
     missing = [wanted for wanted in ("recipe", "protocol") if not hasattr(module, wanted)]
     if missing:
         raise UserError(f"{listed.path} defines no {' and no '.join(missing)}; a pipeline states both")
     return vars(module)
+
+
+def _unreadable(error: SyntaxError, path: Path) -> Exception:
+    from gendistill.errors import UserError
+
+    place = f"{error.filename}, line {error.lineno}" if error.lineno else f"{path}"
+    return UserError("\n  ".join([f"{place}: {error.msg}", *filter(None, [(error.text or "").strip()])]))
 
 
 def _unknown(name: str) -> Exception:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
+
+PATIENCE = timedelta(days=14)
+"""How long a process waits for the others: the first may train teachers meanwhile. In milliseconds it must fit 31 bits."""
 
 
 def count() -> int:
@@ -26,4 +30,4 @@ def wait() -> None:
         import torch
         from accelerate import PartialState
 
-        PartialState(cpu=not torch.cuda.is_available()).wait_for_everyone()
+        PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE).wait_for_everyone()

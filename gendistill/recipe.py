@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from gendistill.data.given import as_source
+from gendistill.data.values import with_tuples
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
 from gendistill.priors.base import Prior, lacks
@@ -13,6 +14,9 @@ from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.steering.base import Steering
 from gendistill.types import Saves, Source, UserError
+
+SEEDS = 2**62
+"""Seeds are within this of 0: rows of a data set hold 64 bits, and every further set of a run adds to its seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,7 @@ class Recipe:
     steering  steps from left to right
     labeler   who labels the finished pictures
     ipc       pictures per class
-    seed      everything random follows from it
+    seed      everything random follows from it; from -2**62 to 2**62
     block     slots of a class that are worked on together; other values change pictures by rounding only
     rounds    the slots of every class are made in this many turns, and a later one may look at what earlier ones made
     draws     1 keeps the pictures; more make the generator what is distilled: it is stored, and draws as many sets of pictures,
@@ -44,7 +48,7 @@ class Recipe:
     source: str = ""
 
     def __post_init__(self) -> None:
-        """Take loaded objects where settings are, and check that every step can do its work with this prior.
+        """Take loaded objects where settings are and lists where tuples are; check that every step can work with this prior.
 
         Raises:
             UserError: a step needs what the prior lacks, comes before there is anything to work on, or a number is out of range.
@@ -52,8 +56,12 @@ class Recipe:
         object.__setattr__(self, "real", as_source(self.real))
         object.__setattr__(self, "prior", as_prior(self.prior))
         object.__setattr__(self, "steering", tuple(self.steering))
+        for field in fields(self):
+            object.__setattr__(self, field.name, with_tuples(getattr(self, field.name)))
         if self.ipc < 1 or self.block < 1:
             raise UserError(f"a recipe needs ipc >= 1 and block >= 1, got ipc={self.ipc}, block={self.block}")
+        if abs(self.seed) > SEEDS:
+            raise UserError(f"seed={self.seed}: give one from -2**62 to 2**62")
         if not 1 <= self.rounds <= self.ipc:
             raise UserError(f"rounds={self.rounds} share ipc={self.ipc} slots: give 1 to {self.ipc}")
         if self.draws < 1:

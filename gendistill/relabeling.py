@@ -7,10 +7,10 @@ all candidates; the test pictures stay closed.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from statistics import fmean, stdev
 import torch
 
 from gendistill.context import Context, open_real, silent
-from gendistill.distilled import Distilled, read_set, set_folders
+from gendistill.distilled import SET_FOLDER, Distilled, read_set, set_folders
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
 from gendistill.evaluation.checks import check_teachers, prints
@@ -28,7 +28,7 @@ from gendistill.evaluation.labelled import relabelled
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.rows import score
 from gendistill.evaluation.tables import aligned
-from gendistill.export import whole_folder
+from gendistill.export import replaceable, whole_folder
 from gendistill.formatting import plural, spell_accuracy, spell_bytes
 from gendistill.images import Subset, split
 from gendistill.label_candidates import candidates, described, like
@@ -46,7 +46,8 @@ from gendistill.types import Images, Source, UserError
 from gendistill.views.numbered import Views
 
 log = logging.getLogger("gendistill")
-OURS = {"sets", "run.json", "relabel.json"}
+NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system answers that cannot link here."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,10 @@ def relabel(
         command: what the user typed, for the card.
 
     Raises:
-        UserError: no labels are that small, nobody is there to give soft ones, or the set does not fit the real pictures.
+        UserError: no labels are that small, nobody is there to give soft ones, the set does not fit the real pictures, or ``out``
+            holds something else.
     """
+    replaceable(out, "relabel")  # before the work
     folders = sets_in(Path(path))
     made = [read_set(folder, read_value) for folder in folders]
     first, recipe = made[0], made[0].recipe
@@ -165,9 +168,9 @@ def relabel(
     label_together([one for one in map(alone, options) if isinstance(one, RelabelViews)], first.images, context)
     tried = tuple(tried_out(one, first, protocol, context, judges) for one in progress(options, "labels", len(options)))
     chosen = max(tried, key=lambda one: (one.mean, -one.bytes))
-    with whole_folder(Path(out), OURS) as part:
+    with whole_folder(out, "relabel") as part:
         for folder, one in zip(folders, made, strict=True):
-            name = folder.name if re.fullmatch(r"seed-\d+", folder.name) else "seed-0"
+            name = folder.name if SET_FOLDER.fullmatch(folder.name) else "seed-0"
             told = write_set(folder, part / "sets" / name, one, chosen.labeler, context)
         write_json(part / "relabel.json", {
             "budget": budget, "protocol": repr(protocol), "judges": len(judges), "chosen": repr(chosen.labeler),
@@ -254,9 +257,14 @@ def retold(made: Distilled, labeler: Labeler, context: Context) -> Provenance:
 
 
 def link(source: Path, place: Path) -> None:
-    """The same file in another place, or a copy of it. Ours are replaced, never changed, so that they may be shared."""
+    """The same file in another place, where nothing is yet, or a copy of it where the disk has no links.
+
+    Ours are replaced, never changed, so that they may be shared.
+    """
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, place)
-    except OSError:
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
         shutil.copyfile(source, place)

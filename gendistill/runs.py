@@ -12,11 +12,11 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 
 from gendistill import ranks
 from gendistill.context import Context, open_real, silent
@@ -24,6 +24,7 @@ from gendistill.distilled import Distilled, read_set
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
 from gendistill.execute import drawn, finished, run_stage, tuned
+from gendistill.locks import LOCK, alone, standing
 from gendistill.parts import inside
 from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
@@ -89,15 +90,14 @@ def check_names_do(data: RealData, recipe: Recipe) -> None:
         )
 
 
-def check_room(recipe: Recipe, data: RealData, folder: Path) -> None:
-    """Refuse to begin when the pictures cannot fit on the disk."""
+def check_room(recipe: Recipe, data: RealData, folder: Path, sets: int = 1) -> None:
+    """Refuse to begin when the pictures of so many sets, what they are made from, and one more copy cannot fit on the disk."""
     pictures = recipe.ipc * len(data.classes)
-    need = 3 * pictures * math.prod(data.train.shape) + (16 << 20)
-    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(place).free
+    need = (2 * sets + 1) * pictures * math.prod(data.train.shape) + (16 << 20)
+    free = shutil.disk_usage(standing(folder)).free
     if free < need:
         raise UserError(
-            f"{pictures} pictures need about {need / 1e6:.0f} MB in {folder}, {free / 1e6:.0f} MB are free; "
+            f"{sets * pictures} pictures need about {need / 1e6:.0f} MB in {folder}, {free / 1e6:.0f} MB are free; "
             "make room, choose another --out, or lower ipc"
         )
 
@@ -119,24 +119,27 @@ def distill(
         out: folder of the set; None for a place in the cache that follows from the recipe and the data.
         device: where to compute.
         dtype: of the denoiser; guidance, decoding and labels are float32 always.
-        resume: go on with what is in ``out``; False refuses a folder that is not empty.
+        resume: go on with what is in ``out``, or wait for who works there; False refuses a folder that is not empty.
         progress: wraps iterables to show how far they are.
         context: data and prior that are open already, for several recipes over them.
 
     Raises:
         UserError: the recipe cannot work with its data or prior, ``out`` belongs to another recipe, or the disk is full.
     """
+    ranks.wait()  # who meets first says how long all will wait; a training in here would say less
     kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
     given = context or open_context(recipe, torch.device(device), kind, progress)
     context = given.anew(seed=recipe.seed, ipc=recipe.ipc, block=recipe.block)
     identity = identify(recipe, context)
     folder = Path(out) if out is not None else context.store.root / "sets" / identity
-    # Runs side by side may need the same set of the cache; of several processes of one run, all work on it together.
-    shared = out is None and ranks.count() == 1
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock") if shared else nullcontext():
+    if ranks.first():
+        look_at(folder, identity, resume)
+    # Runs side by side may need the same set; the processes of one run work on it together, and the first holds it for all.
+    # A finished set is only read, and may lie where nothing can be written.
+    held = ranks.first() and not (folder / "set.json").exists()
+    with alone(folder, wait=True) if held else nullcontext():
         if ranks.first():
-            claim(folder, identity, recipe, resume)
+            claim(folder, identity, resume)
         ranks.wait()  # a folder that is just being claimed looks like one of something else
         if not (folder / "set.json").exists():
             check_room(recipe, context.real, folder)
@@ -175,22 +178,33 @@ def identify(recipe: Recipe, context: Context) -> str:
     )
 
 
-def claim(folder: Path, identity: str, recipe: Recipe, resume: bool) -> None:
-    """Take a folder for this recipe.
+def look_at(folder: Path, identity: str, resume: bool) -> None:
+    """Refuse a folder that this recipe may not have; a lock and a mark that was half-written are nobody's.
 
     Raises:
         UserError: it holds something else, or ``resume`` is False and it holds anything.
     """
+    if not (place := standing(folder)).is_dir():
+        raise UserError(f"{place} is no folder; choose another one for the set")
     mark = folder / "identity"
     if mark.exists() and mark.read_text() != identity:
         raise UserError(
-            f"{folder} belongs to another recipe, other data or another prior; choose another folder, or overwrite it"
+            f"{folder} belongs to another recipe, other data or another prior, or was begun on another kind of device or in "
+            "another dtype; choose another folder, or overwrite it"
         )
-    if folder.exists() and any(folder.iterdir()):
-        if not mark.exists():
-            raise UserError(f"{folder} is not empty and holds no run of gendistill; choose another folder")
-        if not resume:
-            raise UserError(f"{folder} holds a run of this recipe; go on with --resume, or start anew with --overwrite")
+    there = [path.name for path in folder.iterdir()] if folder.exists() else []
+    if all(name.startswith(LOCK) or fnmatch(name, ".identity.*.part") for name in there):
+        return
+    if not mark.exists():
+        raise UserError(f"{folder} is not empty and holds no run of gendistill; choose another folder")
+    if not resume:
+        raise UserError(f"{folder} holds a run of this recipe; go on with --resume, or start anew with --overwrite")
+
+
+def claim(folder: Path, identity: str, resume: bool) -> None:
+    """Take a folder for this recipe. Raises what `look_at` raises: another process may have been here since."""
+    look_at(folder, identity, resume)
+    mark = folder / "identity"
     if not mark.exists():
         write_text(mark, identity)
 
@@ -212,6 +226,7 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
             "classes": [asdict(c) for c in context.real.classes],
             "shards": names,
             "draws": recipe.draws,
+            "dtype": str(context.dtype).removeprefix("torch."),
             "soft": told,
             "origin": origin(recipe, context),
         },

@@ -12,19 +12,27 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gendistill.environment import version
 from gendistill.types import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a system says when the disk, or the user's share of it, is full."""
+STALE_S = 24 * 3600
+"""Nobody writes a file of the cache for as long as this."""
 
 
 def fingerprint(*things: object) -> str:
@@ -72,15 +80,17 @@ def cache_root() -> Path:
 
 @contextmanager
 def out_of_space(path: Path):
-    """Turn 'no space left' into an error that says where and how much was free."""
+    """Turn 'no space left' and 'quota exceeded' into an error that says where and how much was free."""
     try:
         yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except (OSError, SafetensorError) as error:
+        # Those of safetensors, written in Rust, have the number in their text alone.
+        full = any(f"(os error {number})" in str(error) for number in FULL)
+        if not full and getattr(error, "errno", None) not in FULL:
             raise
         free = shutil.disk_usage(path).free
         raise UserError(
-            f"no room left on the disk of {path} ({free / 1e6:.0f} MB free); finished shards are kept, "
+            f"no room left on the disk of {path} ({free / 1e6:.0f} MB free, quotas aside); finished shards are kept, "
             "make room and run again with --resume"
         ) from error
 
@@ -173,6 +183,17 @@ def clear_parts(folder: Path) -> None:
         shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
 
 
+@cache
+def clear_stale_parts(folder: Path) -> None:
+    """Remove half-written files from a folder of the cache, once a process: what is older than a day was left by a killed one."""
+    for part in folder.glob(".*.part"):
+        try:
+            if time.time() - part.stat().st_mtime > STALE_S:
+                part.unlink()
+        except FileNotFoundError:  # another process was faster
+            continue
+
+
 @dataclass(frozen=True)
 class Store:
     """A cache of tensors and folders, each under the hash of what made it."""
@@ -193,6 +214,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{path}.lock"):  # of several processes one makes it, the others wait and read
                 if not path.exists():
+                    clear_stale_parts(path.parent)
                     write_tensors(path, make())
         return read_tensors(path)
 

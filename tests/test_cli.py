@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import logging
@@ -132,6 +133,34 @@ def test_a_mistake_is_told_in_one_block(words, says, ran, capsys, tmp_path, monk
     assert says in told.err and told.out == ""
     assert "Traceback" not in told.err
     assert not ran and sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"{TOY}x = = 1\n", "mine.py, line 11: invalid syntax\n  x = = 1\n"),
+        (f"{TOY}return 1\n", "mine.py, line 11: 'return' outside function"),
+        (f"{TOY}recipe = 1\n", "mine.py, line 11: recipe must be a Recipe, not 1\n"),
+        (f"{TOY}from math import pi as protocol\n", "mine.py, line 11: protocol must be a Protocol, not 3.14"),
+        ("x\0", "null bytes"),
+    ],
+)
+def test_a_pipeline_that_is_none_is_told_with_its_line(text, says, ran, tmp_path, capsys):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.py").write_text(text)
+    assert execute(cli, ["run", str(tmp_path / "elsewhere" / "mine.py"), "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Error: ") and says in told and not ran
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST])
+def test_a_path_that_cannot_be_written_is_told(number, monkeypatch, tmp_path, capsys):
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number), "some/where")
+
+    monkeypatch.setattr("gendistill.experiment.run", refused)
+    assert execute(cli, ["run", "toy", "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    assert capsys.readouterr().err == f"Error: some/where: {os.strerror(number)}\n"
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch, tmp_path):

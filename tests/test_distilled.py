@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from gendistill.distilled import Distilled
+from gendistill.anchors.real_pictures import RealPictures
+from gendistill.distilled import Distilled, read_set
 from gendistill.labelers.alternate import AlternatingLabels, Phases
 from gendistill.labelers.codecs.floats import Single
+from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews
-from gendistill.toys import toy_context
+from gendistill.priors.pixels import Pixels
+from gendistill.recipe import Recipe
+from gendistill.runs import distill
+from gendistill.steering.start import Start
+from gendistill.toys import ToyData, toy_context
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 
@@ -62,3 +69,23 @@ def test_hard_labels_are_class_numbers(of_views):
     seen = of_views.hard().torch()
     pixels, label = seen[30]
     assert torch.equal(pixels, of_views.images.pixels([30])[0]) and int(label) == 2 and len(seen) == 36
+
+
+def test_teachers_of_other_pictures_do_not_label_online(tmp_path):
+    recipe = Recipe(
+        real=ToyData(),
+        prior=Pixels(),
+        steering=(Start(RealPictures()),),
+        ipc=2,
+        labeler=Online((TEACHER,), "logits"),
+    )
+    labels = distill(recipe, tmp_path).soft.at(torch.arange(6), 1)
+    assert torch.equal(read_set(tmp_path, recipe=recipe).soft.at(torch.arange(6), 1), labels)
+    other = read_set(tmp_path, recipe=replace(recipe, real=ToyData(per_class=11)))
+    assert len(other.hard().torch()) == 6, "the pictures are there"
+    with pytest.raises(UserError, match="not those this set was made of"):
+        other.soft.at(torch.arange(6), 1)
+    about = json.loads((tmp_path / "set.json").read_text())
+    del about["origin"]["real"]["fingerprint"]
+    (tmp_path / "set.json").write_text(json.dumps(about))
+    assert len(read_set(tmp_path, recipe=other.recipe).soft.at(torch.arange(6), 1)) == 6, "nothing is known of them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 
 import pytest
@@ -136,6 +137,27 @@ def test_loading_gives_the_same_draws(tmp_path, monkeypatch):
     again = load(tmp_path / "run")
     assert torch.equal(stored(again.images.at_epoch(2)), stored(made.images.at_epoch(2)))
     assert again.sizes["generator"] == SIZE
+
+
+def test_other_real_pictures_are_refused_before_a_prior_is_made_of_them(tmp_path, monkeypatch):
+    distill(RECIPE, tmp_path / "run")
+    monkeypatch.setattr("gendistill.overrides.read_value", lambda text: replace(RECIPE, real=ToyData(per_class=11)))
+    monkeypatch.setattr("gendistill.runs.open_context", lambda *given: pytest.fail("a prior was made"))
+    images = load(tmp_path / "run").images
+    assert len(stored(images)) == 9
+    with pytest.raises(UserError, match="not those this set was made of"):
+        images.at_epoch(1)
+
+
+def test_a_generator_draws_in_the_arithmetic_of_its_run(tmp_path, monkeypatch):
+    asked, opened = [], open_context
+    distill(RECIPE, tmp_path / "run")
+    about = json.loads((tmp_path / "run" / "set.json").read_text())
+    (tmp_path / "run" / "set.json").write_text(json.dumps({**about, "dtype": "bfloat16"}))
+    monkeypatch.setattr("gendistill.overrides.read_value", lambda text: RECIPE)
+    monkeypatch.setattr("gendistill.runs.open_context", lambda *given: asked.append(given[2]) or opened(*given))
+    load(tmp_path / "run").images.at_epoch(1)
+    assert asked == [torch.bfloat16]
 
 
 def test_the_exported_folder_holds_the_generator(tmp_path):

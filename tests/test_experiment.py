@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 
-from gendistill import experiment
+from gendistill import experiment, runs
 from gendistill.distilled import load
+from gendistill.evaluation.keep import keep
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import Row
-from gendistill.experiment import run
+from gendistill.experiment import look_at, run, spell
 from gendistill.labelers.relabel import Relabel
+from gendistill.locks import alone
 from gendistill.nets.convnet import ConvNet
 from gendistill.pipeline import find_pipeline
 from gendistill.recipe import Recipe
@@ -35,6 +39,9 @@ RECIPE = Recipe(
     ipc=2,
     block=2,
 )
+
+
+TEXT = spell(RECIPE, PROTOCOL)
 
 
 def quiet(items, *_):
@@ -90,11 +97,85 @@ def test_a_finished_run_resumes_to_itself(done):
 def test_overwrite_begins_anew_but_only_over_a_run(done, tmp_path):
     run(replace(RECIPE, ipc=1), PROTOCOL, done.folder, overwrite=True, progress=quiet)
     assert json.loads((done.folder / "metrics.json").read_text())["rows"][0]["ipc"] == 1
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "holiday.jpg").write_bytes(b"sun")
+    (done.folder / "notes.md").write_text("mine")
+    with pytest.raises(UserError, match=r"no run wrote \(notes.md\)"):
+        run(RECIPE, PROTOCOL, done.folder, overwrite=True, progress=quiet)
+    assert (done.folder / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("names", [("holiday.jpg",), ("movie.mkv.part",), ("recipe.py",), ("recipe.py", "run.json")])
+@pytest.mark.parametrize("asked", [{}, {"resume": True}, {"overwrite": True}])
+def test_what_is_no_run_is_refused(names, asked, tmp_path):
+    for name in names:
+        (tmp_path / name).write_text("{}")
     with pytest.raises(UserError, match="no run of gendistill"):
-        run(RECIPE, PROTOCOL, tmp_path / "photos", overwrite=True, progress=quiet)
-    assert (tmp_path / "photos" / "holiday.jpg").read_bytes() == b"sun"
+        look_at(tmp_path, TEXT, **{"resume": False, "overwrite": False, **asked})
+
+
+def test_a_run_that_was_killed_at_its_beginning_is_begun_anew(tmp_path):
+    for name in (".recipe.py.x1.part", ".run.json.x2.part", ".lock-0"):
+        (tmp_path / name).touch()
+    look_at(tmp_path, TEXT, False, False)
+    (tmp_path / "recipe.py").write_text(TEXT)
+    look_at(tmp_path, TEXT, False, False)
+    experiment.begin(tmp_path, TEXT, False)
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.py", "run.json", ".lock-0"}
+
+
+def begun(folder, **entries):
+    """A folder as a run leaves it that was killed early."""
+    (folder / "sets" / "seed-0").mkdir(parents=True)
+    (folder / "sets" / "seed-0" / "identity").write_text("earlier")
+    experiment.begin(folder, TEXT, False, **entries)
+
+
+@pytest.mark.parametrize("moved", range(4))
+def test_an_overwriting_that_was_killed_is_gone_on_with(moved, tmp_path, monkeypatch):
+    begun(tmp_path)
+    left = moved
+
+    def killed(path):
+        raise KeyboardInterrupt
+
+    def rename(path, target):
+        nonlocal left
+        left -= 1
+        return killed(path) if left < 0 else os.rename(path, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(experiment.Path, "rename", rename)
+        patched.setattr(experiment.shutil, "rmtree", killed)
+        experiment.begin(tmp_path, TEXT, True)
+    for asked in ((True, False), (False, True), (False, False)):
+        look_at(tmp_path, TEXT, *asked)
+    experiment.begin(tmp_path, TEXT, False)
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.py", "run.json"}
+
+
+def test_a_link_to_a_directory_is_overwritten_in_its_place(tmp_path):
+    begun(tmp_path / "real")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    look_at(tmp_path / "link", TEXT, False, True)
+    experiment.begin(tmp_path / "link", TEXT, True)
+    assert (tmp_path / "link").is_symlink()
+    assert {path.name for path in (tmp_path / "real").iterdir()} == {"recipe.py", "run.json"}
+
+
+def test_a_place_that_can_be_no_directory_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for place, says in (("file", "is a file"), ("file/below", "file is a file"), ("dangling", "a link to nothing")):
+        with pytest.raises(UserError, match=says):
+            look_at(tmp_path / place, TEXT, False, False)
+
+
+def test_a_run_is_resumed_with_the_arithmetic_it_was_begun_with(tmp_path):
+    begun(tmp_path, device="cuda:0", dtype="float32")
+    look_at(tmp_path, TEXT, True, False, device="cuda:1", dtype="float32")
+    with pytest.raises(UserError, match="--dtype float32"):
+        look_at(tmp_path, TEXT, True, False, device="cuda", dtype="bfloat16")
+    with pytest.raises(UserError, match="--device cuda,"):
+        look_at(tmp_path, TEXT, True, False, device="cpu", dtype="float32")
 
 
 def test_a_failure_before_any_work_leaves_nothing(tmp_path):
@@ -111,14 +192,62 @@ def test_a_failure_before_any_work_leaves_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_two_processes_do_not_share_a_directory(tmp_path):
+def test_two_processes_do_not_share_a_directory_however_it_is_spelled(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(tmp_path / "out")
     (tmp_path / "out").mkdir()
-    with (
-        experiment.alone(tmp_path / "out"),
-        pytest.raises(UserError, match="another process"),
-        experiment.alone(tmp_path / "out"),
-    ):
-        pass
+    monkeypatch.chdir(tmp_path / "out")
+    for other in (tmp_path / "out", tmp_path / "link", experiment.Path(".")):
+        with alone(tmp_path / "out"), pytest.raises(UserError, match="another process"), alone(other):
+            pass
+
+
+def test_whoever_waits_for_a_lock_holds_what_those_hold_who_come_later(tmp_path):
+    with alone(tmp_path):
+        waiting = os.open(tmp_path / ".lock-0", os.O_RDWR)
+    with alone(tmp_path):
+        assert os.path.samestat(os.fstat(waiting), os.stat(tmp_path / ".lock-0"))
+    os.close(waiting)
+
+
+def test_numbers_that_were_added_to_a_run_stay_when_it_is_resumed(done):
+    (first, *_) = done.report.rows
+    keep(replace(done.report, rows=[replace(first, protocol="another")]), load(done.folder), done.folder)
+    again = run(RECIPE, PROTOCOL, done.folder, resume=True, progress=quiet)
+    assert [row.protocol for row in again.report.rows] == [row.protocol for row in done.report.rows] + ["another"]
+    kept = json.loads((done.folder / "metrics.json").read_text())["rows"]
+    assert [row["protocol"] for row in kept] == [row.protocol for row in again.report.rows]
+    assert "another" in (done.folder / "report.html").read_text()
+
+
+def test_room_is_asked_for_every_set_that_is_not_there(tmp_path, monkeypatch):
+    data, need = RECIPE.real.open(), []
+    monkeypatch.setattr(runs.shutil, "disk_usage", lambda path: type("Usage", (), {"free": need[-1]})())
+    each = 2 * 3 * 64
+    for count in (1, 100):
+        need.append((16 << 20) + (2 * count + 1) * each)
+        runs.check_room(RECIPE, data, tmp_path, count)
+        need.append(need[-1] - 1)
+        with pytest.raises(UserError, match=f"^{6 * count} pictures"):
+            runs.check_room(RECIPE, data, tmp_path, count)
+
+
+def test_a_finished_run_asks_for_no_room(done, monkeypatch):
+    monkeypatch.setattr(experiment, "check_room", lambda *given: pytest.fail("no set is missing"))
+    run(RECIPE, PROTOCOL, done.folder, resume=True, progress=quiet)
+
+
+def test_a_disk_that_is_full_when_a_run_begins_is_told(tmp_path, monkeypatch):
+    def full(*given, **more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gendistill.locks.FileLock", full)
+        with pytest.raises(UserError, match="no room left"):
+            run(RECIPE, PROTOCOL, tmp_path / "out", progress=quiet)
+    with experiment.logged(tmp_path):  # a line that does not fit is lost, no more
+        for handler in experiment.log.handlers[-2:]:
+            monkeypatch.setattr(handler.stream, "flush", full)
+        experiment.log.info("lost")
 
 
 def test_missing_test_pictures_are_noticed_before_any_work(tmp_path, monkeypatch):
@@ -142,3 +271,43 @@ def test_a_resumed_run_keeps_the_command_that_began_it(done):
 def test_the_recipe_that_is_written_down_is_the_run_again(done):
     again = find_pipeline(str(done.folder / "recipe.py"))
     assert (again.recipe, again.protocol) == (RECIPE, PROTOCOL)
+
+
+MINE = '''"""Mine (Doe, 2024), https://example.org/mine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gendistill.evaluation.protocols import SCREENING
+from gendistill.recipe import Recipe
+from gendistill.steering.sample import Sample
+from gendistill.toys import Toy, ToyData
+
+
+@dataclass(frozen=True)
+class Brief(Sample):
+    """Two steps."""
+
+    steps: int = 2
+
+
+recipe = Recipe(real=ToyData(), prior=Toy(), steering=(Brief(cfg=1.5),), ipc=2)
+protocol = SCREENING
+'''
+
+
+@pytest.mark.parametrize("name", ["mine", "recipe"])
+def test_parts_of_a_pipeline_are_written_down_with_the_recipe(name, tmp_path):
+    (tmp_path / f"{name}.py").write_text(MINE)
+    found = find_pipeline(str(tmp_path / f"{name}.py"))
+    text = spell(replace(found.recipe, ipc=3), found.protocol)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "recipe.py").write_text(text)
+    (tmp_path / f"{name}.py").unlink()
+    for module in [module for module in sys.modules if module.startswith("gendistill_pipeline_")]:
+        del sys.modules[module]
+    again = find_pipeline(str(tmp_path / "out" / "recipe.py"))
+    assert repr(again.recipe) == repr(replace(found.recipe, ipc=3)) and again.protocol == found.protocol
+    assert again.recipe.steering[0].steps == 2 and again.title == found.title
+    assert spell(again.recipe, again.protocol) == text, "what it wrote cannot be resumed by it"

@@ -24,7 +24,7 @@ from gendistill.distilled import Distilled
 from gendistill.drawn import DrawnImages
 from gendistill.evaluation.foreign import exported
 from gendistill.evaluation.report import Report, Row
-from gendistill.export import export, imagefolder, to_dataset
+from gendistill.export import class_places, export, imagefolder, to_dataset
 from gendistill.images import StoredImages
 from gendistill.labelers.alternate import AlternatingLabels, Phases
 from gendistill.labelers.codecs.eight_bit import EightBit
@@ -149,7 +149,12 @@ def test_same_set_same_bytes_and_nothing_left_over(tmp_path: Path) -> None:
     second = export(made_up(), tmp_path / "b", provenance=ORIGIN)
     again = export(made_up(), tmp_path / "a", provenance=ORIGIN)  # replaces what an export wrote
     files = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file())
-    assert [str(file) for file in files] == ["README.md", "data/train-00000-of-00001.parquet", "preview.png"]
+    assert [str(file) for file in files] == [
+        ".gendistill",
+        "README.md",
+        "data/train-00000-of-00001.parquet",
+        "preview.png",
+    ]
     for file in files:
         assert (first / file).read_bytes() == (second / file).read_bytes() == (again / file).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
@@ -182,11 +187,81 @@ def test_foreign_folders_empty_sets_and_wrong_labels_are_refused(tmp_path: Path)
         export(made_up(), tmp_path / "photos")
     with pytest.raises(UserError, match="empty"):
         export(made_up(ipc=0), tmp_path / "empty")
+    with pytest.raises(UserError, match="empty"):
+        made_up(ipc=0).hf()
     logits = made_up()
     logits.soft.log_probs += 1
     with pytest.raises(ValueError, match="4 of 4 pictures do not sum to 1"):
         export(logits, tmp_path / "logits")
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]  # nothing half-written
+
+
+@pytest.mark.parametrize(("write", "names"), [(export, ("README.md", "data")), (imagefolder, ("train",))])
+def test_names_do_not_say_who_wrote_a_folder(write, names, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / "mine" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match="give an empty or a new folder"):
+        write(made_up(), tmp_path / "mine")
+    assert sorted(item.name for item in (tmp_path / "mine").iterdir()) == sorted(names)
+
+
+def test_hidden_files_of_others_stay(tmp_path: Path) -> None:
+    (tmp_path / "set" / ".git").mkdir(parents=True)
+    (tmp_path / "set" / ".git" / "HEAD").write_text("mine")
+    for _ in range(2):
+        export(made_up(), tmp_path / "set")
+        assert (tmp_path / "set" / ".git" / "HEAD").read_text() == "mine"
+    assert [item.name for item in tmp_path.iterdir()] == ["set"]
+    with pytest.raises(UserError, match="no earlier imagefolder wrote"):
+        imagefolder(made_up(), tmp_path / "set")
+
+
+def test_an_export_that_was_killed_loses_nothing(tmp_path: Path, monkeypatch) -> None:
+    export(made_up(), tmp_path / "set")
+    (tmp_path / "set" / ".git").mkdir()
+    (tmp_path / "set").rename(tmp_path / ".set.old.part")  # between the renames
+    with pytest.raises(UserError, match="2 channels"):
+        imagefolder(made_up((2, 4, 4)), tmp_path / "set")
+    export(made_up(), tmp_path / "set")
+    assert (tmp_path / "set" / ".git").is_dir() and [item.name for item in tmp_path.iterdir()] == ["set"]
+    replace_, calls = os.replace, []
+
+    def fails(source: Path, target: Path) -> None:
+        calls.append(source)
+        if len(calls) == 2:
+            raise OSError("the second rename")
+        replace_(source, target)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(OSError, match="second"):
+        export(made_up(), tmp_path / "set")
+    assert (tmp_path / "set" / "README.md").is_file() and [item.name for item in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_link_stays_one_and_where_the_user_is_stays(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    for _ in range(2):
+        export(made_up(), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "there" / "README.md").is_file()
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["link", "there"]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for write in (export, imagefolder):
+        with pytest.raises(UserError, match="where you are"):
+            write(made_up(), ".")
+
+
+def test_names_are_what_every_disk_takes() -> None:
+    assert class_places(["a/b", "..", "é" * 300]) == ["a_b", "_", "é" * 100]
+    assert class_places(["crane", "Crane"]) == ["00000_crane", "00001_Crane"]
+    assert len(set(class_places(["n" * 300 + "a", "n" * 300 + "b"]))) == 2
+
+
+def test_names_with_bars_and_lines_stay_in_their_cell(tmp_path: Path) -> None:
+    origin = {"real": {"name": "a|b\nc"}, "prior": {"name": "none"}}
+    text = (export(made_up(), tmp_path / "set", provenance=origin) / "README.md").read_text()
+    assert "| real data | a\\|b c |" in text
 
 
 def with_labels_of_views(folder: Path) -> Distilled:

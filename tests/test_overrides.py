@@ -87,7 +87,7 @@ def known(monkeypatch):
         ("10", 10), ("-2", -2), ("+2", 2), ("1e-3", 1e-3), ("True", True), ("None", None), ("'a'", "a"), (" 3 ", 3),
         ("(1, 2)", (1, 2)), ("1, 2", (1, 2)), ("[1, -2.5]", [1, -2.5]), ("()", ()), ('{"a": 1}', {"a": 1}),
         ("DDIM", "DDIM"), ("/some/dir", "/some/dir"), ("a/DiT-XL-2-256", "a/DiT-XL-2-256"),
-        ("C:\\data\\d", "C:\\data\\d"),
+        ("C:\\data\\d", "C:\\data\\d"), ("{[1]: 2}", "{[1]: 2}"), ("{{}: 1}", "{{}: 1}"),
         ("a.b", "a.b"), ("no such thing", "no such thing"), ("", ""), ("1/3", "1/3"), ("data,v2/x", "data,v2/x"),
         ("Draw", Draw()), ("Draw()", Draw()), ("Draw(2, steps=5)", Draw(2.0, 5)), ("STRICT", Judge(9)),
         ('Studio("a b")', Studio("a b")), ("Studio(photos)", Studio("photos")), ("(", "("),
@@ -124,6 +124,8 @@ def test_what_prints_as_code_is_read_back():
         ("os.system('x')", "neither a literal"),
         ("__import__('os')", "no part '__import__'"),
         ("Plan(ipc=0)", "ipc must be at least 1"),
+        ("Plan(anything={[1]: 2})", "{[1]: 2} is neither a literal"),
+        ("Studio(Path(1))", "Path takes strings, not 1"),
     ],
 )
 def test_read_value_refuses(text, says):

@@ -6,6 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import timedelta
+from types import SimpleNamespace
+
+from gendistill import ranks
 
 PIPELINE = '''"""Toy."""
 from gendistill.evaluation.protocols import Protocol
@@ -65,3 +69,15 @@ def test_two_processes_make_what_one_makes(tmp_path):
         (tmp_path / name).mkdir()
     one, two = launch(tmp_path / "one", 1), launch(tmp_path / "two", 2)
     assert one and one == two
+
+
+def test_processes_wait_for_each_other_for_days(monkeypatch):
+    asked = []
+    met = SimpleNamespace(wait_for_everyone=lambda: asked.append("waited"))
+    monkeypatch.setattr("accelerate.PartialState", lambda **words: asked.append(words["timeout"]) or met)
+    ranks.wait()
+    assert not asked
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    ranks.wait()
+    assert asked[0] >= timedelta(days=7) and asked[1:] == ["waited"]
+    assert asked[0] / timedelta(milliseconds=1) < 2**31

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,7 +17,7 @@ from gendistill.anchors.real_pictures import RealPictures
 from gendistill.cli import cli
 from gendistill.console import execute
 from gendistill.data.digits import Digits
-from gendistill.distilled import load
+from gendistill.distilled import load, set_folders
 from gendistill.evaluation.checks import prints
 from gendistill.evaluation.evaluate import evaluate
 from gendistill.evaluation.foreign import exported
@@ -112,6 +115,41 @@ def test_a_run_is_labelled_anew(run, tmp_path, monkeypatch):
         assert after.recipe == replace(before.recipe, labeler=done.chosen.labeler)
         wanted = done.chosen.labeler(after.images, relabeling.opened(Digits(size=8), after, torch.device("cpu"), iter))
         torch.testing.assert_close(after.soft.at(torch.arange(10)), wanted.at(torch.arange(10)))
+
+
+def test_sets_of_negative_seeds_are_their_own(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
+    shutil.copytree(run / "sets" / "seed-0", tmp_path / "run" / "sets" / "seed--1")
+    shutil.copytree(run / "sets" / "seed-1", tmp_path / "run" / "sets" / "seed-0")
+    shutil.copytree(run / "sets" / "seed-1", tmp_path / "run" / "sets" / "seed-0.bak")
+    before = [load(folder).images.fingerprint for folder in set_folders(tmp_path / "run")]
+    relabel(tmp_path / "run", tmp_path / "new", 500, protocol=PROTOCOL)
+    for place in ("run", "new"):
+        folders = set_folders(tmp_path / place)
+        assert [folder.name for folder in folders] == ["seed--1", "seed-0"], "the lowest first, and no backup"
+        assert [load(folder).images.fingerprint for folder in folders] == before
+
+
+def test_what_is_there_is_never_written_through(tmp_path, monkeypatch):
+    for name in ("ours", "theirs"):
+        (tmp_path / name).write_text(name)
+    with pytest.raises(FileExistsError):
+        relabeling.link(tmp_path / "ours", tmp_path / "theirs")
+    assert (tmp_path / "theirs").read_text() == "theirs"
+
+    def elsewhere(*files):
+        raise OSError(errno.EXDEV, "another disk")
+
+    monkeypatch.setattr(os, "link", elsewhere)
+    relabeling.link(tmp_path / "ours", tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == "ours" and (tmp_path / "ours").stat().st_nlink == 1
+
+
+def test_a_folder_of_others_is_refused_before_the_work(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(relabeling, "score", lambda *rest: pytest.fail("a student learned"))
+    (tmp_path / "new" / "sets").mkdir(parents=True)
+    with pytest.raises(UserError, match="no earlier relabel wrote .sets."):
+        relabel(run, tmp_path / "new", 500, protocol=PROTOCOL)
 
 
 def test_what_comes_out_is_evaluated_and_exported(run, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from gendistill.context import open_real
 from gendistill.distilled import load, read_set
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
+from gendistill.locks import alone
 from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
@@ -126,6 +128,36 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="not empty"):
         distill(PLAIN, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(UserError, match=r"thesis.tex is no folder"):
+        distill(PLAIN, tmp_path / "thesis.tex" / "set")
+
+
+def test_a_folder_whose_mark_was_half_written_is_taken(tmp_path):
+    (tmp_path / ".identity.x1.part").touch()
+    (tmp_path / ".lock-0").touch()
+    distill(PLAIN, tmp_path)
+    assert not list(tmp_path.glob("*.part")) and (tmp_path / "set.json").exists()
+
+
+def test_another_dtype_is_named_where_a_folder_is_refused(tmp_path):
+    runs.claim(tmp_path, "begun in float32", True)
+    with pytest.raises(UserError, match="another dtype"):
+        runs.claim(tmp_path, "begun in bfloat16", True)
+
+
+def test_a_folder_in_which_another_process_works_is_waited_for(tmp_path):
+    out, half = tmp_path / "out", tmp_path / "out" / "shards" / ".half-written.part"
+    with alone(out):
+        runs.claim(out, runs.identify(PLAIN, open_context(PLAIN, torch.device("cpu"), torch.float32)), True)
+        half.parent.mkdir()
+        half.touch()
+        other = threading.Thread(target=distill, args=(PLAIN, out), daemon=True)
+        other.start()
+        other.join(1.0)
+        assert other.is_alive() and half.exists(), "what the other was writing is gone"
+    other.join(60)
+    assert (out / "set.json").exists() and not half.exists()
 
 
 ONLINE = replace(PLAIN, labeler=Online((TEACHER,), "logits", temperature=3.0))

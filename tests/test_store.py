@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import time
+
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from gendistill import store
 from gendistill.store import Store, cache_root, write_atomically
+from gendistill.types import UserError
 
 
 def test_made_once_under_its_key(tmp_path):
@@ -52,3 +58,34 @@ def test_a_file_is_whole_or_absent(tmp_path):
     with pytest.raises(RuntimeError):
         write_atomically(tmp_path / "result.json", fails)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "full"),
+        OSError(errno.EDQUOT, "quota"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+    ids=str,
+)
+def test_a_full_disk_is_told(error, tmp_path):
+    def fails(part):
+        raise error
+
+    with pytest.raises(UserError, match="no room left"):
+        write_atomically(tmp_path / "result.json", fails)
+    other = SafetensorError("Error while serializing: I/O error: (os error 5)")
+    with pytest.raises(SafetensorError), store.out_of_space(tmp_path):
+        raise other
+
+
+def test_what_killed_processes_left_goes_after_a_day(tmp_path):
+    parts = [tmp_path / "latents" / f".{name}.part" for name in ("old", "new")]
+    parts[0].parent.mkdir()
+    for part, hours in zip(parts, (25, 23), strict=True):
+        part.touch()
+        written = time.time() - 3600 * hours
+        os.utime(part, (written, written))
+    Store(tmp_path).tensors("latents", {"class": 0}, lambda: {"x": torch.zeros(2)})
+    assert [part.exists() for part in parts] == [False, True]

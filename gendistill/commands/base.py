@@ -73,14 +73,40 @@ def is_protocols(word: str) -> bool:
     return word.startswith(OF_PROTOCOL)
 
 
+def stated(name: str) -> Pipeline:
+    """The pipeline of this name, or of the file at this path; what it calls recipe and protocol are such."""
+    from gendistill.pipeline import find_pipeline
+
+    found = find_pipeline(name)  # a mistyped name is told before what takes seconds is imported
+    from gendistill.evaluation.protocol import Protocol
+    from gendistill.recipe import Recipe
+    from gendistill.types import UserError
+
+    for what, kind in (("recipe", Recipe), ("protocol", Protocol)):
+        if not isinstance(value := getattr(found, what), kind):
+            line = line_of(found.path, what)
+            raise UserError(f"{found.path}, line {line}: {what} must be a {kind.__name__}, not {value!r}")
+    return found
+
+
+def line_of(file: Path, name: str) -> int:
+    """The line of a Python file where a name stands last on the left of "=", or is imported; 1 where it is neither."""
+    found = 1
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        match node:
+            case ast.Name(id=word, ctx=ast.Store()) if word == name:
+                found = max(found, node.lineno)
+            case ast.alias(name=word, asname=other) if name in (word, other):
+                found = max(found, node.lineno)
+    return found
+
+
 def altered(name: str, changes: tuple[str, ...]) -> Pipeline:
     """The pipeline of this name after the changes of a command line."""
     from dataclasses import replace
 
-    from gendistill.pipeline import find_pipeline
-
-    found = find_pipeline(name)
-    from gendistill.overrides import override  # this is what takes seconds
+    found = stated(name)
+    from gendistill.overrides import override
 
     recipe, protocol = override(found.recipe, found.protocol, changes)
     from gendistill.evaluation.protocol import said
@@ -129,13 +155,13 @@ def named_protocol(text: str | None) -> Any:
     from gendistill.fields import fit, nearest
     from gendistill.overrides import read_value
     from gendistill.parts import named_values
-    from gendistill.pipeline import find_pipeline, list_pipelines
+    from gendistill.pipeline import list_pipelines
     from gendistill.types import UserError
 
     if text is None:
         return SCREENING
     if text in [listed.name for listed in list_pipelines()]:
-        return find_pipeline(text).protocol
+        return stated(text).protocol
     named = [name for name, value in named_values().items() if isinstance(value, Protocol)]
     value = read_value(text)
     if isinstance(value, str):

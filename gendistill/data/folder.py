@@ -99,6 +99,9 @@ def class_folders(root: Path) -> dict[Class, str]:
     if names and PARTS.issuperset(name.casefold() for name in names):
         sides = f"train={str(root / names[0])!r}, test=..."
         raise UserError(f"{root} holds the sides of a data set ({listed(names)}), not its classes: give {sides}")
+    unreadable = [name for name in names if name.encode(errors="ignore").decode() != name]
+    if unreadable:
+        raise UserError(f"{root}: the names of {listed(map(ascii, unreadable))} are not in UTF-8: rename these folders")
     if not names:
         raise UserError(f"{root} has no sub-folder: pictures are expected in one sub-folder per class")
     return {as_class(name): name for name in names}

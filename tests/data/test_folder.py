@@ -38,6 +38,17 @@ def test_the_sides_of_a_data_set_are_no_classes(tmp_path):
         Folder(tmp_path / "nette").open()
 
 
+def test_a_class_whose_name_is_no_text_is_refused(tmp_path):
+    """Its name could not be written down, which would be found after all the work."""
+    train = make_folder(tmp_path / "train", ["cat", "dog"], each=1)
+    try:
+        (train / "cat").rename(train / "caf\udce9")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    with pytest.raises(UserError, match="not in UTF-8"):
+        Folder(train).open()
+
+
 def test_data_are_called_by_the_folder_that_is_theirs(tmp_path):
     train = make_folder(tmp_path / "woof" / "data" / "train", ["cat", "dog"], each=1)
     assert Folder(train).open().name == "woof"

@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,6 +134,14 @@ def test_it_says_everything(whole: Path) -> None:
         "torch 2", "All of them", "12 of 12", "<kind> & 1",
     ):  # fmt: skip
         assert expected in text
+
+
+def test_only_addresses_of_the_web_are_links(tmp_path: Path) -> None:
+    for source, links in (("https://example.org/paper", 2), ("javascript:alert(1)", 0), ("httpx:y", 0)):
+        made = replace(made_up(), recipe=SimpleNamespace(source=source))
+        path = page(made, REPORT, path=tmp_path / "report.html", provenance={"real": {"name": "x", "source": source}})
+        assert path.read_text().count(f'<a href="{source}">') == read(path).tags.count("a") == links
+        assert f"method of {source}" in read(path).text
 
 
 def test_pictures_are_exact_and_read_a_few_at_a_time(tmp_path: Path) -> None:
