@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
 from gendistill import console, pipeline
 from gendistill.cli import cli
@@ -219,6 +220,18 @@ def test_train_prior_speaks_diffusers(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(tmp_path / "prior")
 
 
+def test_photographs_are_brought_to_the_resolution_that_is_asked_for(monkeypatch, tmp_path):
+    shapes = []
+    monkeypatch.setattr(
+        "gendistill.priors.train.train_prior", lambda images, folder, *_, **__: shapes.append(images.shape) or folder
+    )
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (40, 32)).save(tmp_path / "photos" / name / "0.png")
+    words = ["train-prior", "--train_data", str(tmp_path / "photos"), "--output_dir", str(tmp_path / "prior")]
+    assert execute(cli, [*words, "--resolution", "16", "--device", "cpu"]) == 0 and shapes == [(3, 16, 16)]
+
+
 def test_settings_are_the_fields_of_the_dataclass():
     import dataclasses
 
@@ -313,8 +326,10 @@ def test_a_number_that_is_said_goes_before_the_cases_of_a_protocol(judged, ran, 
     assert (
         execute(cli, ["evaluate", "some/set", "--device", "cpu", "--protocol", "MINIMAX", "training.epochs=300"]) == 0
     )
-    (call,) = judged
+    call = judged[0]
     assert {call.protocol.training_for(ipc, classes).epochs for ipc in (1, 10, 50) for classes in (10, 100)} == {300}
+    assert execute(cli, ["evaluate", "some/set", "--device", "cpu", "training.epochs=30", "full.epochs=2"]) == 0
+    assert (judged[1].protocol.training.passes(10), judged[1].protocol.full.passes(10)) == (30, 2), "no least steps"
     words = ["run", "toy", "--out", str(tmp_path / "out"), "protocol=IGD", "protocol.training.epochs=7"]
     assert execute(cli, words) == 0
     assert ran[0].protocol.training_for(1, 10).epochs == 7

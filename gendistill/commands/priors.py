@@ -54,6 +54,7 @@ def train_prior(
     """
     from gendistill.environment import pick_device
     from gendistill.fields import construct
+    from gendistill.priors.named import filled
     from gendistill.priors.train import PriorTraining
     from gendistill.priors.train import train_prior as train_diffusion
     from gendistill.priors.train_gan import GanTraining, train_gan
@@ -62,7 +63,7 @@ def train_prior(
     hide_bars()
     kind, train = {"diffusion": (PriorTraining, train_diffusion), "gan": (GanTraining, train_gan)}[family]
     settings = construct(kind, (), given_settings(PRIOR_SETTINGS, words))
-    real = source_of(train_data, "--train_data").open()
+    real = filled(source_of(train_data, "--train_data"), size=settings.resolution).open()
     with resumable("Run the same command with --resume_from_checkpoint latest to go on."):
         folder = train(
             real.train,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,10 @@ def compare(given: Sequence[str | Path]) -> Comparison:
     short = short_names([path for _, path in called])
     names = [name or last for (name, _), last in zip(called, short, strict=True)]
     found = [read(path, name) for (_, path), name in zip(called, names, strict=True)]
+    found = [
+        [replace(row, run=name) for row in rows] if name else rows
+        for (name, _), rows in zip(called, found, strict=True)
+    ]
     check_common(found, names)
     results = merged([one for each in found for one in each])
     check_names(results)

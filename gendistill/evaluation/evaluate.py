@@ -106,6 +106,13 @@ def open_sets(
     else:
         made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
     recipe = recipe_of(made)
+    if (
+        path
+        and not made
+        and not Path(path).exists()
+        and (real is None or Path(path).suffix in (".pt", ".pth", ".parquet"))
+    ):
+        raise UserError(f"{path} is not there: give a run, a folder, a file, or, with real=, a data set of the hub")
     if real is None and recipe is None:
         raise UserError(
             f"{path or 'this set'} does not say what it was distilled from: give real=, or --real on the command line, for example "

@@ -125,8 +125,15 @@ class Protocol:
 def said(protocol: Protocol, paths: Iterable[str]) -> Protocol:
     """A protocol of which somebody changed the fields at these paths by name: no case of it goes before them.
 
-    What ``training.epochs=300`` asks for is 300 epochs, also where the authors train otherwise on sets of this size.
+    What ``training.epochs=300`` asks for is 300 epochs, also where the authors train otherwise on sets of this size, or
+    for some steps at least.
     """
+    paths = tuple(paths)
+    for name in ("training", "full"):
+        asked: Training = getattr(protocol, name)
+        if f"{name}.epochs" in paths and f"{name}.least_steps" not in paths and asked.least_steps:
+            log.info("%s.epochs=%d as you say, for as many steps as these have", name, asked.epochs)
+            protocol = replace(protocol, **{name: replace(asked, least_steps=0)})
     heads = {tuple(path.split(".")[:2]) for path in paths}
     if any(head[0] == "cases" for head in heads):
         return protocol  # the cases are what was asked for

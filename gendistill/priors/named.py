@@ -56,10 +56,16 @@ def sized(prior: Prior, resolution: int | None) -> Prior:
 def framed(source: Any, prior: Prior, resolution: int | None = None) -> Any:
     """A source of pictures whose size and channels, where it leaves them open, are those that the prior draws."""
     drawn = sized(prior, resolution)
-    if not isinstance(drawn, TextToImage | LatentDiffusion) or not is_dataclass(source):
+    if not isinstance(drawn, TextToImage | LatentDiffusion):
         return source
     channels, side, _ = drawn.shape()
-    given = {"size": drawn.size if isinstance(drawn, TextToImage) else side, "channels": channels}
+    return filled(source, size=drawn.size if isinstance(drawn, TextToImage) else side, channels=channels)
+
+
+def filled(source: Any, **given: int | None) -> Any:
+    """A source of pictures with these settings where it leaves them open."""
+    if not is_dataclass(source):
+        return source
     left_open = {name: value for name, value in given.items() if getattr(source, name, value) is None}
     return replace(cast(Any, source), **left_open) if left_open else source
 

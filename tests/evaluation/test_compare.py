@@ -248,6 +248,12 @@ def test_an_evaluation_of_a_set_of_others_is_a_file_of_results(tmp_path: Path) -
     assert (one.name, one.data, one.leakage) == ("them", "toy, 3 classes, 8 × 8 grey", "The teacher saw them.")
 
 
+def test_a_file_of_results_is_called_as_one_says(tmp_path: Path) -> None:
+    theirs = a_file(tmp_path / "set.json", {**THEIRS, "set": "distilled", "run": "set.pt"})
+    found = compare([a_run(tmp_path / "mine", row()), f"DATM={theirs}"])
+    assert [one.name for one in found.results] == ["mine", "DATM"]
+
+
 def test_runs_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
     paths = [Path("x/a/run"), Path("x/b/run"), Path("x/c/metrics.json"), Path("x/theirs.json")]
     assert short_names(paths) == ["a/run", "b/run", "x/c", "x/theirs"]

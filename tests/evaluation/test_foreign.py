@@ -200,6 +200,12 @@ def test_what_cannot_be_read_is_said(held, says, tmp_path):
         read(str(tmp_path / "set.pt"), REAL)
 
 
+@pytest.mark.parametrize(("path", "real"), [("nothing/here", None), ("nothing.pt", ToyData())])
+def test_what_is_not_there_is_said(path, real):
+    with pytest.raises(UserError, match=f"{path} is not there"):
+        evaluate(path, PROTOCOL, real=real)
+
+
 def test_a_pickle_with_code_is_refused(tmp_path):
     torch.save(StoredImages, tmp_path / "set.pt")
     with pytest.raises(UserError, match="tensors"):
