@@ -23,6 +23,8 @@ T = TypeVar("T")
 P = TypeVar("P")
 Changes = list[tuple[list[str], object]]
 """Paths below some place, and what is to stand there."""
+BRIEF = 60
+"""Characters of a value that an error shows whole."""
 
 
 class _NotAValue(Exception):
@@ -125,7 +127,7 @@ def _alter(value: Any, changes: Changes, hint: Any, where: str) -> Any:
             items[at] = _alter(items[at], inner, _item_hint(hint, at), f"{where}.{at}")
         return tuple(items)
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        raise UserError(f"{where} is {value!r}, which has no field {changes[0][0][0]!r}")
+        raise UserError(f"{where} is {brief(value)}, which has no field {changes[0][0][0]!r}")
     below = _grouped((path[0], path[1:], new) for path, new in changes)
     hints = get_type_hints(type(value))
     for head in below:
@@ -148,9 +150,17 @@ def _grouped(changes: Iterable[tuple[Any, list[str], object]]) -> dict[Any, Chan
 def _check_field(value: Any, name: str, where: str) -> None:
     names = fields_of(type(value))
     if name not in names:
-        shown = ", ".join(f"{field}={getattr(value, field)!r}" for field in names) or "none"
+        shown = ", ".join(f"{field}={brief(getattr(value, field))}" for field in names) or "none"
         whose = f"{where} (a {type(value).__name__})" if where else type(value).__name__
         raise UserError(f"{whose} has no field {name!r}{nearest(name, names)}\nits fields: {shown}")
+
+
+def brief(value: object) -> str:
+    """The code of a value, for an error; of a part with many settings its kind alone."""
+    text = repr(value)
+    if len(text) <= BRIEF:
+        return text
+    return f"({', '.join(map(brief, value))})" if isinstance(value, tuple) else f"{type(value).__name__}(...)"
 
 
 def _position(items: tuple, wanted: str, where: str) -> int:
@@ -159,7 +169,7 @@ def _position(items: tuple, wanted: str, where: str) -> int:
         return int(wanted) % len(items)
     if named.count(wanted) == 1:
         return named.index(wanted)
-    there = ", ".join(f"{i} {item!r}" for i, item in enumerate(items)) or "nothing"
+    there = ", ".join(f"{i} {brief(item)}" for i, item in enumerate(items)) or "nothing"
     if named.count(wanted) > 1:
         raise UserError(f"{where} has {named.count(wanted)} items {wanted}, say which by position\nthere: {there}")
     raise UserError(f"{where} has no item {wanted!r}{nearest(wanted, named)}\nthere: {there}")

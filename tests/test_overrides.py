@@ -171,7 +171,7 @@ def test_alter(path, new, expected):
         ),
         ("hidden", 5, "no field 'hidden'"),
         ("steps.0.cgf", 5, "steps.0 (a Draw) has no field 'cgf'; did you mean 'cfg'?\nits fields: cfg=1.0, steps=10"),
-        ("steps.2.cfg", 5, "steps has no item '2'\nthere: 0 Draw(cfg=1.0"),
+        ("steps.2.cfg", 5, "steps has no item '2'\nthere: 0 Draw("),
         ("steps.-3.cfg", 5, "steps has no item '-3'"),
         ("steps.Drew.cfg", 5, "steps has no item 'Drew'; did you mean 'Draw'"),
         ("ipc.x", 5, "ipc is 10, which has no field 'x'"),
@@ -196,6 +196,7 @@ def test_alter(path, new, expected):
     ],
 )
 def test_alter_refuses(path, new, says):
+    """What is there is shown as far as it is short: a part of many settings by its kind."""
     with pytest.raises(UserError) as error:
         alter(Plan(), path, new)
     assert says in str(error.value)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gendistill.errors import UserError
-from gendistill.evaluation.compare_words import several, spell_size
+from gendistill.evaluation.compare_words import differing, several, spell_size
 from gendistill.evaluation.groups import Group, claim, grouped, merged
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.results import read
@@ -142,9 +142,15 @@ def check_names(results: Sequence[Result]) -> None:
 
 
 def spell_claims(results: Sequence[Result], groups: Sequence[Group]) -> str:
-    """The data, students and protocols of some results, in words."""
+    """The data, students and protocols of some results, in words, and how they learned where that is what keeps them apart."""
     mine = {id(one) for one in results}
-    return "; ".join(dict.fromkeys(group.title for group in groups if mine & {id(one) for one in group.results}))
+    return "; ".join(
+        dict.fromkeys(
+            f"{group.title} · {differing(group.training, group.others)}" if group.others else group.title
+            for group in groups
+            if mine & {id(one) for one in group.results if not one.whole}
+        )
+    )
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

@@ -113,6 +113,9 @@ def test_other_pictures_that_are_called_the_same_are_kept_apart(tmp_path: Path) 
     nette = a_run(tmp_path / "nette", row(mean=60.0, held_out="bbbb"))
     with pytest.raises(UserError, match="(?s)nothing may be compared.*test aaaa.*test bbbb"):
         compare([woof, nette])
+    short = a_run(tmp_path / "short", row(mean=30.0, held_out="aaaa", training="Training(epochs=9, lr=0.01)"))
+    with pytest.raises(UserError, match="(?s)test · epochs=300.*test · epochs=9"):
+        compare([woof, short])
     other = a_run(tmp_path / "other", row(mean=61.0, held_out="bbbb"))
     found = compare([woof, nette, other])
     assert [[one.run for one in group.results] for group in found.groups] == [["woof"], ["nette", "other"]]
