@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -13,10 +15,19 @@ from gendistill.types import UserError
 
 Configs = Mapping[str, Mapping[str, Any]]
 """The config of every part that was asked for, by name, and of the pipeline itself, "index"."""
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def read_index(source: str, revision: str | None, what: str, looked_for: str) -> dict[str, Any]:
-    """``model_index.json``: which class the pipeline and each of its parts is of."""
+    """``model_index.json``: which class the pipeline and each of its parts is of.
+
+    Raises:
+        UserError: there is none, or what cannot be a name of the hub is no folder here, for which the hub is not asked.
+    """
+    if not HUB_NAME.fullmatch(source) and not Path(source).exists():
+        raise UserError(
+            f"there is no folder {source!r}: `gendistill train-prior` writes one, and a {what} of the hub is called owner/name"
+        )
     with reading(source, what, looked_for):
         kind: Any = diffusers.DiffusionPipeline
         return dict(kind.load_config(source, revision=revision))

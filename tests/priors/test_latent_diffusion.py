@@ -281,3 +281,9 @@ def test_a_changed_scale_or_schedule_is_another_prior(folder):
         assert after.fingerprint != before.fingerprint
         assert (after.encoder != before.encoder) == (part == "vae")
         before = after
+
+
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(monkeypatch):
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "load_config", lambda *_, **__: pytest.fail("the hub was asked"))
+    with pytest.raises(UserError, match="there is no folder 'my-prior': `gendistill train-prior` writes one"):
+        LatentDiffusion("my-prior").shape()
