@@ -29,7 +29,7 @@ class Recipe:
     labeler   who labels the finished pictures
     ipc       pictures per class
     seed      everything random follows from it; from -2**62 to 2**62
-    block     slots of a class that are worked on together; other values change pictures by rounding only
+    block     slots of a class that pass the prior together; other values change pictures by rounding only
     rounds    the slots of every class are made in this many turns, and a later one may look at what earlier ones made
     draws     1 keeps the pictures; more make the generator what is distilled: it is stored, and draws as many sets of pictures,
               which a student sees in turn, one an epoch

@@ -25,6 +25,7 @@ from gendistill.labelers import stored
 from gendistill.labelers.base import Labeler
 from gendistill.objectives.base import SCOPES, Objective
 from gendistill.steering.base import Steering
+from gendistill.steering.in_parts import Term, backward
 from gendistill.toys import toy_draft
 from gendistill.types import (
     LATENT,
@@ -72,6 +73,16 @@ def check_objective(objective: Objective, context: Context) -> None:
         mine = slice(0, 1) if objective.scope == "picture" else draft.labels == context.classes[0]
         same = torch.allclose(gradients[0][mine], gradients[1][mine], atol=1e-5)
         assert same, "a picture outside the scope changed the gradient"
+    found, slopes = [], []
+    for chunk in (len(draft), 1):
+        value = draft.latents[LATENT].clone().requires_grad_()
+        found.append(backward([Term(1.0, objective.scope, loss)], _synthetic(draft, value), chunk)[0])
+        slopes.append(value.grad)
+    torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-4, msg="pictures one by one have another loss")
+    torch.testing.assert_close(
+        slopes[1], slopes[0], rtol=1e-2, atol=1e-3 * float(slopes[0].abs().max()),
+        msg="pictures one by one have another gradient",
+    )  # fmt: skip
     again = objective.bind(context)(_synthetic(draft, draft.latents[LATENT]))
     torch.testing.assert_close(again, loss(_synthetic(draft, draft.latents[LATENT])), msg="two bindings disagree")
 

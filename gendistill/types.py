@@ -425,6 +425,42 @@ class Synthetic:
             self._pixels = self._decode(self.latents)
         return self._pixels
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        """What gradients are asked for: latents, the noisy latent and conditions, where they require any."""
+        asked = () if self.conditions is None else self.conditions.values.values()
+        return [one for one in (*self.latents.values(), self._x, *asked) if one is not None and one.requires_grad]
+
+    def part(self, rows: slice) -> Synthetic:
+        """Some of the pictures, decoded by themselves, with leaves of their own in the place of those here."""
+
+        def own(value: Tensor) -> Tensor:
+            return value[rows].detach().requires_grad_(value.requires_grad)
+
+        conditions = None
+        if self.conditions is not None:
+            values = {name: own(value) for name, value in self.conditions.values.items()}
+            conditions = Conditions(values, self.conditions[rows].null)
+
+        def of_level(value: float | Tensor) -> float | Tensor:
+            return value[rows] if isinstance(value, Tensor) and value.dim() else value
+
+        return Synthetic(
+            self.prior,
+            {name: own(value) for name, value in self.latents.items()},
+            self.ids[rows],
+            self.labels[rows],
+            x=None if self._x is None else own(self._x),
+            level=Level(*map(of_level, (self.level.alpha, self.level.sigma, self.level.time))),
+            conditions=conditions,
+            step=self.step,
+            made=self.made,
+            decode=self._decode,
+        )
+
 
 Loss: TypeAlias = Callable[[Synthetic], Losses]
 """An objective bound to real pictures: one number per group it can tell apart, to be summed."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
+from collections.abc import Hashable, Iterable, Mapping
+from typing import ClassVar, Literal, TypeAlias
 
 from torch import Tensor
 
@@ -46,6 +46,38 @@ class Objective(ABC):
     @abstractmethod
     def bind(self, context: Context) -> Loss:
         """Measure the real pictures of ``context.classes`` once; return the loss, one number per group, unweighted."""
+
+
+Looks: TypeAlias = Mapping[Hashable, Tensor]
+"""What a look at some pictures shows, by name, (rows, ...) each."""
+
+
+class PartedLoss(ABC):
+    """A loss of pictures that are judged together, of which little is enough: what each part of them shows to a network.
+
+    So a class passes its network in parts, whose pixels and activations need not be held beside each other. It is called as any
+    `Loss` is, too.
+
+    adds  looks at parts are summed; else one is put below the other
+    """
+
+    adds: ClassVar[bool] = False
+
+    def __call__(self, synthetic: Synthetic) -> Losses:
+        """One number per group, of pictures that are looked at together."""
+        return self.judge(self.look(synthetic), synthetic)
+
+    def parts(self, synthetic: Synthetic) -> bool:
+        """Whether looks at parts show at this step what a look at all of them does."""
+        return True
+
+    @abstractmethod
+    def look(self, synthetic: Synthetic) -> Looks:
+        """What some of the pictures show; gradients flow through where they are enabled."""
+
+    @abstractmethod
+    def judge(self, looks: Looks, synthetic: Synthetic) -> Losses:
+        """One number per group, from the looks at all parts. The pixels of ``synthetic`` are not asked for."""
 
 
 class MemoryLoss(ABC):

@@ -24,7 +24,7 @@ from gendistill.nets import trained
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.reference import Reference
 from gendistill.nets.trained import Trained
-from gendistill.objectives.base import Scope, of_class
+from gendistill.objectives.base import Looks, PartedLoss, Scope, of_class
 from gendistill.objectives.taught import Taught
 from gendistill.types import Loss, Losses, Pixels, Stored, Synthetic, UserError
 from gendistill.work import Work
@@ -96,33 +96,7 @@ class BatchNorm(Taught):
             if not layers(net):
                 raise UserError(f"BatchNorm reads batch normalisation, and the given {type(net).__name__} has none")
 
-        def one(pixels: Pixels, targets: Sequence[Statistics]) -> Tensor:
-            if not len(pixels):
-                return pixels.sum()
-            pairs = zip(nets, targets, strict=True)
-            return (
-                len(pixels)
-                * torch.stack([self._distance(statistics(net, pixels), wanted) for net, wanted in pairs]).mean()
-            )
-
-        def loss(synthetic: Synthetic) -> Losses:
-            pixels = synthetic.pixels
-            if not self.per_class:
-                return one(pixels, [running(net) for net in nets]).view(1)
-
-            def of(index: int) -> Tensor:
-                return one(of_class(pixels, synthetic.labels, index), self._wanted(nets, index, context))
-
-            return torch.stack([of(index) for index in context.classes])
-
-        return loss
-
-    def _distance(self, found: Statistics, wanted: Statistics) -> Tensor:
-        total = torch.zeros((), device=found[0][0].device)
-        for place, ((mean, var), (real_mean, real_var)) in enumerate(zip(found, wanted, strict=True)):
-            weight = 1.0 if place else self.first
-            total = total + weight * ((mean - real_mean).norm() + (var - real_var).norm())
-        return total
+        return _Matched(self, context, nets)
 
     def _wanted(self, nets: Sequence[nn.Module], index: int, context: Context) -> list[Statistics]:
         """Targets of a class for every teacher: a few numbers per channel, so those of all classes of a unit are remembered."""
@@ -132,6 +106,54 @@ class BatchNorm(Taught):
             )
             for reference, net in zip(self.teachers, nets, strict=True)
         ]
+
+
+class _Matched(PartedLoss):
+    """Looks are sums over pictures and places of what goes into every layer, by group, teacher and layer."""
+
+    adds = True
+
+    def __init__(self, settings: BatchNorm, context: Context, nets: Sequence[nn.Module]) -> None:
+        self.settings, self.context, self.nets = settings, context, nets
+        self.groups: Sequence[int | None] = context.classes if settings.per_class else (None,)
+
+    def look(self, synthetic: Synthetic) -> Looks:
+        """How much went in, and the sums of its distances to the running mean and of their squares, (3, channels)."""
+        looks = {}
+        for group in self.groups:
+            pixels = synthetic.pixels if group is None else of_class(synthetic.pixels, synthetic.labels, group)
+            if len(pixels):
+                for number, net in enumerate(self.nets):
+                    for place, (x, (mean, _)) in enumerate(zip(inputs(net, pixels), running(net), strict=True)):
+                        apart = x - mean[:, None]
+                        count = torch.full_like(mean, x.shape[1])
+                        looks[group, number, place] = torch.stack([count, apart.sum(1), apart.square().sum(1)])
+        return looks
+
+    def judge(self, looks: Looks, synthetic: Synthetic) -> Losses:
+        """One number per class of the context in its order, 0 for those without pictures; or one for the set."""
+        return torch.stack([self._one(group, looks, synthetic) for group in self.groups])
+
+    def _one(self, group: int | None, looks: Looks, synthetic: Synthetic) -> Tensor:
+        if (group, 0, 0) not in looks:
+            return next(iter(synthetic.latents.values()))[:0].sum()
+        targets = [running(net) for net in self.nets]
+        if group is not None:
+            targets = self.settings._wanted(self.nets, group, self.context)
+        found = [
+            self._distance([looks[group, number, place] for place in range(len(wanted))], running(net), wanted)
+            for number, (net, wanted) in enumerate(zip(self.nets, targets, strict=True))
+        ]
+        count = len(synthetic) if group is None else int((synthetic.labels == group).sum())
+        return count * torch.stack(found).mean()
+
+    def _distance(self, sums: Sequence[Tensor], around: Statistics, wanted: Statistics) -> Tensor:
+        total = torch.zeros((), device=sums[0].device)
+        for place, (one, (centre, _), (mean, var)) in enumerate(zip(sums, around, wanted, strict=True)):
+            apart, squares = one[1] / one[0], one[2] / one[0]
+            weight = 1.0 if place else self.settings.first
+            total = total + weight * ((centre + apart - mean).norm() + (squares - apart.square() - var).norm())
+        return total
 
 
 def class_statistics(reference: Reference, net: nn.Module, index: int, context: Context) -> Statistics:

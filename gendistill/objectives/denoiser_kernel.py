@@ -57,7 +57,8 @@ class DenoiserKernel(Objective):
             conditions = synthetic.conditions or prior.condition(synthetic.labels)
             seen = prior.features(synthetic.x, synthetic.level, conditions, self.layers)
             keys = _keys(synthetic)
-            for old in measured.keys() - set(keys):  # a sampler does not come back to a level
+            levels = {key[1:] for key in keys}
+            for old in [key for key in measured if key[1:] not in levels]:  # a sampler does not come back to one
                 del measured[old]
             for key in keys:
                 # A prior that is being tuned sees otherwise at every step.

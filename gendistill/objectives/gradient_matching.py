@@ -24,7 +24,7 @@ from gendistill.context import Context
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
-from gendistill.objectives.base import Objective, Scope, of_class
+from gendistill.objectives.base import Looks, Objective, PartedLoss, Scope, of_class
 from gendistill.objectives.matching import some_real
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
 from gendistill.views.siamese import Siamese
@@ -78,22 +78,7 @@ class GradientMatching(Objective):
         Raises:
             UserError: the network has batch normalisation.
         """
-        network = self._networks(context)
-
-        def one(net: Classifier, index: int, synthetic: Synthetic) -> Tensor:
-            key = (context.seed, "gradient matching", context.place, index, synthetic.step)
-            pixels = of_class(synthetic.pixels, synthetic.labels, index)
-            if not len(pixels):
-                return pixels.sum()
-            real = some_real(context, index, self.batch, seeds.stream(*key, "batch"))
-            return self._matched(net, index, pixels, real, seeds.number(*key, "augment"))
-
-        def loss(synthetic: Synthetic) -> Losses:
-            net = network(synthetic)
-            each = torch.stack([one(net, index, synthetic) for index in context.classes])
-            return each.sum(0, keepdim=True) if self.inner else each
-
-        return loss
+        return _Matched(self, context, self._networks(context))
 
     def _networks(self, context: Context) -> Callable[[Synthetic], Classifier]:
         """The network of a step, drawn and trained as the steps go on. A step may be asked for again."""
@@ -134,28 +119,85 @@ class GradientMatching(Objective):
                 optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
+
+class _Matched(PartedLoss):
+    """Looks are the summed gradients of the pictures of a class by every parameter, named by both."""
+
+    adds = True
+
+    def __init__(
+        self, settings: GradientMatching, context: Context, network: Callable[[Synthetic], Classifier]
+    ) -> None:
+        self.settings, self.context, self.network = settings, context, network
+
+    def parts(self, synthetic: Synthetic) -> bool:
+        """Not where the network learns from all pictures."""
+        return not self.settings.inner
+
+    def __call__(self, synthetic: Synthetic) -> Losses:
+        """As `PartedLoss`, class by class: memory holds the second derivatives of one class, not of all."""
+        net = self.network(synthetic)
+        each = torch.stack([self._one(net, index, synthetic) for index in self.context.classes])
+        return each.sum(0, keepdim=True) if self.settings.inner else each
+
     @torch.enable_grad()
-    def _matched(self, net: Classifier, index: int, pixels: Pixels, real: Tensor, seed: int) -> Tensor:
-        """The loss of a class; ``seed`` says what the augmentation does to both sides."""
-
-        def changed(given: Tensor) -> Tensor:
-            if self.augment is None:
-                return given.view_as(given)  # not the leaf: a plan counts operations by hooks, which take none
-            return self.augment(given, seeds.stream(seed), net.mean, net.std, siamese=True)
-
+    def _one(self, net: Classifier, index: int, synthetic: Synthetic) -> Tensor:
+        pixels = of_class(synthetic.pixels, synthetic.labels, index)
+        if not len(pixels):
+            return pixels.sum()
         at = pixels.detach().requires_grad_()
-        wanted = gradients(net, changed(real), index, create_graph=False)
-        value = len(pixels) * distance(gradients(net, changed(at), index, create_graph=True), wanted)
-        # The gradient is taken here and handed on as a linear function, so that memory holds the second derivatives of one
-        # class, not of all.
+        found = gradients(net, self._changed(net, at, index, synthetic.step), index, create_graph=True)
+        value = self._compared(net, [one / len(at) for one in found], len(at), index, synthetic.step)
+        # The gradient is taken here and handed on as a linear function.
         (slope,) = torch.autograd.grad(value, at)
         return value.detach() + (slope * (pixels - at.detach())).sum()
 
+    def look(self, synthetic: Synthetic) -> Looks:
+        """Gradients, summed over pictures, by class and position of the parameter."""
+        net, graph, looks = self.network(synthetic), torch.is_grad_enabled(), {}
+        for index in self.context.classes:
+            pixels = of_class(synthetic.pixels, synthetic.labels, index)
+            if len(pixels):
+                with torch.enable_grad():
+                    changed = self._changed(net, pixels, index, synthetic.step)
+                    found = gradients(net, changed, index, create_graph=graph)
+                looks.update({(index, place): one for place, one in enumerate(found)})
+        return looks
+
+    def judge(self, looks: Looks, synthetic: Synthetic) -> Losses:
+        """One number per class of the context, in its order: 0 for those without pictures."""
+        net, labels = self.network(synthetic), synthetic.labels
+        nothing = next(iter(synthetic.latents.values()))[:0].detach().sum()
+
+        def one(index: int) -> Tensor:
+            count = int((labels == index).sum())
+            found = [looks[index, place] / count for place in range(sum(1 for _ in net.parameters())) if count]
+            return self._compared(net, found, count, index, synthetic.step) if count else nothing
+
+        return torch.stack([one(index) for index in self.context.classes])
+
+    def _compared(self, net: Classifier, found: Sequence[Tensor], count: int, index: int, step: int) -> Tensor:
+        """The loss of a class from its mean gradients."""
+        real = some_real(self.context, index, self.settings.batch, seeds.stream(*self._key(index, step), "batch"))
+        with torch.enable_grad():
+            wanted = gradients(net, self._changed(net, real, index, step), index, create_graph=False)
+        return count * distance(found, [one / len(real) for one in wanted])
+
+    def _changed(self, net: Classifier, pixels: Pixels, index: int, step: int) -> Pixels:
+        """The same random change to either side, and to every part of one."""
+        if self.settings.augment is None:
+            return pixels.view_as(pixels)  # not the leaf: a plan counts operations by hooks, which take none
+        stream = seeds.stream(seeds.number(*self._key(index, step), "augment"))
+        return self.settings.augment(pixels, stream, net.mean, net.std, siamese=True)
+
+    def _key(self, index: int, step: int) -> tuple[seeds.Part, ...]:
+        return (self.context.seed, "gradient matching", self.context.place, index, step)
+
 
 def gradients(net: Classifier, pixels: Pixels, index: int, create_graph: bool) -> Sequence[Tensor]:
-    """Gradients of the mean cross-entropy of pictures of class ``index``, by every parameter."""
+    """Gradients of the cross-entropy of pictures of class ``index``, summed, by every parameter."""
     labels = torch.full((len(pixels),), index, device=pixels.device)
-    loss = F.cross_entropy(net(pixels), labels)
+    loss = F.cross_entropy(net(pixels), labels, reduction="sum")
     return torch.autograd.grad(loss, list(net.parameters()), create_graph=create_graph)
 
 

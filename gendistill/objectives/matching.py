@@ -11,7 +11,7 @@ follows from its own pictures alone. The code of DM (for ConvNetBN) and of DataD
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -23,7 +23,7 @@ from gendistill import seeds
 from gendistill.context import Context, together
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh, Network, Networks
-from gendistill.objectives.base import Objective, of_class
+from gendistill.objectives.base import Looks, Objective, PartedLoss, of_class
 from gendistill.training import real_reader
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
 from gendistill.views.siamese import Siamese
@@ -82,42 +82,97 @@ class FeatureMatching(Objective):
 
     def matched(self, context: Context, distance: Distance) -> Loss:
         """The loss with this distance. A class follows from its own pictures alone, whichever classes are beside it."""
+        return _Matched(self, context, distance)
 
-        def one(index: int, synthetic: Synthetic) -> Tensor:
+
+class _Matched(PartedLoss):
+    """Looks are those of a class by each of the networks of a step, named by both."""
+
+    def __init__(self, settings: FeatureMatching, context: Context, distance: Distance) -> None:
+        self.settings, self.context, self.distance = settings, context, distance
+        self._held: tuple[tuple[int, int], Sequence[Network]] | None = None
+
+    def __call__(self, synthetic: Synthetic) -> Losses:
+        """One number per class of the context, in its order: 0 for those without pictures."""
+        return torch.stack([self._of_class(index, synthetic) for index in self.context.classes])
+
+    def parts(self, synthetic: Synthetic) -> bool:
+        """Not where batch normalisation takes the statistics of all pictures of a class."""
+        self._held = None  # networks that go on learning may be elsewhere by now
+        present = [index for index in synthetic.labels.unique().tolist() if index in self.context.classes]
+        return not any(normalises_by_batch(net) for index in present for net in self._draw(index, synthetic.step))
+
+    def look(self, synthetic: Synthetic) -> Looks:
+        """What the networks show, (pictures, d), by class and number of the network."""
+        looks = {}
+        for index in self.context.classes:
             pixels = of_class(synthetic.pixels, synthetic.labels, index)
-            if not len(pixels):
-                return pixels.sum()
-            key = (context.seed, STREAM, context.place, index, synthetic.step)
-            real = some_real(context, index, self.batch, seeds.stream(*key, "batch"))
-            nets = self.networks.draw(context, *key)
-            found = [self._compared(net, real, pixels, key, number, distance) for number, net in enumerate(nets)]
-            return len(pixels) * torch.stack(found).mean(0)
+            if len(pixels):
+                key = self._key(index, synthetic.step)
+                for number, net in enumerate(self._nets(index, synthetic.step)):
+                    looks[index, number] = self.settings.look(net, self._changed(net, pixels, key))
+        return looks
 
-        def loss(synthetic: Synthetic) -> Losses:
-            return torch.stack([one(index, synthetic) for index in context.classes])
+    def judge(self, looks: Looks, synthetic: Synthetic) -> Losses:
+        """As for pictures that are looked at together."""
+        nothing = next(iter(synthetic.latents.values()))[:0].detach().sum()
 
-        return loss
+        def one(index: int) -> Tensor:
+            if (index, 0) not in looks:
+                return nothing
+            nets = self._nets(index, synthetic.step)
+            return self._judged(index, nets, [looks[index, number] for number in range(len(nets))], synthetic.step)
 
-    def _compared(
-        self, net: Network, real: Tensor, pixels: Tensor, key: Key, number: int, distance: Distance
-    ) -> Tensor:
-        def changed(side: Pixels) -> Pixels:
-            if self.augment is None:
-                return side
-            return self.augment(side, seeds.stream(*key, "augment"), net.mean, net.std, siamese=True)
+        return torch.stack([one(index) for index in self.context.classes])
 
-        with torch.no_grad():
-            wanted = torch.cat([self.look(net, block) for block in changed(real).split(_block(net, real))])
-        seen = self._seen(net, lambda part: self.look(net, changed(part)), pixels)
-        return distance(wanted, seen, (*key[:-1], number, key[-1]) if number else key)
+    def _of_class(self, index: int, synthetic: Synthetic) -> Tensor:
+        pixels = of_class(synthetic.pixels, synthetic.labels, index)
+        if not len(pixels):
+            return pixels.sum()
+        nets, key = self._draw(index, synthetic.step), self._key(index, synthetic.step)
+        return self._judged(index, nets, [self._in_blocks(net, pixels, key) for net in nets], synthetic.step)
 
-    def _seen(self, net: Network, look: Callable[[Pixels], Tensor], pixels: Pixels) -> Tensor:
-        """The look at synthetic pictures, through which gradients flow: memory holds the activations of one block of them."""
+    def _judged(self, index: int, nets: Sequence[Network], seen: Sequence[Tensor], step: int) -> Tensor:
+        """The mean over networks of how far their looks at the pictures are from those at real ones, times the pictures."""
+        key = self._key(index, step)
+        real = some_real(self.context, index, self.settings.batch, seeds.stream(*key, "batch"))
+        found = []
+        for number, (net, mine) in enumerate(zip(nets, seen, strict=True)):
+            with torch.no_grad():
+                blocks = self._changed(net, real, key).split(_block(net, real))
+                wanted = torch.cat([self.settings.look(net, block) for block in blocks])
+            found.append(self.distance(wanted, mine, (*key[:-1], number, key[-1]) if number else key))
+        return len(seen[0]) * torch.stack(found).mean(0)
+
+    def _in_blocks(self, net: Network, pixels: Pixels, key: Key) -> Tensor:
+        """The look at all pictures, through which gradients flow: memory holds the activations of one block of them."""
+
+        def look(part: Pixels) -> Tensor:
+            return self.settings.look(net, self._changed(net, part, key))
+
         block = together(pixels.shape)
         if len(pixels) <= block or normalises_by_batch(net) or not torch.is_grad_enabled():
             return look(pixels)
         parts = [checkpoint(look, part, use_reentrant=False) for part in pixels.split(block)]
         return torch.cat(cast(list[Tensor], parts))
+
+    def _key(self, index: int, step: int) -> Key:
+        return (self.context.seed, STREAM, self.context.place, index, step)
+
+    def _draw(self, index: int, step: int) -> Sequence[Network]:
+        return self.settings.networks.draw(self.context, *self._key(index, step))
+
+    def _nets(self, index: int, step: int) -> Sequence[Network]:
+        """The networks of a class at a step, held from part to part."""
+        if self._held is None or self._held[0] != (index, step):
+            self._held = (index, step), self._draw(index, step)
+        return self._held[1]
+
+    def _changed(self, net: Network, pixels: Pixels, key: Key) -> Pixels:
+        """The same random change to either side, and to every part of one."""
+        if self.settings.augment is None:
+            return pixels
+        return self.settings.augment(pixels, seeds.stream(*key, "augment"), net.mean, net.std, siamese=True)
 
 
 def some_real(context: Context, index: int, count: int, stream: torch.Generator) -> Pixels:

@@ -15,6 +15,7 @@ from gendistill.anchors.base import Anchors
 from gendistill.anchors.modes import Modes
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
+from gendistill.objectives.by_slot import BySlot
 from gendistill.types import Ids, Loss, Losses, Synthetic, UserError
 from gendistill.work import Work
 
@@ -53,14 +54,10 @@ class ModePull(Objective):
 
     def bind(self, context: Context) -> Loss:
         """One number per picture. Classes that the context does not hold are an error of the caller."""
-        held: dict[tuple[int, ...], Tensor] = {}
+        wanted = BySlot(lambda ids: self._wanted(context, ids), context.device)
 
         def loss(synthetic: Synthetic) -> Losses:
-            key = tuple(synthetic.ids[:, :2].flatten().tolist())
-            if key not in held:
-                held.clear()  # fine-tuning looks at other pictures at every step
-                held[key] = self._wanted(context, synthetic.ids).to(context.device)
-            return 0.5 * (synthetic.clean - held[key]).square().flatten(1).sum(1)
+            return 0.5 * (synthetic.clean - wanted(synthetic.ids)).square().flatten(1).sum(1)
 
         return loss
 

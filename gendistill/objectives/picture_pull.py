@@ -19,6 +19,7 @@ from gendistill.anchors.real_pictures import of_slots
 from gendistill.context import Context
 from gendistill.nets.sampling import Fixed, Networks
 from gendistill.objectives.base import Objective
+from gendistill.objectives.by_slot import BySlot
 from gendistill.objectives.matching import normalises_by_batch
 from gendistill.types import Ids, Loss, Losses, Synthetic, UserError
 from gendistill.work import Work
@@ -57,14 +58,10 @@ class PicturePull(Objective):
 
     def bind(self, context: Context) -> Loss:
         """One number per picture. The loss raises `UserError` where a network takes statistics of its batch."""
-        held: dict[tuple[int, ...], Tensor] = {}
+        targets = BySlot(lambda ids: self._wanted(context, ids), context.device)
 
         def loss(synthetic: Synthetic) -> Losses:
-            key = tuple(synthetic.ids[:, :2].flatten().tolist())
-            if key not in held:
-                held.clear()  # fine-tuning looks at other pictures at every step
-                held[key] = self._wanted(context, synthetic.ids)
-            made, real = synthetic.pixels, held[key].to(context.device).float() / 255
+            made, real = synthetic.pixels, targets(synthetic.ids).float() / 255
             found = self.pixels * apart(made, real)
             if not self.features:
                 return found

@@ -22,6 +22,7 @@ from gendistill.nets.sampling import Fixed
 from gendistill.objectives.base import Objective, Scope, widest
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.steering.base import Steering
+from gendistill.steering.in_parts import Term, losses_of
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.push import Push
 from gendistill.steering.render import decode
@@ -106,7 +107,7 @@ class Descend(Steering):
             draft.labels,
             decode=lambda latents: decode(draft.prior, latents, chunk),
         )
-        scores = judge(synthetic).cpu()
+        scores = losses_of(Term(1.0, self.judge.scope, judge), synthetic, chunk).cpu()
         if self.judge.scope == "class":
             scores = scores[torch.tensor([context.classes.index(label) for label in draft.labels.tolist()])]
         return scores.expand(len(draft))

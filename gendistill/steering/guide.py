@@ -15,6 +15,7 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.objectives.base import Objective
 from gendistill.priors.small_decoder import as_decoder, load_decoder
+from gendistill.steering.in_parts import Term, backward
 from gendistill.steering.render import decode
 from gendistill.steering.scales import LEAST_ALPHA, Constant, Scale
 from gendistill.types import Conditions, Diverged, Draft, Estimate, Latents, Level, Loss, Pixels, Synthetic, UserError
@@ -146,35 +147,35 @@ def gradient(item: BoundGuide, estimate: Estimate, start: Tensor, now: Moment) -
         UserError: it is to be taken at the noisy latent, and the objective does not look at it.
     """
     guide, prior = item.guide, now.draft.prior
+    clean = (estimate.clean if guide.gradient == "denoiser" else start).detach()
+    clean.requires_grad_(guide.gradient != "noisy")
+    x = now.x.detach().requires_grad_(guide.gradient != "clean")
+    synthetic = Synthetic(
+        prior,
+        {next(iter(now.draft.latents)): clean},
+        now.draft.ids,
+        now.draft.labels,
+        x=x,
+        level=now.level,
+        conditions=now.conditions,
+        step=now.step,
+        made=now.made,
+        decode=item.decode or (lambda latents: decode(prior, latents, now.chunk)),
+    )
     with torch.enable_grad():
-        clean, x = start, now.x
-        if guide.gradient == "clean":
-            at = clean = start.clone().requires_grad_()
-        elif guide.gradient == "noisy":
-            at = x = x.detach().clone().requires_grad_()
-        else:
-            at, clean = x, estimate.clean
-        synthetic = Synthetic(
-            prior,
-            {next(iter(now.draft.latents)): clean},
-            now.draft.ids,
-            now.draft.labels,
-            x=x,
-            level=now.level,
-            conditions=now.conditions,
-            step=now.step,
-            made=now.made,
-            decode=item.decode or (lambda latents: decode(prior, latents, now.chunk)),
+        backward([Term(1.0, guide.objective.scope, item.loss)], synthetic, now.chunk)
+    if guide.gradient == "noisy" and x.grad is None:
+        raise UserError(
+            f"{type(guide.objective).__name__} does not look at the noisy latent: give its guide gradient='clean', "
+            "or 'denoiser'"
         )
-        value = item.loss(synthetic).sum()
-        if not value.requires_grad and guide.gradient == "noisy":
-            raise UserError(
-                f"{type(guide.objective).__name__} does not look at the noisy latent: give its guide gradient='clean', "
-                "or 'denoiser'"
-            )
-        if not value.requires_grad:  # nothing to steer by yet, such as the first picture of a class
-            return torch.zeros_like(start)
-        (found,) = torch.autograd.grad(value, at, retain_graph=guide.gradient == "denoiser")
+    # There may be nothing to steer by yet, such as at the first picture of a class.
+    found = torch.zeros_like(start) if x.grad is None else x.grad
+    if clean.grad is not None and guide.gradient == "denoiser":
+        (through,) = torch.autograd.grad(estimate.clean, now.x, clean.grad, retain_graph=True)
+        found = found + through
+    elif clean.grad is not None:
+        found = clean.grad
     return _as_long_as_noise(found, start, now) if guide.matched else found
 
 

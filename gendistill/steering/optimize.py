@@ -15,6 +15,7 @@ from gendistill.context import Context, together
 from gendistill.objectives.base import Objective
 from gendistill.steering.base import Steering, asked, unshaped
 from gendistill.steering.drafts import joined
+from gendistill.steering.in_parts import Term, backward
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
 from gendistill.store import read_state, write_state
@@ -111,7 +112,7 @@ class Optimize(Steering):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * self._factor(step)
             optimizer.zero_grad(set_to_none=True)
-            self._total(draft, variables, losses, step, context).backward()
+            self._backward(draft, variables, losses, step, context)
             optimizer.step()
             self._bound(variables)
             at_rest = (step + 1) % period == 0
@@ -184,32 +185,38 @@ class Optimize(Steering):
         assert self.through is not None
         return self.through.chain(draft, context, "optimize", context.place, step)
 
-    def _total(self, draft: Draft, variables: Latents, losses: list[Loss], step: int, context: Context) -> Tensor:
+    def _backward(self, draft: Draft, variables: Latents, losses: list[Loss], step: int, context: Context) -> None:
+        """Leave the gradients of the loss at the variables.
+
+        Raises:
+            Diverged: an objective is not finite.
+        """
         chunk = self.chunk or together(context.real.train.shape)
         moved = self._moved(draft, variables)
+        reached = moved.latents
         if self.through is not None:
-            moved = joined(
-                [self._sampled(moved[slice(at, at + chunk)], context, step) for at in range(0, len(moved), chunk)]
-            )
+            parts = [self._sampled(moved[slice(at, at + chunk)], context, step) for at in range(0, len(moved), chunk)]
+            reached = joined(parts).latents
+        latents = reached if self.through is None else {k: v.detach().requires_grad_() for k, v in reached.items()}
         synthetic = Synthetic(
             moved.prior,
-            moved.latents,
+            latents,
             moved.ids,
             moved.labels,
             conditions=moved.conditions,
             step=step,
             decode=lambda latents: decode(draft.prior, latents, chunk),
         )
-        total = torch.zeros((), device=next(iter(variables.values())).device)
-        for objective, loss in zip(self.objectives, losses, strict=True):
-            value = loss(synthetic).sum()
+        terms = [Term(one.weight, one.scope, loss) for one, loss in zip(self.objectives, losses, strict=True)]
+        for objective, value in zip(self.objectives, backward(terms, synthetic, chunk), strict=True):
             if not torch.isfinite(value):
                 raise Diverged(
                     f"{objective} is {value.item()} at step {step}, class {context.name_classes(draft.labels)}; "
                     f"lower lr={self.lr} or its weight"
                 )
-            total = total + objective.weight * value
-        return total
+        if self.through is not None:
+            pairs = [(reached[name], leaf.grad) for name, leaf in latents.items() if leaf.grad is not None]
+            torch.autograd.backward([value for value, _ in pairs], [slope for _, slope in pairs])
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """Optimiser steps, each with a decode, the objectives and their gradients."""
@@ -221,7 +228,7 @@ class Optimize(Steering):
         yield Work(
             "optimize",
             self.steps,
-            lambda: self._total(draft, variables, losses, 0, context).backward(),
+            lambda: self._backward(draft, variables, losses, 0, context),
             rows=len(draft),
         )
 

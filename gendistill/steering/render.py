@@ -24,8 +24,8 @@ def rows(latents: Latents, part: slice) -> Latents:
 def decode(prior: LoadedPrior, latents: Latents, chunk: int) -> Pixels:
     """Pixels of all latents, differentiable, holding the decoder's activations of one chunk only.
 
-    The gradient takes two passes (GLaD, Cazenavette et al., CVPR 2023, section 3.3): chunks are decoded without a graph, and
-    decoded again when their gradient is asked for, so memory does not grow with the number of pictures.
+    Chunks are decoded without a graph, and decoded again when their gradient is asked for. The pixels themselves are held:
+    where that is too much, `in_parts` asks for them chunk by chunk.
     """
     total = len(next(iter(latents.values())))
     if total <= chunk:

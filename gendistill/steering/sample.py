@@ -154,8 +154,13 @@ class Sample(Steering):
             early = [item for item in acting if item.guide.before_cfg]
             late = [item for item in acting if not item.guide.before_cfg]
 
-            def estimated(seen: Tensor, now: Moment = now, early: list[BoundGuide] = early) -> Estimate:
-                return self._estimate(prior, seen, now, early, context.name_classes)
+            # What is unrolled is computed again as a whole: blocks of their own would be once more.
+            block = None if unrolled else context.block * self.copies
+
+            def estimated(
+                seen: Tensor, now: Moment = now, early: list[BoundGuide] = early, block: int | None = block
+            ) -> Estimate:
+                return self._estimate(prior, seen, now, early, context.name_classes, block)
 
             with torch.set_grad_enabled(through or unrolled):
                 estimate = checkpoint(estimated, seen, use_reentrant=False) if unrolled else estimated(seen)
@@ -232,7 +237,13 @@ class Sample(Steering):
         return lambda level: conditioning(wanted, drawn, level)
 
     def _estimate(
-        self, prior: Diffusion, seen: Tensor, now: Moment, early: Sequence[BoundGuide], names: Callable[[Tensor], str]
+        self,
+        prior: Diffusion,
+        seen: Tensor,
+        now: Moment,
+        early: Sequence[BoundGuide],
+        names: Callable[[Tensor], str],
+        block: int | None,
     ) -> Estimate:
         """The clean estimate, with classifier-free guidance on the channels the prior guides.
 
@@ -242,7 +253,7 @@ class Sample(Steering):
         def change(asked: Tensor) -> Tensor:
             return displaced(Estimate(asked), early, now, names).clean + (asked - asked.detach())
 
-        return guided(prior, seen, now.level, now.conditions, self.cfg, change if early else None)
+        return guided(prior, seen, now.level, now.conditions, self.cfg, change if early else None, block)
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """Denoiser evaluations (both halves of cfg in one call) and guided steps."""
@@ -256,11 +267,12 @@ class Sample(Steering):
         prior, made = cast(Diffusion, draft.prior), replace(draft, latents=draft.prior.noise(context.seed, draft.ids))
         x, conditions = made.latents[LATENT], prior.condition(draft.labels)
         chunk, level = together(context.real.train.shape), solver.levels[len(solver.levels) // 2]
+        block = context.block * self.copies
         now = Moment(made, x, conditions, level, CLEAN, 0, made if self.at_once else None, chunk)
 
         @torch.no_grad()
         def denoise() -> Estimate:
-            return self._estimate(prior, x, now, (), context.name_classes)
+            return self._estimate(prior, x, now, (), context.name_classes, block)
 
         yield Work("denoise", times * (len(solver.levels) - first), denoise, rows=len(x) * (1 if self.cfg == 1 else 2))
         for guide in self.guides:
@@ -271,7 +283,7 @@ class Sample(Steering):
                 seen = x.clone().requires_grad_(guide.gradient == "denoiser")
                 with torch.set_grad_enabled(seen.requires_grad):
                     estimate = (
-                        self._estimate(prior, seen, now, (), context.name_classes)
+                        self._estimate(prior, seen, now, (), context.name_classes, block)
                         if seen.requires_grad
                         else Estimate(x)
                     )

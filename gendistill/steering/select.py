@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gendistill.context import Context, together
 from gendistill.objectives.base import Objective, Scope
+from gendistill.steering.in_parts import Term, losses_of
 from gendistill.steering.selection import Selection, imagined
 from gendistill.types import Draft, Loss, Synthetic, UserError
 from gendistill.work import Work
@@ -52,12 +53,9 @@ class Select(Selection):
         return [torch.cat([best(group[slots[group] == slot], 1) for slot in slots.unique()]) for group in groups]
 
     def _scores(self, draft: Draft, losses: list[Loss], chunk: int) -> Tensor:
-        parts = []
-        for at in range(0, len(draft), chunk):
-            part = draft[slice(at, at + chunk)]
-            synthetic = Synthetic(draft.prior, part.latents, part.ids, part.labels, conditions=part.conditions)
-            parts.append(sum(o.weight * loss(synthetic) for o, loss in zip(self.objectives, losses, strict=True)))
-        return torch.cat(parts).cpu()
+        synthetic = Synthetic(draft.prior, draft.latents, draft.ids, draft.labels, conditions=draft.conditions)
+        terms = [Term(one.weight, one.scope, loss) for one, loss in zip(self.objectives, losses, strict=True)]
+        return torch.stack([term.weight * losses_of(term, synthetic, chunk) for term in terms]).sum(0).cpu()
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """One decode and one look of every objective per picture."""

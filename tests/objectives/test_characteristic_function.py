@@ -89,10 +89,12 @@ def test_asked_twice_at_a_step_it_says_the_same(tmp_path):
 
 def test_each_network_of_a_step_has_a_sampler_that_learns(tmp_path, monkeypatch):
     context, other, compared = toy_context(tmp_path, classes=(0,)), Trained(TEACHER.net, TEACHER.training, seed=1), []
-    seen = CharacteristicFunction._compared
-    monkeypatch.setattr(
-        CharacteristicFunction, "_compared", lambda *given: (compared.append(seen(*given)), compared[-1])[1]
-    )
+    matched = CharacteristicFunction.matched
+
+    def recorded(self, context, distance):
+        return matched(self, context, lambda *given: (compared.append(distance(*given)), compared[-1])[1])
+
+    monkeypatch.setattr(CharacteristicFunction, "matched", recorded)
     run(LEARNED, context, range(3))
     alone, both = list(compared), replace(LEARNED, networks=Fixed((TEACHER, other), all=True))
     compared.clear()

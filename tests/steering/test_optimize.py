@@ -14,7 +14,6 @@ from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering import optimize
 from gendistill.steering.optimize import Optimize
-from gendistill.steering.render import decode
 from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Diverged, Synthetic, UserError
 from tests.interruption import stopping
@@ -37,19 +36,6 @@ def test_it_lowers_its_objective(context):
 def test_no_steps_change_nothing(context):
     draft = toy_draft(context)
     assert torch.equal(Optimize((ModePull(),), steps=0)(draft, context).latents[LATENT], draft.latents[LATENT])
-
-
-def test_chunks_give_the_gradient_of_the_whole(context):
-    draft, loss = toy_draft(context), MeanFeatures(Fresh(ConvNet(depth=2, width=8))).bind(context)
-    gradients = []
-    for chunk in (3, 64):
-        value = draft.latents[LATENT].clone().requires_grad_()
-        synthetic = Synthetic(
-            draft.prior, {LATENT: value}, draft.ids, draft.labels, decode=lambda z, c=chunk: decode(draft.prior, z, c)
-        )
-        loss(synthetic).sum().backward()
-        gradients.append(value.grad)
-    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
