@@ -115,9 +115,11 @@ def table(state: dict) -> str:
 
 
 def change(row: dict) -> str:
-    """In per cent of what it was before, with its interval over seeds."""
-    size = abs(fmean(row["before"])) or 1.0
-    return less([100 * v / size for v in row["after"]], [100 * v / size for v in row["before"]])
+    """In per cent of what it was before, seed by seed, with its interval; as a difference where it may be below zero."""
+    before, after = row["before"], row["after"]
+    if min(before + after) > 0:
+        return less([100 * now / then for then, now in zip(before, after, strict=True)], [100.0] * len(before)) + " %"
+    return less(after, before)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ which classes. The generator is what is distilled, and no discriminator has a sa
 
 Paper     numbers not confirmed; as with DiM, a student sees other pictures every epoch
 Measured  CIFAR-10 ipc 10 after one epoch of tuning, ConvNet-3 of width 32, hard labels, on a held-out tenth of the training
-          pictures (n=3 students, last epoch, 2 CPU cores, v0.1.0, 2026-11-26): 44.2 ± 0.1, the GAN as it is 41.8 ± 0.5, drawn
+          pictures (n=3 students, last epoch, one H200, v0.1.0, 2026-11-26): 44.2 ± 0.2, the GAN as it is 41.8 ± 0.5, drawn
           anew as well
 Differs   from notes, unverified: the authors' code was not found. Theirs are the two losses, of channel attention with the last
           features and of predictions softened by a temperature, on a pretrained generator; 10 times the predictions and T = 4 are

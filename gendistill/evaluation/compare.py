@@ -15,7 +15,7 @@ from gendistill.evaluation.groups import Group, claim, grouped, merged
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.results import read
 from gendistill.evaluation.tables import aligned
-from gendistill.formatting import spell_accuracy, spell_bytes, spell_labels, spell_score
+from gendistill.formatting import spell_bytes, spell_labels, spell_score
 
 log = logging.getLogger("gendistill")
 
@@ -91,7 +91,7 @@ def table(group: Group) -> list[list[str]]:
             name,
             "all" if one.ipc is None else str(one.ipc),
             one.labelled,
-            spell_accuracy(one.mean, one.std, one.n),
+            f"{one.accuracy} ({one.n})",
             "not stated" if one.bytes is None else spell_bytes(one.bytes),
             "" if one.epochs is None else str(one.epochs),
             *([spell_score(one.lrs, one.lrs_std), spell_score(one.ars, one.ars_std)] if ranked else []),

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from gendistill.evaluation.charts import WIDTH, percentages, svg, text
 from gendistill.evaluation.results import Result
-from gendistill.formatting import spell_accuracy, spell_bytes, spell_labels
+from gendistill.formatting import spell_bytes, spell_labels
 
 COLOURS = 8
 """Colours of sets; further ones begin again, which is why every set has a number as well."""
@@ -49,7 +49,7 @@ class Mark:
         size = "not stated" if one.bytes is None else spell_bytes(one.bytes)
         ipc = "" if one.ipc is None else f", IPC {one.ipc}"
         rule = f", published: {one.rule}" if one.published else ""
-        accuracy = f"{spell_accuracy(one.mean, one.std, one.n)} %"
+        accuracy = f"{one.accuracy} ({one.n}) %"
         return f"{self.name}{ipc}, {spell_labels(one.labels, one.labeler)}: {accuracy}, {size}{rule}"
 
 

@@ -134,7 +134,7 @@ def row(mark: Mark) -> dict[str, Any]:
         "ipc": "all" if one.ipc is None else str(one.ipc),
         "labels": one.labels,
         "labeler": one.labeler,
-        "mean": f"{one.mean:.1f}" + (f" ± {one.std:.1f}" if one.n > 1 else ""),
+        "mean": one.accuracy,
         "n": str(one.n),
         "bytes": "not stated" if one.bytes is None else spell_bytes(one.bytes),
         "epochs": "" if one.epochs is None else f"{one.epochs:,}",
@@ -229,9 +229,7 @@ def mean(those: Mapping[int, Result]) -> float:
 
 def cell(one: Result | None) -> str:
     """An accuracy with its deviation."""
-    if one is None:
-        return ""
-    return f"{one.mean:.1f}" + (f" ± {one.std:.1f}" if one.n > 1 else "")
+    return "" if one is None else one.accuracy
 
 
 def by_class(group: Group) -> dict[str, Any] | None:

@@ -101,6 +101,11 @@ class Result:
         return self.run if self.set == "distilled" and self.run else spell_set(self.set)
 
     @property
+    def accuracy(self) -> str:
+        """Such as "45.1 ± 0.5"; without a deviation where there is none: of a single seed, and where it is not stated."""
+        return f"{self.mean:.1f} ± {self.std:.1f}" if self.n > 1 and (self.std or self.scores) else f"{self.mean:.1f}"
+
+    @property
     def by_seed(self) -> dict[int, float]:
         """Seed -> accuracy. Of published numbers none: nothing is computed from them."""
         return {} if self.published else dict(zip(self.seeds, self.scores, strict=True))
@@ -144,6 +149,8 @@ class Result:
             more={name: value for name, value in row.items() if name not in KINDS and value not in (None, {}, [])},
         )
         consistent(found, where)
+        if "std" not in known and len(found.scores) > 1:
+            found = replace(found, std=statistics.stdev(found.scores))
         return found if found.seeds else replace(found, seeds=tuple(range(len(found.scores))))
 
 

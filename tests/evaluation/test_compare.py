@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from gendistill.evaluation import compare_charts as charts
-from gendistill.evaluation.compare import Comparison, called_path, compare, short_names, table
-from gendistill.evaluation.compare_page import page, write
+from gendistill.evaluation.compare import Comparison, called_path, compare, in_order, short_names, table
+from gendistill.evaluation.compare_page import cell, page, write
 from gendistill.evaluation.report import Report, Row
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.results import of_report, read
@@ -88,7 +88,7 @@ def test_runs_and_files_stand_in_one_table(tmp_path: Path) -> None:
     (group,) = found.groups
     assert [line[0] for line in table(group)[1:]] == ["other", "mine", "random real", "full real data", "theirs"]
     assert table(group)[1] == ["other", "10", "hard", "47.0 ± 1.0 (3)", "20 kB", "300"]
-    assert table(group)[-1] == ["theirs", "all", "hard", "43.0 ± 0.0 (3)", "not stated", ""]
+    assert table(group)[-1] == ["theirs", "all", "hard", "43.0 (3)", "not stated", ""]
     assert group.notes == ["Taken at their word, as they name the protocol only: theirs."]
     text = str(found)
     assert text.splitlines()[0] == "pets, 2 classes, 8 × 8 RGB · ConvNet-3 · demo · test"
@@ -212,6 +212,13 @@ def test_labels_are_compared_for_the_same_pictures_only(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_deviation_that_is_not_stated_is_not_zero(tmp_path: Path) -> None:
+    (group,) = compare([a_file(tmp_path / "paper.json", THEIRS, {**THEIRS, "set": "others", "std": 0.4})]).groups
+    assert sorted(line[3] for line in table(group)[1:]) == ["43.0 (3)", "43.0 ± 0.4 (3)"]
+    (mark,) = [one for name, one in in_order(group) if name == "theirs"]
+    assert cell(mark) == "43.0"
+
+
 def test_published_numbers_are_marked_and_nothing_is_computed_from_them(tmp_path: Path) -> None:
     told = {
         **THEIRS,
@@ -224,6 +231,7 @@ def test_published_numbers_are_marked_and_nothing_is_computed_from_them(tmp_path
     }
     (group,) = compare([a_run(tmp_path / "mine", row(mean=44.0)), a_file(tmp_path / "paper.json", told)]).groups
     assert group.pairs == [] and table(group)[-1][-1] == "published" and table(group)[1][-1] == ""
+    assert table(group)[-1][3] == "45.0 ± 1.0 (3)"
     assert group.notes == [
         "Published, not measured here, and reported by a rule of their own: theirs (best of 100 tests, https://x.org)."
     ]
