@@ -104,6 +104,11 @@ class MemoryLoss(ABC):
         """Remember this instead."""
 
 
+def nothing(synthetic: Synthetic) -> Tensor:
+    """The loss of a class without pictures: 0, which depends on the latents so that a gradient can be asked for."""
+    return next(iter(synthetic.latents.values()))[:0].sum()
+
+
 def of_class(values: Tensor, labels: Labels, index: int) -> Tensor:
     """The rows of a class. Where all are of it, the values themselves: a choice is a copy, and pictures would be held twice."""
     mine = labels == index

@@ -24,7 +24,7 @@ from gendistill.nets import trained
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.reference import Reference
 from gendistill.nets.trained import Trained
-from gendistill.objectives.base import Looks, PartedLoss, Scope, of_class
+from gendistill.objectives.base import Looks, PartedLoss, Scope, nothing, of_class
 from gendistill.objectives.taught import Taught
 from gendistill.types import Loss, Losses, Pixels, Stored, Synthetic, UserError
 from gendistill.work import Work
@@ -136,7 +136,7 @@ class _Matched(PartedLoss):
 
     def _one(self, group: int | None, looks: Looks, synthetic: Synthetic) -> Tensor:
         if (group, 0, 0) not in looks:
-            return next(iter(synthetic.latents.values()))[:0].sum()
+            return nothing(synthetic)
         targets = [running(net) for net in self.nets]
         if group is not None:
             targets = self.settings._wanted(self.nets, group, self.context)

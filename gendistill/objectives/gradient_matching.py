@@ -24,7 +24,7 @@ from gendistill.context import Context
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
-from gendistill.objectives.base import Looks, Objective, PartedLoss, Scope, of_class
+from gendistill.objectives.base import Looks, Objective, PartedLoss, Scope, nothing, of_class
 from gendistill.objectives.matching import some_real
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
 from gendistill.views.siamese import Siamese
@@ -167,12 +167,11 @@ class _Matched(PartedLoss):
     def judge(self, looks: Looks, synthetic: Synthetic) -> Losses:
         """One number per class of the context, in its order: 0 for those without pictures."""
         net, labels = self.network(synthetic), synthetic.labels
-        nothing = next(iter(synthetic.latents.values()))[:0].detach().sum()
 
         def one(index: int) -> Tensor:
             count = int((labels == index).sum())
             found = [looks[index, place] / count for place in range(sum(1 for _ in net.parameters())) if count]
-            return self._compared(net, found, count, index, synthetic.step) if count else nothing
+            return self._compared(net, found, count, index, synthetic.step) if count else nothing(synthetic)
 
         return torch.stack([one(index) for index in self.context.classes])
 

@@ -23,7 +23,7 @@ from gendistill import seeds
 from gendistill.context import Context, together
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh, Network, Networks
-from gendistill.objectives.base import Looks, Objective, PartedLoss, of_class
+from gendistill.objectives.base import Looks, Objective, PartedLoss, nothing, of_class
 from gendistill.training import real_reader
 from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
 from gendistill.views.siamese import Siamese
@@ -115,11 +115,10 @@ class _Matched(PartedLoss):
 
     def judge(self, looks: Looks, synthetic: Synthetic) -> Losses:
         """As for pictures that are looked at together."""
-        nothing = next(iter(synthetic.latents.values()))[:0].detach().sum()
 
         def one(index: int) -> Tensor:
             if (index, 0) not in looks:
-                return nothing
+                return nothing(synthetic)
             nets = self._nets(index, synthetic.step)
             return self._judged(index, nets, [looks[index, number] for number in range(len(nets))], synthetic.step)
 

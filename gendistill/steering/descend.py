@@ -107,7 +107,8 @@ class Descend(Steering):
             draft.labels,
             decode=lambda latents: decode(draft.prior, latents, chunk),
         )
-        scores = losses_of(Term(1.0, self.judge.scope, judge), synthetic, chunk).cpu()
+        (scores,) = losses_of([Term(1.0, self.judge.scope, judge)], synthetic, chunk)
+        scores = scores.cpu()
         if self.judge.scope == "class":
             scores = scores[torch.tensor([context.classes.index(label) for label in draft.labels.tolist()])]
         return scores.expand(len(draft))

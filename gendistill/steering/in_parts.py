@@ -25,14 +25,27 @@ class Term:
     loss: Loss
 
 
-def losses_of(term: Term, synthetic: Synthetic, chunk: int) -> Losses:
-    """The loss without its weight, of ``chunk`` pictures at a time where it can be."""
+def losses_of(terms: Sequence[Term], synthetic: Synthetic, chunk: int) -> list[Losses]:
+    """Each loss without its weight, of ``chunk`` pictures at a time where it can be: those are decoded once for all."""
     rows = _rows(synthetic, chunk)
-    if len(rows) > 1 and term.scope == "picture":
-        return torch.cat([term.loss(synthetic.part(part)) for part in rows])
-    if len(rows) > 1 and isinstance(term.loss, PartedLoss) and term.loss.parts(synthetic):
-        return term.loss.judge(_joined(term.loss, [term.loss.look(synthetic.part(part)) for part in rows]), synthetic)
-    return term.loss(synthetic)
+    if len(rows) == 1:
+        return [term.loss(synthetic) for term in terms]
+    shown = [_shown(term, synthetic) for term in terms]
+    singly: dict[int, list[Losses]] = {}
+    if any(one.in_parts for one in shown):
+        for part in map(synthetic.part, rows):
+            for place, one in enumerate(shown):
+                if isinstance(one, _Together):
+                    one.show(part)
+                elif one.in_parts:
+                    singly.setdefault(place, []).append(one.term.loss(part))
+
+    def found(place: int, one: _Shown) -> Losses:
+        if isinstance(one, _Together):
+            return one.loss.judge(_joined(one.loss, one.looks), synthetic)
+        return torch.cat(singly[place]) if one.in_parts else one.term.loss(synthetic)
+
+    return [found(place, one) for place, one in enumerate(shown)]
 
 
 def backward(terms: Sequence[Term], synthetic: Synthetic, chunk: int) -> list[Tensor]:
@@ -95,7 +108,7 @@ class _Together(_Shown):
         with torch.enable_grad():
             value = self.loss.judge(leaves, synthetic).sum()
         self.value = value.detach()
-        if value.requires_grad:
+        if value.requires_grad and leaves:
             (self.term.weight * value).backward(inputs=list(leaves.values()))
         slopes = {name: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for name, leaf in leaves.items()}
         self.slopes = [slopes] if self.loss.adds else _as_shown(slopes, self.looks)

@@ -143,6 +143,8 @@ class Sample(Steering):
         x, first = self._begin(draft, solver, generators, context)
         draft = replace(draft, latents={LATENT: x.detach()})
         chunk, steps = together(context.real.train.shape), len(solver.levels)
+        # What is unrolled is computed again as a whole: blocks of their own would be once more.
+        block = None if unrolled else context.block * self.copies
         for index in range(first, steps):
             level, after = solver.levels[index], solver.after(index)
             acting = [item for item in bound if item.guide.acts(level)]
@@ -154,12 +156,7 @@ class Sample(Steering):
             early = [item for item in acting if item.guide.before_cfg]
             late = [item for item in acting if not item.guide.before_cfg]
 
-            # What is unrolled is computed again as a whole: blocks of their own would be once more.
-            block = None if unrolled else context.block * self.copies
-
-            def estimated(
-                seen: Tensor, now: Moment = now, early: list[BoundGuide] = early, block: int | None = block
-            ) -> Estimate:
+            def estimated(seen: Tensor, now: Moment = now, early: list[BoundGuide] = early) -> Estimate:
                 return self._estimate(prior, seen, now, early, context.name_classes, block)
 
             with torch.set_grad_enabled(through or unrolled):

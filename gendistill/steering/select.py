@@ -55,7 +55,8 @@ class Select(Selection):
     def _scores(self, draft: Draft, losses: list[Loss], chunk: int) -> Tensor:
         synthetic = Synthetic(draft.prior, draft.latents, draft.ids, draft.labels, conditions=draft.conditions)
         terms = [Term(one.weight, one.scope, loss) for one, loss in zip(self.objectives, losses, strict=True)]
-        return torch.stack([term.weight * losses_of(term, synthetic, chunk) for term in terms]).sum(0).cpu()
+        found = zip(terms, losses_of(terms, synthetic, chunk), strict=True)
+        return torch.stack([term.weight * losses for term, losses in found]).sum(0).cpu()
 
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """One decode and one look of every objective per picture."""

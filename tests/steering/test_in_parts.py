@@ -135,7 +135,7 @@ def test_parts_keep_levels_conditions_and_the_noisy_latent(context):
 def test_scores_in_parts_are_those_of_the_whole(objective, context):
     draft, loss = toy_draft(context), objective.bind(context)
     synthetic = Synthetic(draft.prior, draft.latents, draft.ids, draft.labels)
-    whole, parts = (losses_of(Term(1.0, objective.scope, loss), synthetic, chunk) for chunk in (64, 4))
+    whole, parts = (losses_of([Term(1.0, objective.scope, loss)], synthetic, chunk) for chunk in (64, 4))
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -163,6 +163,19 @@ def test_optimisation_in_parts_is_that_of_the_whole(through, context):
     ]
     torch.testing.assert_close(*(one.latents[LATENT] for one in moved), rtol=1e-3, atol=1e-4)
     assert not torch.equal(moved[0].latents[LATENT], toy_draft(context).latents[LATENT])
+
+
+def test_several_objectives_that_select_share_a_decode(context, monkeypatch):
+    draft, sizes = toy_draft(context), []
+    decode = type(draft.prior).decode
+    monkeypatch.setattr(
+        type(draft.prior), "decode", lambda self, latents: sizes.append(len(latents[LATENT])) or decode(self, latents)
+    )
+    objectives = (CrossEntropy((TEACHER,)), PicturePull(features=0.0), MeanFeatures(Fixed((TEACHER,))))
+    terms = [Term(1.0, one.scope, one.bind(context)) for one in objectives]
+    with torch.no_grad():
+        losses_of(terms, Synthetic(draft.prior, draft.latents, draft.ids, draft.labels), 4)
+    assert max(sizes) == 4 and sum(sizes) == len(draft)
 
 
 def test_selection_scores_in_parts(context, monkeypatch):
