@@ -19,7 +19,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -461,6 +460,14 @@ def main() -> None:
         torch.set_num_threads(1)
         keep_memory()
     state: dict[str, Any] = {"settings": {k: v for k, v in vars(given).items() if isinstance(v, int | list)}}
+    state |= {"date": str(datetime.date.today()), "device": task.device.type, "hardware": hardware()}
+
+    def tell(**more: Any) -> None:
+        """Print what was measured, and keep it: what comes later may take longer than there is."""
+        state.update(more)
+        print(json.dumps(more, indent=2), flush=True)
+        write_json(RESULTS / f"{given.name}.json", state)
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_set(task, folder / "set.pt")
@@ -476,25 +483,19 @@ def main() -> None:
             **{name: lambda peer=peer: peer.ask(**asked) for name, peer in peers.items()},
         }  # fmt: skip
         found = after_one(turns, given.rounds)
-        state["train"] = compared(found)
-        state["numbered views / floor"] = compared(
-            [{name: one[name] for name in ("ours, numbered views with CutMix", "floor")} for one in found],
-            "ours, numbered views with CutMix",
+        apart = [{name: one[name] for name in ("ours, numbered views with CutMix", "floor")} for one in found]
+        tell(
+            train=compared(found),
+            **{"numbered views / floor": compared(apart, "ours, numbered views with CutMix")},
         )
-        print(json.dumps({name: state[name] for name in ("train", "numbered views / floor")}, indent=2), flush=True)
         turns = {**judges(task), **{name: lambda peer=peer: peer.ask("judge") for name, peer in peers.items()}}
-        state["judge"] = compared(after_one(turns, given.rounds))
-        print(json.dumps(state["judge"], indent=2), flush=True)
-        state["relabel"] = compared(after_one(relabelling(task, folder), given.rounds))
-        print(json.dumps(state["relabel"], indent=2), flush=True)
+        tell(judge=compared(after_one(turns, given.rounds)))
+        tell(relabel=compared(after_one(relabelling(task, folder), given.rounds)))
         long = replace(task, training=replace(task.training, epochs=given.epochs))
-        state["accuracy"] = accuracies(long, peers["DD-Ranking"], given.seeds, folder)
+        tell(accuracy=accuracies(long, peers["DD-Ranking"], given.seeds, folder))
         for peer in peers.values():
             peer.close()
-    state["bfloat16"] = in_half(task, given)
-    state |= {"date": str(datetime.date.today()), "device": task.device.type, "hardware": hardware()}
-    write_json(RESULTS / f"{given.name}.json", state)
-    print(json.dumps(state, indent=2), file=sys.stderr)
+    tell(bfloat16=in_half(task, given))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ from gendistill.images import StoredImages
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.small_diffusion import SmallDiffusion
 from gendistill.priors.train import PriorTraining, train_prior
-from gendistill.priors.training import checkpoints, denoiser
-from gendistill.priors.training.loop import order
+from gendistill.priors.training import checkpoints, denoiser, loop
 from gendistill.priors.training.rows import label_rows
 from gendistill.priors.training.sizes import RULE, complete
 from gendistill.store import Store
@@ -140,11 +139,11 @@ def test_times_are_uniform():
 
 
 def test_every_epoch_shows_every_picture_once():
-    take = order(7, seed=3)
+    take = loop.order(7, seed=3)
     places = torch.cat([take(start, 5) for start in range(0, 35, 5)])
     for epoch in places.split(7):
         assert sorted(epoch.tolist()) == list(range(7))
-    assert torch.equal(order(7, seed=3)(20, 15), places[20:])
+    assert torch.equal(loop.order(7, seed=3)(20, 15), places[20:])
     assert not torch.equal(places[:7], places[7:14])
 
 
@@ -235,6 +234,12 @@ def test_an_interrupted_training_is_not_overwritten_and_a_checkpoint_can_be_name
     train_prior(pictures(), tmp_path, TINY, resume_from_checkpoint="checkpoint-2")
     name = "transformer/diffusion_pytorch_model.safetensors"
     assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_the_gpu_may_be_named_without_its_number(monkeypatch):
+    there = loop.Accelerator
+    monkeypatch.setattr(loop, "Accelerator", lambda **settings: there(**settings | {"cpu": True}))
+    loop.launch(torch.device("cuda"), "no", 1)  # torch itself makes no other than a numbered one the current one
 
 
 def test_small_diffusion_is_trained_once_and_resumed(tmp_path, monkeypatch):

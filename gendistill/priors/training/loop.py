@@ -93,7 +93,7 @@ def launch(device: torch.device, mixed_precision: str, accumulation: int) -> Acc
     """An accelerator of this stage's own; several processes are started by ``torchrun``."""
     keep_memory()
     AcceleratorState._reset_state(True)  # settings of an earlier Accelerator of this process would be refused or kept
-    if device.type == "cuda":
+    if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # a single process would take the first GPU, not the one that was asked for
     return Accelerator(
         cpu=device.type == "cpu",
