@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from gendistill.context import blocks
 from gendistill.types import Conditions, Diffusion, Estimate, Level
 
 
@@ -49,11 +50,11 @@ def _denoised(prior: Diffusion, x: Tensor, level: Level, conditions: Conditions,
         found = prior.denoise(x[rows], level, conditions[rows])
         return found.clean, found.log_variance
 
-    blocks = [slice(at, at + block) for at in range(0, len(x), block)]
+    parts = blocks(len(x), block)
     if torch.is_grad_enabled():
-        found = [cast(tuple, checkpoint(one, rows, x, use_reentrant=False)) for rows in blocks]
+        found = [cast(tuple, checkpoint(one, rows, x, use_reentrant=False)) for rows in parts]
     else:
-        found = [one(rows, x) for rows in blocks]
+        found = [one(rows, x) for rows in parts]
     cleans, variances = zip(*found, strict=True)
     return Estimate(torch.cat(cleans), None if variances[0] is None else torch.cat(variances))
 

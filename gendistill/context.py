@@ -159,6 +159,11 @@ def together(shape: Sequence[int]) -> int:
     return max(1, min(256, TOGETHER_PIXELS // (shape[-1] * shape[-2])))
 
 
+def blocks(total: int, size: int) -> list[slice]:
+    """All of so many rows, ``size`` at a time."""
+    return [slice(at, at + size) for at in range(0, total, size)]
+
+
 def channel_statistics(images, at_most: int = 50_000) -> dict[str, Tensor]:
     """Mean and deviation per channel over evenly spaced pictures, accumulated in float64."""
     positions = torch.linspace(0, len(images) - 1, min(len(images), at_most)).long()

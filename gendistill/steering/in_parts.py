@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gendistill.context import blocks
 from gendistill.objectives.base import Looks, PartedLoss, Scope
 from gendistill.types import Loss, Losses, Synthetic
 
@@ -128,7 +129,7 @@ def _shown(term: Term, synthetic: Synthetic) -> _Shown:
 
 
 def _rows(synthetic: Synthetic, chunk: int) -> list[slice]:
-    return [slice(at, at + chunk) for at in range(0, len(synthetic), chunk)] or [slice(None)]
+    return blocks(len(synthetic), chunk) or [slice(None)]
 
 
 def _descend(terms: Sequence[Tensor], part: Synthetic) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from gendistill.context import Context, together
+from gendistill.context import Context, blocks, together
 from gendistill.objectives.base import Objective
 from gendistill.steering.base import Steering, asked, unshaped
 from gendistill.steering.drafts import joined
@@ -195,7 +195,7 @@ class Optimize(Steering):
         moved = self._moved(draft, variables)
         reached = moved.latents
         if self.through is not None:
-            parts = [self._sampled(moved[slice(at, at + chunk)], context, step) for at in range(0, len(moved), chunk)]
+            parts = [self._sampled(moved[part], context, step) for part in blocks(len(moved), chunk)]
             reached = joined(parts).latents
         latents = reached if self.through is None else {k: v.detach().requires_grad_() for k, v in reached.items()}
         synthetic = Synthetic(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from gendistill.context import blocks
 from gendistill.types import Diverged, Draft, Generator, Latents, LoadedPrior, Pixels, Stored
 
 CONSTANT = 1 / 255
@@ -30,7 +31,7 @@ def decode(prior: LoadedPrior, latents: Latents, chunk: int) -> Pixels:
     total = len(next(iter(latents.values())))
     if total <= chunk:
         return prior.decode(latents)
-    parts = [rows(latents, slice(at, at + chunk)) for at in range(0, total, chunk)]
+    parts = [rows(latents, part) for part in blocks(total, chunk)]
     if not torch.is_grad_enabled():
         return torch.cat([prior.decode(part) for part in parts])
     return torch.cat([checkpoint(prior.decode, part, use_reentrant=False) for part in parts])
@@ -40,7 +41,7 @@ def decode(prior: LoadedPrior, latents: Latents, chunk: int) -> Pixels:
 def pushed(prior: Generator, latents: Latents, space: str, chunk: int) -> Latents:
     """The same pictures in a later space of a generator, ``chunk`` of them at a time."""
     total = len(next(iter(latents.values())))
-    parts = [prior.push(rows(latents, slice(at, at + chunk)), space) for at in range(0, total, chunk)]
+    parts = [prior.push(rows(latents, part), space) for part in blocks(total, chunk)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -52,8 +53,7 @@ def render(draft: Draft, chunk: int, names: Callable[[Tensor], str] = str) -> St
         Diverged: pictures are not finite, of one value throughout, or far outside [0, 1]; ``names`` tells their classes.
     """
     pictures = []
-    for at in range(0, len(draft), chunk):
-        part = slice(at, at + chunk)
+    for part in blocks(len(draft), chunk):
         pixels = draft.prior.decode(rows(draft.latents, part)).float()
         check(pixels, draft.labels[part], names)
         pictures.append(pixels.clamp(0, 1).mul(255).round().to(torch.uint8).cpu())

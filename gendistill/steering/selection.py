@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gendistill.context import Context, together
+from gendistill.context import Context, blocks, together
 from gendistill.objectives.base import Scope
 from gendistill.steering.base import Steering, unshaped
 from gendistill.steering.render import rows
@@ -77,5 +77,5 @@ def imagined(draft: Draft, context: Context) -> Draft:
 def seen(draft: Draft, see: Callable[[Pixels], Tensor], context: Context) -> Tensor:
     """What ``see`` makes of the finished pictures of a draft, on the CPU: decoded and clamped, block by block."""
     chunk = together(context.real.train.shape)
-    parts = (rows(draft.latents, slice(at, at + chunk)) for at in range(0, len(draft), chunk))
+    parts = (rows(draft.latents, part) for part in blocks(len(draft), chunk))
     return torch.cat([see(draft.prior.decode(part).float().clamp(0, 1)).cpu() for part in parts])
