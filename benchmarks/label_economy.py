@@ -11,7 +11,8 @@ epochs whatever their number.
 
 pruned (LPLD)        16 bits a class
 8 bits               steps below the likeliest class
-k likeliest          a tenth of the classes, at least 3, in 8 bits, and what each of the others has on average
+k likeliest          a tenth of the classes, at least 3, in 8 bits; the others share evenly what they have together at the
+                     temperature of the student's loss ("spread at 1": at temperature 1, FKD's MS-k)
 LPQLD                as many classes, in 16 bits, the others dropped. The temperature cools from 20 to 2, and the student's own is
                      fitted in every step (`AlignedDivergence`)
 k likeliest, cooled  k likeliest, whose temperature cools as LPQLD's; the student has the labels' own
@@ -79,11 +80,12 @@ class Way:
 def ways(classes: int, temperature: float) -> Mapping[str, Way]:
     """All of them, the baseline first."""
     k = max(3, classes // 10)
-    spread = TopK(k, EightBit(), spread=True)
+    spread = TopK(k, EightBit(), spread=True, temperature=temperature)
     return {
         BASELINE: Way(Half(), temperature),
         "8 bits": Way(EightBit(), temperature),
         f"{k} likeliest": Way(spread, temperature),
+        f"{k} likeliest, spread at 1": Way(replace(spread, temperature=1.0), temperature),
         "LPQLD": Way(TopK(k, Half()), 20.0, Cooling(), AlignedDivergence()),
         f"{k} likeliest, cooled": Way(spread, 20.0, Cooling()),
     }
