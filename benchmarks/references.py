@@ -123,7 +123,7 @@ def adapted(
     width: int | None,
     students: int | None,
     teachers: str,
-    bf16: bool = False,
+    bf16: bool,
 ) -> tuple[Protocol, str]:
     """A protocol as it is run here, and what is different, in words."""
     chosen = protocol.nets if nets == "all" else protocol.nets[:1]

@@ -32,21 +32,11 @@ def losses_of(terms: Sequence[Term], synthetic: Synthetic, chunk: int) -> list[L
     if len(rows) == 1:
         return [term.loss(synthetic) for term in terms]
     shown = [_shown(term, synthetic) for term in terms]
-    singly: dict[int, list[Losses]] = {}
-    if any(one.in_parts for one in shown):
-        for part in map(synthetic.part, rows):
-            for place, one in enumerate(shown):
-                if isinstance(one, _Together):
-                    one.show(part)
-                elif one.in_parts:
-                    singly.setdefault(place, []).append(one.term.loss(part))
-
-    def found(place: int, one: _Shown) -> Losses:
-        if isinstance(one, _Together):
-            return one.loss.judge(_joined(one.loss, one.looks), synthetic)
-        return torch.cat(singly[place]) if one.in_parts else one.term.loss(synthetic)
-
-    return [found(place, one) for place, one in enumerate(shown)]
+    pieces = [one for one in shown if one.in_parts]
+    for part in map(synthetic.part, rows if pieces else []):
+        for one in pieces:
+            one.show(part)
+    return [one.losses(synthetic) for one in shown]
 
 
 def backward(terms: Sequence[Term], synthetic: Synthetic, chunk: int) -> list[Tensor]:
@@ -83,6 +73,15 @@ class _Shown:
 
     def __init__(self, term: Term, in_parts: bool) -> None:
         self.term, self.in_parts, self.value = term, in_parts, torch.zeros(())
+        self.found = list[Losses]()
+
+    def show(self, part: Synthetic) -> None:
+        """Collect what the next part makes of the loss."""
+        self.found.append(self.term.loss(part))
+
+    def losses(self, synthetic: Synthetic) -> Losses:
+        """The loss of all pictures, once all parts were shown."""
+        return torch.cat(self.found) if self.in_parts else self.term.loss(synthetic)
 
     def along(self, number: int, part: Synthetic) -> Tensor:
         """What part ``number`` adds to the sum that is descended."""
@@ -102,6 +101,10 @@ class _Together(_Shown):
         """Collect what the next part shows."""
         looks = self.loss.look(part)
         self.looks = [_joined(self.loss, [*self.looks, looks])] if self.loss.adds else [*self.looks, looks]
+
+    def losses(self, synthetic: Synthetic) -> Losses:
+        """The judgement of what all parts show."""
+        return self.loss.judge(_joined(self.loss, self.looks), synthetic)
 
     def judge(self, synthetic: Synthetic) -> None:
         """Find the value, and its slope by what each part shows."""
