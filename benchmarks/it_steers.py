@@ -21,6 +21,7 @@ from scene import Scene, arguments, device
 
 from gendistill import parts
 from gendistill.context import Context, together
+from gendistill.draft import Draft, Synthetic
 from gendistill.execute import first_draft
 from gendistill.images import Subset
 from gendistill.nets.trained import Student, Trained
@@ -33,7 +34,6 @@ from gendistill.stages import Unit
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
-from gendistill.types import Draft, Synthetic
 
 LEFT_OUT = (ZeroShot,)
 """Needs weights that are not trained here."""

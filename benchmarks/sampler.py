@@ -17,12 +17,13 @@ import torch
 from pairs import compared
 
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.images import StoredImages
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
 from gendistill.store import Store, cache_root
-from gendistill.types import LATENT, Class, Draft, RealData
+from gendistill.types import LATENT, Class, RealData
 
 CFG = 3.0
 

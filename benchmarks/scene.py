@@ -20,6 +20,7 @@ import torch
 
 from gendistill.anchors.inverted import Inverted
 from gendistill.anchors.patches import Patches
+from gendistill.capabilities import Generates, Prompted
 from gendistill.context import Context
 from gendistill.data.parquet import Parquet
 from gendistill.data.validation import Validation
@@ -56,7 +57,7 @@ from gendistill.steering.sample import Sample
 from gendistill.steering.scales import OnMean, OnStep
 from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.training import Training
-from gendistill.types import Generates, Prompted, RealData, UserError
+from gendistill.types import RealData, UserError
 
 UNSTEERED = "unsteered "
 """Before the name of a pipeline: its prior as it is."""

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from gendistill.capabilities import Diffusion
 from gendistill.context import blocks
-from gendistill.types import Conditions, Diffusion, Estimate, Level
+from gendistill.types import Conditions, Estimate, Level
 
 
 def guided(

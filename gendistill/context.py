@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Encodes, LoadedPrior
 from gendistill.environment import keep_memory
 from gendistill.store import Store, cache_root
-from gendistill.types import Encodes, Images, LoadedPrior, RealData, Source, UserError
+from gendistill.types import Images, RealData, Source, UserError
 from gendistill.work import Work
 
 T = TypeVar("T")

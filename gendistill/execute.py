@@ -13,6 +13,7 @@ from torch import Tensor
 from gendistill import ranks
 from gendistill.context import Context, together
 from gendistill.distilled import ShardImages
+from gendistill.draft import Draft, picked
 from gendistill.drawn import OnDemand
 from gendistill.environment import release_memory
 from gendistill.recipe import Recipe
@@ -21,7 +22,7 @@ from gendistill.steering.base import Steering, asked, plainly_asked
 from gendistill.steering.drafts import joined
 from gendistill.steering.render import render
 from gendistill.store import as_tensor, as_texts, fingerprint, read_tensors, write_tensors
-from gendistill.types import CLEAN, Conditions, Draft, Level, Stored, UserError, picked
+from gendistill.types import CLEAN, Conditions, Level, Stored, UserError
 
 log = logging.getLogger("gendistill")
 

@@ -17,8 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gendistill.capabilities import Prompted
 from gendistill.context import Context, silent
 from gendistill.data.given import as_source
+from gendistill.draft import Draft
 from gendistill.objectives.base import Objective
 from gendistill.pictures import encode, sheet
 from gendistill.priors.base import Prior, lacks
@@ -35,7 +37,7 @@ from gendistill.recipe import as_prior
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.sample import Sample
 from gendistill.store import Store, cache_root, write_atomically, write_text
-from gendistill.types import LATENT, Draft, Prompted, RealData, Source, UserError
+from gendistill.types import LATENT, RealData, Source, UserError
 
 __all__ = ["FineTuning", "finetune"]
 

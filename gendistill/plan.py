@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from gendistill.capabilities import Learns
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.tables import aligned
@@ -32,7 +34,7 @@ from gendistill.stages import stages
 from gendistill.steering.base import Steering
 from gendistill.steering.drafts import candidates
 from gendistill.training import training_work
-from gendistill.types import Draft, Images, Learns
+from gendistill.types import Images
 from gendistill.work import Work
 
 TRIAL_S = 0.6

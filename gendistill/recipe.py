@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from gendistill.capabilities import Saves
 from gendistill.data.given import as_source
 from gendistill.data.values import with_tuples
 from gendistill.labelers.base import Labeler
@@ -13,7 +14,7 @@ from gendistill.priors.base import Prior, lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.steering.base import Steering
-from gendistill.types import Saves, Source, UserError
+from gendistill.types import Source, UserError
 
 SEEDS = 2**62
 """Seeds are within this of 0: rows of a data set hold 64 bits, and every further set of a run adds to its seed."""

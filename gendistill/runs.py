@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from gendistill import ranks
+from gendistill.capabilities import Prompted, Saves
 from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, read_set
 from gendistill.drawn import DrawnImages
@@ -31,7 +32,7 @@ from gendistill.recipe import Recipe
 from gendistill.stages import stages
 from gendistill.steering.sample import Sample
 from gendistill.store import clear_parts, fingerprint, write_json, write_text
-from gendistill.types import Images, Prompted, RealData, Saves, UserError
+from gendistill.types import Images, RealData, UserError
 
 log = logging.getLogger("gendistill")
 

@@ -17,8 +17,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Diffusion
 from gendistill.context import Context
 from gendistill.distilled import Distilled
+from gendistill.draft import Draft, Synthetic
 from gendistill.evaluation.foreign import exported
 from gendistill.export import export
 from gendistill.labelers import stored
@@ -27,15 +29,7 @@ from gendistill.objectives.base import SCOPES, Objective
 from gendistill.steering.base import Steering
 from gendistill.steering.in_parts import Term, backward
 from gendistill.toys import toy_draft
-from gendistill.types import (
-    LATENT,
-    Diffusion,
-    Draft,
-    Images,
-    SoftLabels,
-    Synthetic,
-    UserError,
-)
+from gendistill.types import LATENT, Images, SoftLabels, UserError
 
 EPOCHS = 4
 """Of the training whose labels are compared."""

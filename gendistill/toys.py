@@ -12,25 +12,14 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.images import StoredImages, Subset
 from gendistill.priors.base import Prior
 from gendistill.priors.schedule import Schedule
 from gendistill.priors.spaces import Hierarchy
 from gendistill.steering.base import unshaped
 from gendistill.store import Store, fingerprint, read_tensors, write_tensors
-from gendistill.types import (
-    LATENT,
-    Class,
-    Conditions,
-    Draft,
-    Estimate,
-    Ids,
-    Labels,
-    Latents,
-    Level,
-    Pixels,
-    RealData,
-)
+from gendistill.types import LATENT, Class, Conditions, Estimate, Ids, Labels, Latents, Level, Pixels, RealData
 
 
 class ToyPrior:

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gendistill"
 
 LAYERS = (
-    "errors devices types classifier_free images seeds store work progress context environment ranks locks formatting losses "
-    "pictures provenance wordnet prompts memory parts fields overrides pipeline upload published",
+    "errors devices types capabilities draft classifier_free images seeds store work progress context environment ranks locks "
+    "formatting losses pictures provenance wordnet prompts memory parts fields overrides pipeline upload published",
     "nets views schedules label_losses training anchors",
     "priors data",
     "objectives",

@@ -9,6 +9,7 @@ import diffusers
 import pytest
 import torch
 
+from gendistill.capabilities import Generates, Prompted
 from gendistill.pipeline import find_pipeline, list_pipelines
 from gendistill.priors.base import lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
@@ -16,7 +17,6 @@ from gendistill.priors.pixels import Pixels
 from gendistill.runs import distill
 from gendistill.steering import render
 from gendistill.toys import Toy, ToyData, ToyGan
-from gendistill.types import Generates, Prompted
 from tests.parts_under_test import shrink
 from tests.priors.test_latent_diffusion import pipeline
 

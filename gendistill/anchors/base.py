@@ -10,8 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Encodes
 from gendistill.context import Context, encoding
-from gendistill.types import CLEAN, Encodes, Level, RealData, UserError
+from gendistill.types import CLEAN, Level, RealData, UserError
 from gendistill.work import Work
 
 

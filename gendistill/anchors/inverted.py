@@ -20,9 +20,10 @@ from torch import Tensor
 from gendistill import seeds
 from gendistill.anchors.base import Anchors, imagined
 from gendistill.anchors.moments import Moments, distance, of_sets
+from gendistill.capabilities import Denoises, Diffusion, Encodes
 from gendistill.classifier_free import guided
 from gendistill.context import Context, encoding, together
-from gendistill.types import Denoises, Diffusion, Diverged, Encodes, Level, UserError
+from gendistill.types import Diverged, Level, UserError
 from gendistill.work import Work
 
 log = logging.getLogger("gendistill")

@@ -20,8 +20,9 @@ from gendistill import seeds
 from gendistill.anchors.base import Anchors, encoding_some, imagined
 from gendistill.anchors.crops import as_stored, cut
 from gendistill.anchors.modes import clustered
+from gendistill.capabilities import Denoises, Diffusion, Encodes
 from gendistill.context import Context, together
-from gendistill.types import Conditions, Denoises, Diffusion, Encodes, Level, Stored, UserError
+from gendistill.types import Conditions, Level, Stored, UserError
 from gendistill.work import Work
 
 

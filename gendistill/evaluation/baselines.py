@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from gendistill.anchors.base import Anchors
 from gendistill.anchors.real_pictures import RealPictures
+from gendistill.capabilities import Denoises, Generates
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
 from gendistill.steering.generate import Generate
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
-from gendistill.types import Denoises, Generates
 
 
 def random_real(recipe: Recipe) -> Recipe:

@@ -18,11 +18,12 @@ from gendistill.data.folder import Folder
 from gendistill.data.hub import Hub
 from gendistill.data.parquet import TRAIN, Parquet, of_split
 from gendistill.distilled import Distilled, load
+from gendistill.draft import picked
 from gendistill.evaluation.renumbered import Renumbered, reordered
 from gendistill.images import StoredImages, Subset, content
 from gendistill.labelers import stored
 from gendistill.labelers.relabel import StaticLabels
-from gendistill.types import Class, RealData, UserError, picked
+from gendistill.types import Class, RealData, UserError
 
 log = logging.getLogger("gendistill")
 PAIRS = (("images", "labels"), ("data", "targets"), ("x", "y"), ("image_syn", "label_syn"))

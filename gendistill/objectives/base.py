@@ -9,7 +9,8 @@ from typing import ClassVar, Literal, TypeAlias
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.types import Labels, Loss, Losses, Synthetic
+from gendistill.draft import Loss, Synthetic
+from gendistill.types import Labels, Losses
 from gendistill.work import Work
 
 Scope = Literal["picture", "class", "set"]

@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gendistill.context import Context, together
+from gendistill.draft import Loss, Synthetic
 from gendistill.nets import trained
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.reference import Reference
 from gendistill.nets.trained import Trained
 from gendistill.objectives.base import Looks, PartedLoss, Scope, nothing, of_class
 from gendistill.objectives.taught import Taught
-from gendistill.types import Loss, Losses, Pixels, Stored, Synthetic, UserError
+from gendistill.types import Losses, Pixels, Stored, UserError
 from gendistill.work import Work
 
 Statistics: TypeAlias = list[tuple[Tensor, Tensor]]

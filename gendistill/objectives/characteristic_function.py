@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.draft import Loss
 from gendistill.nets.sampling import Network
 from gendistill.objectives.matching import FeatureMatching, Key
-from gendistill.types import Loss, Pixels, UserError
+from gendistill.types import Pixels, UserError
 
 GUARD = 1e-12
 """Below the roots: where both sides agree their gradient would be infinite."""

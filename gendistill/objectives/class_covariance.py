@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.draft import Loss
 from gendistill.objectives.matching import FeatureMatching, Key
-from gendistill.types import Loss, UserError
+from gendistill.types import UserError
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from gendistill import seeds
+from gendistill.capabilities import Denoises, Encodes, Features
 from gendistill.context import Context, encoding, together
+from gendistill.draft import Loss, Synthetic
 from gendistill.objectives.base import Objective
-from gendistill.types import Denoises, Encodes, Features, Level, Loss, Losses, Synthetic, UserError
+from gendistill.types import Level, Losses, UserError
 from gendistill.work import Work
 
 

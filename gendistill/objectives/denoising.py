@@ -23,10 +23,12 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from gendistill import seeds
+from gendistill.capabilities import Denoises, Diffusion
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.objectives.base import Objective
 from gendistill.priors.heads import rows_like
-from gendistill.types import Conditions, Denoises, Diffusion, Level, Loss, Losses, Synthetic, UserError
+from gendistill.types import Conditions, Level, Losses, UserError
 
 
 @dataclass(frozen=True)

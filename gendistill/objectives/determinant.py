@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Encodes
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.objectives.base import Objective, of_class
 from gendistill.objectives.diversity import finished
 from gendistill.objectives.representativeness import directions
-from gendistill.types import Encodes, Loss, Losses, Synthetic, UserError
+from gendistill.types import Losses, UserError
 
 
 @dataclass(frozen=True)

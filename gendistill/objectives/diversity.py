@@ -21,10 +21,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Encodes
 from gendistill.context import Context
+from gendistill.draft import Synthetic
 from gendistill.objectives.base import MemoryLoss, Objective, of_class
 from gendistill.objectives.representativeness import Newest, directions
-from gendistill.types import LATENT, Encodes, Labels, Losses, Synthetic, UserError
+from gendistill.types import LATENT, Labels, Losses, UserError
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
 from gendistill.objectives.base import Looks, Objective, PartedLoss, Scope, nothing, of_class
 from gendistill.objectives.matching import some_real
-from gendistill.types import Loss, Losses, Pixels, Synthetic, UserError
+from gendistill.types import Losses, Pixels, UserError
 from gendistill.views.siamese import Siamese
 
 

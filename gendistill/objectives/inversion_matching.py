@@ -17,12 +17,14 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 
+from gendistill.capabilities import Denoises, Diffusion
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.objectives.base import Objective
 from gendistill.objectives.denoising import asked, noised
 from gendistill.priors.heads import rows_like
 from gendistill.priors.schedule import Schedule
-from gendistill.types import CLEAN, Denoises, Diffusion, Level, Loss, Losses, Synthetic
+from gendistill.types import CLEAN, Level, Losses
 
 
 @dataclass(frozen=True)

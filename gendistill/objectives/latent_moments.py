@@ -17,10 +17,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Encodes
 from gendistill.context import Context, encoding
+from gendistill.draft import Loss, Synthetic
 from gendistill.objectives.base import Objective, of_class
 from gendistill.objectives.diversity import finished
-from gendistill.types import Encodes, Loss, Losses, Synthetic, UserError
+from gendistill.types import Losses, UserError
 from gendistill.work import Work
 
 

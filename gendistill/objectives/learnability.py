@@ -17,10 +17,11 @@ import torch
 import torch.nn.functional as F
 
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.nets import ensemble, trained
 from gendistill.nets.trained import Student, Trained
 from gendistill.objectives.base import Objective
-from gendistill.types import Loss, Losses, Synthetic, UserError
+from gendistill.types import Losses, UserError
 from gendistill.work import Work
 
 

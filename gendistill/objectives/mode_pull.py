@@ -14,9 +14,10 @@ from torch import Tensor
 from gendistill.anchors.base import Anchors
 from gendistill.anchors.modes import Modes
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.objectives.base import Objective
 from gendistill.objectives.by_slot import BySlot
-from gendistill.types import Ids, Loss, Losses, Synthetic, UserError
+from gendistill.types import Ids, Losses, UserError
 from gendistill.work import Work
 
 

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from gendistill.anchors.real_pictures import of_slots
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.nets.sampling import Fixed, Networks
 from gendistill.objectives.base import Objective
 from gendistill.objectives.by_slot import BySlot
 from gendistill.objectives.matching import normalises_by_batch
-from gendistill.types import Ids, Loss, Losses, Synthetic, UserError
+from gendistill.types import Ids, Losses, UserError
 from gendistill.work import Work
 
 

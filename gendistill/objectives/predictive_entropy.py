@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.nets.trained import Trained
 from gendistill.objectives.taught import Taught
-from gendistill.types import Loss, Losses, Synthetic
+from gendistill.types import Losses
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gendistill import seeds
+from gendistill.capabilities import Encodes
 from gendistill.context import Context, encoding
+from gendistill.draft import Synthetic
 from gendistill.objectives.base import MemoryLoss, Objective, of_class
-from gendistill.types import Encodes, Labels, Losses, Synthetic, UserError
+from gendistill.types import Labels, Losses, UserError
 from gendistill.work import Work
 
 

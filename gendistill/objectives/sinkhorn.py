@@ -20,11 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gendistill.anchors.modes import Modes
+from gendistill.capabilities import Encodes
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.objectives.base import Objective, of_class
 from gendistill.objectives.diversity import finished
 from gendistill.objectives.matching import squared_distances
-from gendistill.types import Encodes, Loss, Losses, Synthetic, UserError
+from gendistill.types import Losses, UserError
 from gendistill.work import Work
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gendistill.capabilities import Encodes
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.objectives.base import Objective
-from gendistill.types import Encodes, Loss, Losses, Synthetic
+from gendistill.types import Losses
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,12 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.nets import ensemble
 from gendistill.nets.trained import Trained
 from gendistill.objectives.base import Objective
 from gendistill.objectives.matching import squared_distances
-from gendistill.types import Loss, Losses, Synthetic, UserError
+from gendistill.types import Losses, UserError
 from gendistill.work import Work
 
 

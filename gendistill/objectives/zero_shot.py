@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 
 from gendistill.context import Context
+from gendistill.draft import Loss, Synthetic
 from gendistill.nets import trained
 from gendistill.nets.zero_shot import Clip
 from gendistill.objectives.base import Objective
-from gendistill.types import Loss, Losses, Synthetic
+from gendistill.types import Losses
 
 
 @dataclass(frozen=True)

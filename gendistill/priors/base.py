@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from gendistill.types import Features, Judged, LoadedPrior, Prompted, RealData
+from gendistill.capabilities import Features, Judged, LoadedPrior, Prompted
+from gendistill.types import RealData
 from gendistill.work import Work
 
 

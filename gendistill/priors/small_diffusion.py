@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from gendistill.capabilities import LoadedPrior
 from gendistill.priors.base import Prior
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.loaded_dit import LoadedLatentDiffusion
@@ -18,7 +19,7 @@ from gendistill.priors.training.settings import PriorTraining
 from gendistill.priors.training.sizes import complete
 from gendistill.priors.training.sketch import untrained
 from gendistill.priors.training.sketch import work as training_work
-from gendistill.types import Images, LoadedPrior, RealData
+from gendistill.types import Images, RealData
 from gendistill.work import Work
 
 

@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 
+from gendistill.capabilities import LoadedPrior
 from gendistill.priors.base import Prior
 from gendistill.priors.gan import Gan
 from gendistill.priors.loaded_gan import LoadedGan
@@ -24,7 +25,7 @@ from gendistill.priors.training.gan import build, unchanged
 from gendistill.priors.training.gan_settings import GanTraining
 from gendistill.priors.training.gan_sizes import complete
 from gendistill.priors.training.sketch import step
-from gendistill.types import Images, LoadedPrior, RealData
+from gendistill.types import Images, RealData
 from gendistill.work import Work
 
 

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, cast
 
 import torch
 
+from gendistill.capabilities import LoadedPrior
 from gendistill.context import Context
 from gendistill.priors.base import Prior
-from gendistill.types import Images, LoadedPrior, RealData, UserError
+from gendistill.types import Images, RealData, UserError
 
 
 class TrainedHere(Prior):

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from gendistill.capabilities import LoadedPrior
 from gendistill.context import Context, together
+from gendistill.draft import Draft
 from gendistill.priors.pixels import LoadedPixels
 from gendistill.steering.base import Steering
 from gendistill.steering.render import decode
-from gendistill.types import LATENT, Draft, LoadedPrior
+from gendistill.types import LATENT
 from gendistill.work import Work
 
 

@@ -10,21 +10,11 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Denoises, Generates, LoadedPrior, Prompted
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.objectives.base import Objective, Scope, widest
-from gendistill.types import (
-    CLEAN,
-    Conditions,
-    Denoises,
-    Draft,
-    Generates,
-    Ids,
-    Labels,
-    Latents,
-    LoadedPrior,
-    Prompted,
-    RealData,
-)
+from gendistill.types import CLEAN, Conditions, Ids, Labels, Latents, RealData
 from gendistill.work import Work
 
 ASKED_TOGETHER = 64

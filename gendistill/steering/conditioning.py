@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gendistill.types import Conditions, Embeds, Labels, Level, UserError
+from gendistill.capabilities import Embeds
+from gendistill.types import Conditions, Labels, Level, UserError
 
 
 class Conditioning(ABC):

@@ -17,7 +17,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Generates, Generator
 from gendistill.context import Context, together
+from gendistill.draft import Draft, Loss, Synthetic
 from gendistill.nets.sampling import Fixed
 from gendistill.objectives.base import Objective, Scope, widest
 from gendistill.objectives.mean_features import MeanFeatures
@@ -26,7 +28,7 @@ from gendistill.steering.in_parts import Term, losses_of
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.push import Push
 from gendistill.steering.render import decode
-from gendistill.types import Draft, Generates, Generator, Loss, Synthetic, UserError
+from gendistill.types import UserError
 from gendistill.work import Work
 
 PLACES = 1000

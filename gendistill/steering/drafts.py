@@ -8,8 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Encodes
 from gendistill.context import Context
-from gendistill.types import LATENT, Conditions, Draft, Encodes, UserError
+from gendistill.draft import Draft
+from gendistill.types import LATENT, Conditions, UserError
 
 
 def turns(draft: Draft, at_once: int) -> list[Tensor]:

@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 
 from gendistill import ranks
+from gendistill.capabilities import Encodes, Trains
 from gendistill.context import Context, encoding, together
+from gendistill.draft import Draft
 from gendistill.objectives.base import MemoryLoss, Objective
 from gendistill.priors.training.finetune import Task, one_step, tune_denoiser
 from gendistill.priors.training.look import RealLatents
@@ -23,7 +25,7 @@ from gendistill.priors.training.wishes import Wish
 from gendistill.steering.render import decode
 from gendistill.steering.tunes import TunesPrior
 from gendistill.store import write_text
-from gendistill.types import Draft, Encodes, RealData, Trains, UserError
+from gendistill.types import RealData, UserError
 from gendistill.work import Work
 
 

@@ -8,11 +8,13 @@ from typing import cast
 
 import torch
 
+from gendistill.capabilities import Generates, Generator
 from gendistill.context import Context, together
+from gendistill.draft import Draft
 from gendistill.steering.base import Steering, unshaped
 from gendistill.steering.drafts import candidates
 from gendistill.steering.render import pushed
-from gendistill.types import CLEAN, Draft, Generates, Generator, UserError
+from gendistill.types import CLEAN, UserError
 from gendistill.work import Work
 
 

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.draft import Draft, Loss, Synthetic
 from gendistill.objectives.base import Objective
 from gendistill.priors.small_decoder import as_decoder, load_decoder
 from gendistill.steering.in_parts import Term, backward
 from gendistill.steering.render import decode
 from gendistill.steering.scales import LEAST_ALPHA, Constant, Scale
-from gendistill.types import Conditions, Diverged, Draft, Estimate, Latents, Level, Loss, Pixels, Synthetic, UserError
+from gendistill.types import Conditions, Diverged, Estimate, Latents, Level, Pixels, UserError
 
 LARGEST = 20.0
 """Root mean square beyond which an estimate left what any picture has, near 1: the clean one, or the noise it stands for."""

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from gendistill.context import blocks
+from gendistill.draft import Loss, Synthetic
 from gendistill.objectives.base import Looks, PartedLoss, Scope
-from gendistill.types import Loss, Losses, Synthetic
+from gendistill.types import Losses
 
 
 @dataclass(frozen=True)

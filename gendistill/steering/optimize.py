@@ -11,7 +11,9 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Embeds
 from gendistill.context import Context, blocks, together
+from gendistill.draft import Draft, Loss, Synthetic
 from gendistill.objectives.base import Objective
 from gendistill.steering.base import Steering, asked, unshaped
 from gendistill.steering.drafts import joined
@@ -19,7 +21,7 @@ from gendistill.steering.in_parts import Term, backward
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
 from gendistill.store import read_state, write_state
-from gendistill.types import Conditions, Diverged, Draft, Embeds, Latents, Loss, Synthetic, UserError
+from gendistill.types import Conditions, Diverged, Latents, UserError
 from gendistill.work import Work
 
 SAVE_EVERY_S = 30.0

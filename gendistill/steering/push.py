@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import cast
 
+from gendistill.capabilities import Generates, Generator
 from gendistill.context import Context, together
+from gendistill.draft import Draft
 from gendistill.steering.base import Steering
 from gendistill.steering.render import pushed
-from gendistill.types import Draft, Generates, Generator
 from gendistill.work import Work
 
 

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from gendistill.capabilities import Generator, LoadedPrior
 from gendistill.context import blocks
-from gendistill.types import Diverged, Draft, Generator, Latents, LoadedPrior, Pixels, Stored
+from gendistill.draft import Draft
+from gendistill.types import Diverged, Latents, Pixels, Stored
 
 CONSTANT = 1 / 255
 """Range of values in [0, 1] below which a picture shows nothing."""

@@ -11,27 +11,17 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from gendistill import seeds
+from gendistill.capabilities import Denoises, Diffusion, Embeds
 from gendistill.classifier_free import guided
 from gendistill.context import Context, together
+from gendistill.draft import Draft
 from gendistill.objectives.base import Objective, Scope, widest
 from gendistill.priors.schedule import Solver, check_solver
 from gendistill.steering.base import Steering, asked
 from gendistill.steering.conditioning import Conditioning
 from gendistill.steering.drafts import candidates, earlier, joined, turns
 from gendistill.steering.guide import BoundGuide, Guide, Moment, bind, displaced, gradient
-from gendistill.types import (
-    CLEAN,
-    LATENT,
-    Conditions,
-    Denoises,
-    Diffusion,
-    Diverged,
-    Draft,
-    Embeds,
-    Estimate,
-    Level,
-    UserError,
-)
+from gendistill.types import CLEAN, LATENT, Conditions, Diverged, Estimate, Level, UserError
 from gendistill.work import Work
 
 SAME_LEVEL = 2e-3

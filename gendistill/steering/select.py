@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from gendistill.context import Context, together
+from gendistill.draft import Draft, Loss, Synthetic
 from gendistill.objectives.base import Objective, Scope
 from gendistill.steering.in_parts import Term, losses_of
 from gendistill.steering.selection import Selection, imagined
-from gendistill.types import Draft, Loss, Synthetic, UserError
+from gendistill.types import UserError
 from gendistill.work import Work
 
 

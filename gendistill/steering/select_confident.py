@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.nets import ensemble
 from gendistill.nets.trained import Trained
 from gendistill.steering.selection import Selection, seen
-from gendistill.types import Draft, RealData
+from gendistill.types import RealData
 from gendistill.work import Work
 
 HIGH_IPC = 50

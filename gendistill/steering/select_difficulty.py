@@ -20,10 +20,11 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.nets import ensemble
 from gendistill.nets.trained import Trained
 from gendistill.steering.selection import Selection, seen
-from gendistill.types import Draft, UserError
+from gendistill.types import UserError
 from gendistill.work import Work
 
 CUTS = torch.linspace(0, 0.1, 25)

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from gendistill.anchors.greedy import herding, k_centre
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.nets import ensemble
 from gendistill.nets.trained import Trained
 from gendistill.steering.selection import Selection, seen
-from gendistill.types import Draft, Pixels
+from gendistill.types import Pixels
 from gendistill.work import Work
 
 

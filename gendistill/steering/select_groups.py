@@ -20,11 +20,12 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.nets import ensemble
 from gendistill.nets.trained import Trained
 from gendistill.objectives.base import Scope
 from gendistill.steering.selection import Selection, seen
-from gendistill.types import Draft, Pixels, UserError
+from gendistill.types import Pixels, UserError
 from gendistill.work import Work
 
 LEAST = 1e-12

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.anchors.moments import distance, of_sets, of_subsets
+from gendistill.capabilities import Encodes
 from gendistill.context import Context, encoding
+from gendistill.draft import Draft
 from gendistill.steering.selection import Selection, imagined
-from gendistill.types import LATENT, Draft, Encodes, UserError
+from gendistill.types import LATENT, UserError
 from gendistill.work import Work
 
 TOGETHER = 1 << 22

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from gendistill.context import Context, blocks, together
+from gendistill.draft import Draft
 from gendistill.objectives.base import Scope
 from gendistill.steering.base import Steering, unshaped
 from gendistill.steering.render import rows
-from gendistill.types import Draft, Pixels, UserError
+from gendistill.types import Pixels, UserError
 from gendistill.work import Work
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from gendistill.anchors.base import Anchors
+from gendistill.capabilities import Denoises
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.steering.base import Steering, unshaped
-from gendistill.types import CLEAN, LATENT, Denoises, Draft, Level, RealData
+from gendistill.types import CLEAN, LATENT, Level, RealData
 from gendistill.work import Work
 
 NOISE = Level(0.0, 1.0, 1.0)

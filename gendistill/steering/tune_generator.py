@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gendistill.capabilities import Generates, Judged, Learns
 from gendistill.context import Context
+from gendistill.draft import Draft
 from gendistill.objectives.base import Objective
 from gendistill.priors.training.generator_tuning import GeneratorTuning
 from gendistill.priors.training.tune_generator import Task, one_step, tune_networks
@@ -19,7 +21,7 @@ from gendistill.priors.training.wishes import Wish
 from gendistill.steering.tunes import TunesPrior
 from gendistill.store import fingerprint_state
 from gendistill.training import real_reader
-from gendistill.types import Draft, Generates, Judged, Learns, UserError
+from gendistill.types import UserError
 from gendistill.work import Work
 
 

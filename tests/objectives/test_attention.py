@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed, Fresh
 from gendistill.objectives.attention import Attention, attention
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import Synthetic, UserError
+from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained, load
 from gendistill.objectives import batch_norm
 from gendistill.objectives.batch_norm import BatchNorm
 from gendistill.testing import check_objective
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import Synthetic, UserError
+from gendistill.types import UserError
 from tests.parts_under_test import TEACHER, example
 
 NORMED = replace(TEACHER, net=ConvNet(depth=2, width=8, norm="batch"))

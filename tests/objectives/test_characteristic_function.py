@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.nets.sampling import Fixed
 from gendistill.nets.trained import Trained
 from gendistill.objectives.characteristic_function import CharacteristicFunction, FrequencySampler
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import Synthetic, UserError
+from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 
 REAL, MADE = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.objectives.denoiser_kernel import DenoiserKernel
 from gendistill.toys import ToyPrior, toy_context, toy_draft
-from gendistill.types import CLEAN, LATENT, Level, Synthetic, UserError
+from gendistill.types import CLEAN, LATENT, Level, UserError
 
 MIDDLE = Level(0.8, 0.6, 0.4)
 ALL = DenoiserKernel(pictures=100)

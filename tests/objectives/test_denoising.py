@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.objectives.denoising import Denoising, noised
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Conditions, Synthetic, UserError
+from gendistill.types import LATENT, Conditions, UserError
 
 
 def look(draft, step=3, clean=None, conditions=None):

@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 
+from gendistill.draft import Draft, Synthetic
 from gendistill.objectives.diversity import Diversity
 from gendistill.toys import toy_context
-from gendistill.types import LATENT, Draft, Synthetic, UserError
+from gendistill.types import LATENT, UserError
 
 
 def plane(*degrees):

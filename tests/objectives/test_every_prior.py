@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.draft import Draft, Synthetic
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed
 from gendistill.objectives.base import Objective
@@ -23,7 +24,6 @@ from gendistill.priors.small_gan import SmallGan
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.steering.optimize import Optimize
 from gendistill.toys import Toy, ToyGan, toy_context, toy_draft
-from gendistill.types import Draft, Synthetic
 from tests.parts_under_test import TEACHER
 from tests.priors.tiny_pipelines import tiny
 

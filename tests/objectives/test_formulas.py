@@ -8,11 +8,12 @@ import torch.nn.functional as F
 
 from gendistill.anchors.inverted import Inverted
 from gendistill.anchors.modes import Modes
+from gendistill.draft import Synthetic
 from gendistill.nets.trained import load
 from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Synthetic, UserError
+from gendistill.types import LATENT, UserError
 from tests.parts_under_test import TEACHER
 
 

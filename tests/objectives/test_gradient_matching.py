@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 
 from gendistill import seeds
+from gendistill.draft import Synthetic
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
 from gendistill.objectives.gradient_matching import GradientMatching, distance
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Synthetic, UserError
+from gendistill.types import LATENT, UserError
 from gendistill.views.siamese import Siamese
 
 NET = ConvNet(depth=2, width=8)

@@ -8,13 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gendistill.draft import Synthetic
 from gendistill.nets.trained import Loaded, checkpoint, load
 from gendistill.objectives import influence
 from gendistill.objectives.influence import Influence, gradients, keep_turns, mean_gradient
 from gendistill.steering.optimize import Optimize
 from gendistill.toys import toy_context, toy_draft
 from gendistill.training import Training
-from gendistill.types import Synthetic, UserError
+from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 
 SURROGATE = replace(TEACHER, training=Training(epochs=3, batch=8, lr=0.1, augment=None))

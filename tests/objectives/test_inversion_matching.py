@@ -6,10 +6,11 @@ import diffusers
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.objectives.inversion_matching import InversionMatching, down
 from gendistill.priors.schedule import Schedule
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import CLEAN, LATENT, Level, Synthetic
+from gendistill.types import CLEAN, LATENT, Level
 
 
 def test_a_step_down_is_ddpms(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gendistill.draft import Synthetic
 from gendistill.images import Subset
 from gendistill.nets.trained import Student, load
 from gendistill.objectives.base import Objective
@@ -17,7 +18,7 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.toys import toy_context, toy_draft
 from gendistill.training import Training
-from gendistill.types import Synthetic, UserError
+from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 
 REFERENCE = replace(TEACHER, training=Training(epochs=40, batch=8, lr=0.05, augment=None))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from gendistill.draft import Synthetic
 from gendistill.nets.trained import load
 from gendistill.objectives.margin import Margin, margin
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import Synthetic
 from tests.parts_under_test import TEACHER
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed, Fresh
 from gendistill.nets.trained import Trained
@@ -14,7 +15,7 @@ from gendistill.objectives import matching
 from gendistill.objectives.matching import squared_distances
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import Synthetic, UserError
+from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 
 NET = ConvNet(depth=2, width=8)

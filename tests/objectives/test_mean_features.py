@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from gendistill import seeds
+from gendistill.draft import Synthetic
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
 from gendistill.nets.trained import shape_of
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import Synthetic
 
 NET = ConvNet(depth=2, width=8)
 

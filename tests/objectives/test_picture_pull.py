@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gendistill.anchors.real_pictures import of_slots
+from gendistill.draft import Synthetic
 from gendistill.nets import ensemble
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed, Fresh
@@ -15,7 +16,7 @@ from gendistill.objectives.picture_pull import PicturePull
 from gendistill.steering.generate import Generate
 from gendistill.steering.optimize import Optimize
 from gendistill.toys import ToyGan, toy_context, toy_draft
-from gendistill.types import LATENT, Synthetic, UserError
+from gendistill.types import LATENT, UserError
 from tests.parts_under_test import TEACHER
 
 

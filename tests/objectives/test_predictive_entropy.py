@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.objectives.predictive_entropy import PredictiveEntropy, entropy
 from gendistill.steering.optimize import Optimize
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import Synthetic
 from tests.parts_under_test import TEACHER
 
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.objectives.representativeness import Newest, Representativeness
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Synthetic, UserError
+from gendistill.types import LATENT, UserError
 
 NO_ROWS = (torch.zeros(0, 1, 1, 2), torch.zeros(0, dtype=torch.long), torch.zeros(0, 1, 1, 2))
 

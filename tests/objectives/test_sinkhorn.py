@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.objectives.sinkhorn import Sinkhorn, entropic
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Synthetic, UserError
+from gendistill.types import LATENT, UserError
 
 POINTS, MODES = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
 QUARTERS = torch.full((4,), 0.25)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.objectives.sparsity import Sparsity
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Synthetic
+from gendistill.types import LATENT
 
 
 def test_it_is_the_mean_absolute_number_and_draws_all_alike(tmp_path):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.nets import trained
 from gendistill.nets.trained import Trained, load
 from gendistill.objectives.wasserstein_barycentre import WassersteinBarycentre, barycentre, on_simplex, transport
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import Synthetic, UserError
+from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 
 OBJECTIVE = WassersteinBarycentre(TEACHER, pictures=8)

@@ -8,11 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gendistill.draft import Synthetic
 from gendistill.nets.zero_shot import LoadedCLIP
 from gendistill.objectives.zero_shot import ZeroShot
 from gendistill.steering.optimize import Optimize
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import Class, Synthetic, UserError
+from gendistill.types import Class, UserError
 from tests.parts_under_test import tiny_clip
 
 

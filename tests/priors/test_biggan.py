@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from gendistill import seeds
+from gendistill.capabilities import Generates, LoadedPrior
 from gendistill.images import StoredImages
 from gendistill.priors.biggan import BigGan
 from gendistill.priors.biggan_net import BigGanNet, side, statistics
-from gendistill.types import Class, Generates, LoadedPrior, RealData, UserError
+from gendistill.types import Class, RealData, UserError
 
 CPU = torch.device("cpu")
 CONFIG = {

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from gendistill.draft import Draft
 from gendistill.images import StoredImages
 from gendistill.priors.heads import from_flow, from_noise, from_sample, from_velocity
 from gendistill.priors.latent_diffusion import LatentDiffusion
@@ -18,7 +19,7 @@ from gendistill.runs import distill
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
 from gendistill.toys import toy_context
-from gendistill.types import LATENT, Class, Draft, Level, RealData, UserError
+from gendistill.types import LATENT, Class, Level, RealData, UserError
 
 NAMES = ("cat", "dog", "owl")
 CPU = torch.device("cpu")

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gendistill import seeds
+from gendistill.capabilities import Generates, LoadedPrior
 from gendistill.images import StoredImages
 from gendistill.priors.filters import downsample, filtered_rectifier, upsample
 from gendistill.priors.inert_pickle import read
@@ -26,7 +27,7 @@ from gendistill.priors.repository import fill
 from gendistill.priors.stylegan_xl import StyleganXL
 from gendistill.priors.stylegan_xl_net import StyleganXlNet
 from gendistill.store import cache_root
-from gendistill.types import Class, Generates, LoadedPrior, RealData, UserError
+from gendistill.types import Class, RealData, UserError
 from tests.priors.seeded_weights import drawn, stylegan_xl
 
 CPU = torch.device("cpu")

@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from gendistill import seeds
 from gendistill.anchors.modes import Modes
+from gendistill.capabilities import Prompted
+from gendistill.draft import Draft
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.overrides import read_value
 from gendistill.priors.families.base import families
@@ -31,7 +33,7 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
 from gendistill.toys import ToyData, toy_context
-from gendistill.types import LATENT, Draft, Prompted, UserError
+from gendistill.types import LATENT, UserError
 from tests.priors.test_latent_diffusion import pipeline as dit
 from tests.priors.test_latent_diffusion import tiny as small
 from tests.priors.tiny_pipelines import BUILDERS, ddim, tiny

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gendistill.anchors.modes import Modes
+from gendistill.draft import Draft
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.text_to_image import TextToImage
@@ -19,7 +20,7 @@ from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Power
 from gendistill.store import Store
 from gendistill.toys import ToyData, toy_context
-from gendistill.types import LATENT, Draft, UserError
+from gendistill.types import LATENT, UserError
 from tests.priors.tiny_pipelines import ddim, tiny
 
 REAL = ToyData(classes=2, per_class=6, channels=3)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gendistill.anchors.modes import Modes
+from gendistill.draft import Draft
 from gendistill.nets.captioner import Captioner, LoadedCaptioner
 from gendistill.pipeline import find_pipeline
 from gendistill.prompts import Prompts
@@ -18,7 +19,7 @@ from gendistill.steering.caption import Caption, everywhere, shared_out, typical
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
 from gendistill.toys import Toy, ToyData
-from gendistill.types import CLEAN, LATENT, Draft, UserError
+from gendistill.types import CLEAN, LATENT, UserError
 from tests.nets.tiny_captioners import tiny as tiny_captioner
 from tests.priors.tiny_pipelines import tiny
 

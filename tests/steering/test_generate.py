@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.capabilities import Generates, LoadedPrior
+from gendistill.draft import Synthetic
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import Protocol
 from gendistill.nets.convnet import ConvNet
@@ -26,7 +28,7 @@ from gendistill.steering.select import Select
 from gendistill.steering.start import Start
 from gendistill.toys import Toy, ToyData, ToyGan, ToyGenerator, toy_context, toy_draft
 from gendistill.training import Training
-from gendistill.types import LATENT, Generates, LoadedPrior, Synthetic, UserError
+from gendistill.types import LATENT, UserError
 from tests.parts_under_test import TEACHER
 
 SEEN = MeanFeatures(Fresh(ConvNet(depth=2, width=8)), augment=None)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gendistill.draft import Synthetic
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed, Fresh, Warming
 from gendistill.nets.trained import Trained
@@ -32,7 +33,7 @@ from gendistill.steering.sample import Sample
 from gendistill.steering.select import Select
 from gendistill.toys import toy_context, toy_draft
 from gendistill.training import Training
-from gendistill.types import LATENT, Synthetic, UserError
+from gendistill.types import LATENT, UserError
 
 NET = ConvNet(depth=2, width=8)
 TEACHER = Trained(NET, Training(epochs=1, lr=0.01))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
 from gendistill.objectives.mean_features import MeanFeatures
@@ -15,7 +16,7 @@ from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering import optimize
 from gendistill.steering.optimize import Optimize
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Diverged, Synthetic, UserError
+from gendistill.types import LATENT, Diverged, UserError
 from tests.interruption import stopping
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gendistill.anchors.modes import Modes
+from gendistill.draft import Synthetic
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.schedule import SOLVERS, as_velocity
 from gendistill.steering.guide import Guide
@@ -15,7 +16,7 @@ from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Constant, OnMean, Power
 from gendistill.steering.start import Start
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Diverged, Level, Synthetic, UserError
+from gendistill.types import LATENT, Diverged, Level, UserError
 
 
 @pytest.fixture

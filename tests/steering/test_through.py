@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from gendistill.draft import Synthetic
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering import optimize
@@ -14,7 +15,7 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
 from gendistill.toys import toy_context, toy_draft
-from gendistill.types import LATENT, Synthetic, UserError
+from gendistill.types import LATENT, UserError
 
 CHAIN = Sample(steps=4, cfg=2.0, scheduler="DDIM", strength=0.75)
 

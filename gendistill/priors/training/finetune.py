@@ -26,6 +26,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from gendistill import seeds
+from gendistill.draft import Synthetic
 from gendistill.priors.heads import rows_like
 from gendistill.priors.training import checkpoints
 from gendistill.priors.training.balance import balanced
@@ -35,7 +36,7 @@ from gendistill.priors.training.loop import Batch, Stage, launch, optimize, trai
 from gendistill.priors.training.tuning import Tuning
 from gendistill.priors.training.wishes import Terms, Wish, among_all, whole_periods
 from gendistill.store import clear_parts
-from gendistill.types import LATENT, Latents, Pixels, Synthetic, UserError
+from gendistill.types import LATENT, Latents, Pixels, UserError
 
 NAME = "fine-tune"
 ADAPTER = "adapter"

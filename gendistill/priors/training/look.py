@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gendistill.capabilities import Prompted
 from gendistill.priors.heads import rows_like
 from gendistill.priors.training.denoiser import spread_times
 from gendistill.priors.training.loop import Batch
 from gendistill.priors.training.tuning import Tuning
-from gendistill.types import Conditions, Level, Prompted
+from gendistill.types import Conditions, Level
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from gendistill import seeds
+from gendistill.draft import Synthetic
 from gendistill.priors.training import checkpoints
 from gendistill.priors.training.balance import balanced
 from gendistill.priors.training.finetune import averaged
@@ -29,7 +30,7 @@ from gendistill.priors.training.loop import Batch, Stage, launch, optimize, trai
 from gendistill.priors.training.reading import mirrored
 from gendistill.priors.training.wishes import Terms, Wish, among_all, whole_periods
 from gendistill.store import clear_parts, write_text
-from gendistill.types import Images, Labels, Pixels, Synthetic
+from gendistill.types import Images, Labels, Pixels
 
 NAME = "tune generator"
 NEVER = 1 << 40

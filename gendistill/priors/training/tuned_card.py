@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from gendistill.capabilities import Prompted
 from gendistill.provenance import HUB_LICENCES, UNKNOWN
-from gendistill.types import Prompted, RealData
+from gendistill.types import RealData
 
 CARD = """---
 {head}

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gendistill.types import Diverged, Loss, Synthetic
+from gendistill.draft import Loss, Synthetic
+from gendistill.types import Diverged
 
 
 @dataclass(frozen=True)
