@@ -115,7 +115,9 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--ipc", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--split", choices=["val", "test"], default="val")
-    parser.add_argument("--pipelines", nargs="+", help="these only")
+    parser.add_argument(
+        "--pipelines", nargs="*", help="these only; of none, all real pictures and the checkpoint alone"
+    )
     parser.add_argument("--protocol", choices=["screening", "matching"], default="screening")
     parser.add_argument(
         "--labels", choices=["hard", "soft"], nargs="+", default=["hard", "soft"], help="hard alone, or both"
@@ -130,7 +132,8 @@ def main() -> None:
         return
     opened = Opened(scene, scene.data(given.split))
     first = ["random_real", "diffusion", *GENERATORS * bool(given.gan)]
-    names = given.pipelines or first + [p.name for p in list_pipelines() if p.name not in (*first, *LEFT_OUT)]
+    every = [*first, *(p.name for p in list_pipelines() if p.name not in (*first, *LEFT_OUT))]
+    names = every if given.pipelines is None else given.pipelines
     protocol = scene.protocol if given.protocol == "screening" else scene.matching
     for ipc in sorted(given.ipc, reverse=True):
         for name in names:
