@@ -7,11 +7,10 @@ The sets are those of `steering.py` at IPC 10, with hard labels; rows of either 
 is measured and added to its file, so that each goes on where the other was stopped. ``house`` and ``guided`` are left out: of many
 recipes they are those that the screening protocol liked best.
 
-screening  the scene's: ConvNet-3 of width 32, 300 steps of AdamW, 3 students (some twenty seconds each)
+screening  `SCREENING`: ConvNet-3 of width 32, 300 steps of AdamW, 3 students (some twenty seconds each)
 matching   DSA's: ConvNet-3 of width 128, 1000 epochs of SGD, siamese augmentation, bfloat16 (some four minutes each)
 
-Spearman's correlation of the mean accuracies, with the interval that resampled sets give (95 %). ``--quick package`` takes
-`SCREENING` of the package in the place of the scene's: the wide student, 300 steps of AdamW at a rate of 1e-3.
+Spearman's correlation of the mean accuracies, with the interval that resampled sets give (95 %).
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ import ledger
 from scene import Opened, Scene, arguments
 from steering import rows, titled
 
-from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.significance import agreement
 from gendistill.types import UserError
 
@@ -31,13 +29,6 @@ TUNED = ("house", "house, moved far", "guided")
 """Chosen by the protocol that is in question."""
 LEAST = 12
 """Sets without which an order says little."""
-
-
-def quick(scene: Scene, which: str) -> Protocol:
-    """The protocol in question; in the file of results each has a name of its own."""
-    if which == "scene":
-        return scene.protocol
-    return replace(SCREENING, name="SCREENING of the package", student=scene.matching.student)
 
 
 def both(state: dict, ipc: int, short: str, long: str) -> dict[str, tuple[dict, dict]]:
@@ -68,18 +59,17 @@ def main() -> None:
     parser.add_argument("--split", choices=["val", "test"], default="val")
     parser.add_argument("--ipc", type=int, default=10)
     parser.add_argument("--pipelines", nargs="+", help="these only; else all that the screening protocol has judged")
-    parser.add_argument("--quick", choices=["scene", "package"], default="scene")
     parser.add_argument("--students", type=int, default=3, help="of the matching protocol")
     parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     scene = Scene.of(given)
-    short, long = quick(scene, given.quick), replace(scene.matching, students=given.students)
+    short, long = scene.protocol, replace(scene.matching, students=given.students)
     file = ledger.RESULTS / f"steering-{given.name}-{given.split}.json"
     if given.table:
         print(table(ledger.read(file), given.ipc, short.name, long.name))
         return
-    judged = ledger.found(ledger.read(file), ipc=given.ipc, protocol=scene.protocol.name, labels="hard")
+    judged = ledger.found(ledger.read(file), ipc=given.ipc, protocol=short.name, labels="hard")
     names = given.pipelines or [row["set"] for row in judged if row["set"] not in TUNED]
     if not names:
         raise UserError(

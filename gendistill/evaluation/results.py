@@ -3,7 +3,7 @@
 A file of results is JSON. The simplest is {"rows": [row, ...]}; anything that all rows share may stand beside "rows" instead:
 
     {"by": "Doe et al.", "data": "CIFAR-10, 10 classes, 32 × 32 RGB", "leakage": "The teacher saw the training pictures only.",
-     "rows": [{"set": "our method", "labels": "soft", "student": "ConvNet-3/128", "protocol": "screening", "split": "test",
+     "rows": [{"set": "our method", "labels": "soft", "student": "ConvNet-3/32", "protocol": "screening", "split": "test",
                "ipc": 10, "bytes": 323000, "mean": 45.1, "std": 0.5, "n": 3, "scores": [44.6, 45.1, 45.6], "seeds": [0, 1, 2]}]}
 
 A row needs set, labels, student, protocol, mean and n. `Result` says what each entry means; whatever else stands in a row is kept.
