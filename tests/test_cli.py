@@ -128,6 +128,7 @@ def test_a_pipeline_may_be_a_file(ran, tmp_path):
 )  # fmt: skip
 def test_a_mistake_is_told_in_one_block(words, says, ran, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python's own cache of a pipeline is not in question
     before = sorted(tmp_path.iterdir())
     assert execute(cli, words) == 2
     told = capsys.readouterr()
