@@ -89,8 +89,7 @@ def ratio(schedule: Schedule, time: float) -> float:
 
 def adamw(epochs: int, **more: Any) -> Training:
     """The training of every network here."""
-    usual = {"batch": 128, "optimizer": "AdamW", "lr": 2e-3, "weight_decay": 0.01, "schedule": CosineDecay()}
-    return Training(**{"epochs": epochs, **usual, **more})
+    return replace(SCREENING.full, epochs=epochs, **more)
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ class Scene:
     @property
     def protocol(self) -> Protocol:
         """Screening, all real pictures learned for 4 epochs: some twenty seconds a student."""
-        return replace(SCREENING, student=self.net, full=replace(SCREENING.full, epochs=4))
+        return replace(SCREENING, student=self.net, full=adamw(4))
 
     @property
     def matching(self) -> Protocol:
