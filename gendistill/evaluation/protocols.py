@@ -277,5 +277,5 @@ DIGITS = Protocol(
 """This project's own for the demo: a narrow ConvNet-3 that two cores train in seconds; digits are not flipped or
 recoloured."""
 
-RESNET = replace(SCREENING, student=ResNet(depth=18))
+RESNET = replace(SCREENING, name="screening, ResNet-18", student=ResNet(depth=18))
 """The screening protocol with a ResNet-18 for small pictures."""

@@ -67,6 +67,11 @@ def test_every_protocol_of_the_field_names_its_source_and_prints_as_code(name, v
         assert Hard() in value.labelers, "what soft labels bring is seen beside hard ones"
 
 
+def test_no_two_protocols_share_a_name():
+    """Results know a protocol by its name alone."""
+    assert sorted({one.name for one in VALUES.values()}) == sorted(one.name for one in VALUES.values())
+
+
 @pytest.mark.parametrize(
     ("ipc", "classes", "epochs"),
     [(1, 10, 3000), (10, 10, 2000), (50, 10, 1500), (100, 10, 1000), (500, 10, 500), (501, 10, 300),
