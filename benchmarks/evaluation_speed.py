@@ -65,7 +65,7 @@ class Task:
 
     images, test  what is learned from, and what is judged
     shape         of pictures and classes
-    width         channels of the student
+    width         channels of the student, and of the teacher
     training      how it is trained, one turn long
     device        where
     workers       processes that load, of each loader loop
@@ -490,7 +490,9 @@ def main() -> None:
         )
         turns = {**judges(task), **{name: lambda peer=peer: peer.ask("judge") for name, peer in peers.items()}}
         tell(judge=compared(after_one(turns, given.rounds)))
-        tell(relabel=compared(after_one(relabelling(task, folder), given.rounds)))
+        sizes = [replace(task, width=width) for width in dict.fromkeys((task.width, WIDE))]
+        turns = {f"width {one.width}": relabelling(one, folder) for one in sizes}
+        tell(relabel={name: compared(after_one(each, given.rounds)) for name, each in turns.items()})
         long = replace(task, training=replace(task.training, epochs=given.epochs))
         tell(accuracy=accuracies(long, peers["DD-Ranking"], given.seeds, folder))
         for peer in peers.values():
