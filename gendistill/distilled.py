@@ -278,7 +278,8 @@ def _online(
         return recipe.labeler, replace(opened, prior=None, seed=recipe.seed, ipc=recipe.ipc)
 
     told = about["soft"]
-    return OnlineLabels(images, stored.value(told["views"]), told["temperature"], teachers)
+    loss = stored.value(told.get("loss", "None"))
+    return OnlineLabels(images, stored.value(told["views"]), told["temperature"], teachers, loss)
 
 
 def _opened(recipe: Any, about: Mapping[str, Any], device: torch.device) -> Callable[[int], Images]:

@@ -1,25 +1,33 @@
-"""The soft labels that a budget of bytes buys: a few exact ones of each picture, or many coarse ones."""
+"""The labels that a budget of bytes buys: a few exact ones of each picture, many coarse ones, or what others make of it."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TypeVar
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 from gendistill.formatting import plural, spell_bytes
-from gendistill.labelers.alternate import Alternate
+from gendistill.label_losses import AlignedDivergence, CosineDistance
+from gendistill.labelers.alternate import Alternate, Phases
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.codecs.base import Codec
 from gendistill.labelers.codecs.eight_bit import EightBit
 from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.codecs.top_k import TopK
+from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.ensemble import Ensemble
+from gendistill.labelers.hard import Hard
+from gendistill.labelers.interpolate import Interpolate
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.types import Images, UserError
+from gendistill.views.mixup import MixUp
+from gendistill.views.numbered import Views
 
 L = TypeVar("L", bound=Ensemble)
 SHARES = (0.3, 0.1, 0.03, 0.01)
 """Of the classes that a candidate keeps, beside those that keep all."""
+LPQLD_SHARE, LPQLD_TEMPERATURE = 0.1, 20.0
+"""Of the classes that LPQLD keeps, and of its students' loss at first."""
 
 
 def ladder(classes: int, temperature: float) -> list[Codec]:
@@ -62,6 +70,32 @@ def candidates(asked: Ensemble, images: Images, budget: int, most: int) -> list[
     return found
 
 
+def published(asked: Ensemble, images: Images, budget: int, most: int) -> list[Labeler]:
+    """What others make of a budget, where it fits: LPQLD, GIFT and HALD of as many views, INFER of the pictures; and hard labels.
+
+    LPQLD keeps a tenth of the classes in 16 bits, whose temperature cools from 20; the others keep all classes in 8 bits. Each is
+    learned as published. A loss that ``asked`` brings is the user's choice, beside which none of these is tried but hard labels.
+    """
+    n, classes = len(images), len(images.classes)
+    if asked.loss is not None:
+        return [Hard()]
+
+    def views(codec: Codec, most: int, **more: Any) -> list[RelabelViews]:
+        count = min(budget // (n * codec.bytes(classes)), most)
+        return [like(RelabelViews, asked, codec=codec, count=count, **more)] if count else []
+
+    found: list[Labeler] = []
+    few = TopK(max(3, round(LPQLD_SHARE * classes)), Half())
+    if few.k < classes:
+        found += views(few, most, temperature=LPQLD_TEMPERATURE, cooling=Cooling(), loss=AlignedDivergence())
+    found += views(EightBit(), most, loss=CosineDistance())
+    found += map(Alternate, views(EightBit(), Phases().soft(most)))
+    mixed = getattr(asked, "views", Views(mix=MixUp()))
+    if mixed.mix is not None and n * EightBit().bytes(classes) <= budget:
+        found.append(replace(like(Interpolate, asked, codec=EightBit()), views=mixed))
+    return [*found, Hard()]
+
+
 def like(kind: type[L], asked: Ensemble, **more: object) -> L:
     """Another kind of labeler with the settings that both have."""
     shared = {one.name for one in fields(kind)} & {one.name for one in fields(asked)}
@@ -70,9 +104,12 @@ def like(kind: type[L], asked: Ensemble, **more: object) -> L:
 
 def described(labeler: Labeler) -> str:
     """Labels of a candidate in words."""
+    if isinstance(labeler, Hard):
+        return "none, hard labels"
     if isinstance(labeler, Alternate):
         return f"{described(labeler.labeler)}, taking turns with hard ones"
-    if isinstance(labeler, RelabelViews):
-        return f"of {plural(labeler.count, 'view')}, {labeler.codec}"
-    assert isinstance(labeler, Relabel)
-    return f"of the pictures, {labeler.codec}"
+    assert isinstance(labeler, Relabel | RelabelViews)
+    seen = f"of {plural(labeler.count, 'view')}" if isinstance(labeler, RelabelViews) else "of the pictures"
+    mixed = ", mixed as the pictures are" if isinstance(labeler, Interpolate) else ""
+    cooled = ", cooled" if isinstance(labeler, RelabelViews) and labeler.cooling is not None else ""
+    return f"{seen}, {labeler.codec}{mixed}{cooled}" + (f", learned by {labeler.loss}" if labeler.loss else "")

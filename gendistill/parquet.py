@@ -94,8 +94,9 @@ def quoted(text: str) -> str:
 
 
 def has_soft(distilled: Distilled) -> bool:
-    """Whether rows hold soft labels: one exact vector for each picture, the same in every epoch."""
-    return isinstance(distilled.soft, StaticLabels) and distilled.soft.codec == EXACT
+    """Whether rows hold soft labels: one exact vector for each picture, the same in every epoch, that bring no loss of theirs."""
+    soft = distilled.soft
+    return isinstance(soft, StaticLabels) and soft.codec == EXACT and soft.loss is None
 
 
 def has_files(distilled: Distilled) -> bool:

@@ -1,8 +1,8 @@
 """A finished set labelled anew within a budget of bytes, by the labels that students learn most from.
 
-A budget buys a few exact labels of each picture or many coarse ones. Which are worth more is measured: students learn from the set
-with each candidate, and are asked about real training pictures that no student saw. Teachers and set may have seen those, alike for
-all candidates; the test pictures stay closed.
+A budget buys a few exact labels of each picture, many coarse ones, or what others make of it. Which are worth more is measured:
+students learn from the set with each candidate, and are asked about real training pictures that no student saw. Teachers and set
+may have seen those, alike for all candidates; the test pictures stay closed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gendistill.context import Context, open_real, silent
 from gendistill.distilled import SET_FOLDER, Distilled, read_set, set_folders
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
-from gendistill.evaluation.checks import check_teachers, prints
+from gendistill.evaluation.checks import prints
 from gendistill.evaluation.labelled import relabelled
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.rows import score
@@ -31,10 +31,12 @@ from gendistill.evaluation.tables import aligned
 from gendistill.export import replaceable, whole_folder
 from gendistill.formatting import plural, spell_accuracy, spell_bytes
 from gendistill.images import Subset, split
-from gendistill.label_candidates import candidates, described, like
+from gendistill.label_candidates import candidates, described, like, published
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.ensemble import Ensemble
+from gendistill.labelers.guessing import check_teachers
+from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.labelers.together import label_together
 from gendistill.overrides import read_value
@@ -113,7 +115,8 @@ def relabel(
     Args:
         path: a run, or one of its sets; the labels are chosen on the first.
         out: a new folder, or one that an earlier call wrote.
-        budget: bytes of the soft labels of a set, without the headers of their files.
+        budget: bytes of the soft labels of a set, without the headers of their files. Hard labels, which cost none of it, are tried
+            beside all that fit, and chosen where no soft ones are worth more.
         labeler: whose teachers label, and all else but codec and number of views; None for that of the recipe.
         views: what is labelled, where it is views; None for those of the labeler, else of the recipe, else `Views()`.
         real: the real pictures; None for those of the recipe.
@@ -151,7 +154,9 @@ def relabel(
     most = max(asked.phases.soft(count) if isinstance(asked, Alternate) else count for count in epochs)
     options = candidates(ensemble, first.images, budget, most)
     if isinstance(asked, Alternate):
-        options = [replace(asked, labeler=one) for one in options]
+        options = [*(replace(asked, labeler=one) for one in options), Hard()]
+    else:
+        options += published(ensemble, first.images, budget, most)
     context = replace(opened(source, first, torch.device(device), progress), ipc=first.ipc)
     ensemble.check(context.real)
     check_teachers(ensemble, context)
@@ -190,7 +195,7 @@ def tried_out(labeler: Labeler, made: Distilled, protocol: Protocol, context: Co
         for seed in range(protocol.students)
     ]
     log.info("labels %s: %.1f", described(labeler), fmean(scores))
-    return Tried(labeler, found.soft.bytes, tuple(scores))
+    return Tried(labeler, found.label_sizes["soft labels"], tuple(scores))
 
 
 def alone(labeler: Labeler | None) -> Labeler | None:
@@ -237,7 +242,7 @@ def write_set(source: Path, folder: Path, made: Distilled, labeler: Labeler, con
     changed = {
         "identity": fingerprint(about["identity"], repr(labeler)),
         "recipe": recipe if isinstance(recipe, str) else repr(recipe),
-        "soft": relabelled(made, labeler, context).soft.save(folder),
+        "soft": {**relabelled(made, labeler, context).soft.save(folder), "set": made.images.fingerprint},
         "origin": told,
     }
     write_json(folder / "set.json", {**about, **changed})

@@ -25,6 +25,8 @@ from gendistill.distilled import Distilled, read_set
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
 from gendistill.execute import drawn, finished, run_stage, tuned
+from gendistill.labelers.guessing import check_teachers
+from gendistill.labelers.online import Online
 from gendistill.locks import LOCK, alone, standing
 from gendistill.parts import inside
 from gendistill.provenance import Origin, Provenance
@@ -125,7 +127,8 @@ def distill(
         context: data and prior that are open already, for several recipes over them.
 
     Raises:
-        UserError: the recipe cannot work with its data or prior, ``out`` belongs to another recipe, or the disk is full.
+        UserError: the recipe cannot work with its data or prior, a teacher that is to label guesses, ``out`` belongs to another
+            recipe, or the disk is full.
     """
     ranks.wait()  # who meets first says how long all will wait; a training in here would say less
     kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
@@ -145,6 +148,8 @@ def distill(
         if not (folder / "set.json").exists():
             check_room(recipe, context.real, folder)
             if ranks.first():
+                if not isinstance(recipe.labeler, Online):  # whose teachers are asked, and then looked at, later
+                    check_teachers(recipe.labeler, context.of(()))
                 clear_parts(folder)
             ranks.wait()
             for stage in stages(recipe):
@@ -216,7 +221,7 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
     assert images is not None
     names = [f"pictures/{shard.name}" for shard in images.shards]
     soft = recipe.labeler(images, context.of(()))
-    told = soft.save(folder)
+    told = {**soft.save(folder), "set": images.fingerprint}
     if recipe.draws > 1:
         save_generator(recipe, context, folder / "generator")
     write_json(

@@ -40,7 +40,7 @@ class Training:
     schedule         how the learning rate falls
     augment          what happens to every batch: drawn anew at every step, or views by number; None for nothing. Soft labels of
                      views bring theirs
-    loss             for soft labels; hard ones are learned by cross-entropy
+    loss             for soft labels that bring none of their own; hard ones are learned by cross-entropy
     label_smoothing  of hard labels
     ema              decay of a mean over the weights, which comes out in their place; 0 for none
     mixed_precision  "bf16" runs the network in it under autocast
@@ -234,7 +234,8 @@ class _Course:
             return F.cross_entropy(logits, mine, reduction="none", label_smoothing=smoothing)
         view = self.soft.view(epoch, self.epochs, self.first)
         log_probs = beside(self.soft.seen(shown.pixels, positions, view), logits)
-        return self.settings.loss(logits, log_probs, mine, self.soft.temperature_at(epoch, self.epochs))
+        loss = self.soft.loss_at(epoch, self.epochs) or self.settings.loss
+        return loss(logits, log_probs, mine, self.soft.temperature_at(epoch, self.epochs))
 
 
 def averaged(net: Classifier, decay: float) -> torch.optim.swa_utils.AveragedModel:

@@ -160,12 +160,16 @@ class SoftLabels(ABC):
     kind         "hard", "soft", "views" or "online": named in every result
     bytes        what they cost on disk; of online labels, what their teachers do
     views        the views they are of, which a student must then look at; None for labels of the pictures as they are
+    loss         what a student minimises with them, a `LabelLoss`; None for what its training says
+    count        how many of each picture are stored: those of views 0 to ``count - 1``
     """
 
     kind: str
     temperature: float
     bytes: int
     views: Any = None
+    loss: Any = None
+    count: int = 1
 
     @property
     @abstractmethod
@@ -191,3 +195,7 @@ class SoftLabels(ABC):
     def temperature_at(self, epoch: int, epochs: int) -> float:
         """The temperature of a student's loss in this epoch of so many."""
         return self.temperature
+
+    def loss_at(self, epoch: int, epochs: int) -> Any:
+        """What a student minimises in this epoch of so many; None for what its training says."""
+        return self.loss

@@ -36,7 +36,11 @@ CAPS: dict[str, float] = {"weight": 10.0, "cfg": 4.0, "tiles": 1}
 """Strengths that are made for latents of thousands of numbers, and mosaics for large pictures."""
 RATE = 0.01
 """Of training: at a published 0.1 a handful of steps leave a deep network so sure of itself that no gradient is left."""
-TEACHER = Trained(net=ConvNet(depth=2, width=8), training=Training(epochs=1, batch=8, augment=None))
+TEACHER = Trained(
+    net=ConvNet(depth=2, width=8),
+    training=Training(epochs=1, least_steps=60, batch=8, optimizer="Adam", weight_decay=0, augment=None),
+)
+"""Knows toy pictures and digits well enough to label them: one that guesses is refused."""
 WANTED = (CrossEntropy((TEACHER,)),)
 REQUIRED: dict[str, Any] = {
     "objectives": WANTED, "teachers": (TEACHER,), "average": "logits", "optimize": Optimize(WANTED),

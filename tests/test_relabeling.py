@@ -27,12 +27,15 @@ from gendistill.evaluation.report import Report
 from gendistill.export import export
 from gendistill.formatting import bytes_of
 from gendistill.images import split
-from gendistill.label_candidates import candidates, ladder
+from gendistill.label_candidates import candidates, described, ladder, published
+from gendistill.label_losses import AlignedDivergence, CosineDistance, Divergence
 from gendistill.labelers.alternate import Alternate, Phases
 from gendistill.labelers.codecs.eight_bit import EightBit
 from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.codecs.top_k import TopK
+from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.hard import Hard
+from gendistill.labelers.interpolate import Interpolate
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.convnet import ConvNet
@@ -91,6 +94,45 @@ def test_a_budget_nothing_fits_is_told_what_would():
     assert len(candidates(ASKED, images, least, most=4)) == 2
 
 
+def test_what_others_make_of_a_budget_is_tried_where_it_fits():
+    images = Digits(size=8).open().train
+    found = published(ASKED, images, len(images) * 30, most=4)
+    assert found == [
+        RelabelViews(
+            (TEACHER,), "logits", 20.0, count=3, codec=TopK(3, Half()), cooling=Cooling(), loss=AlignedDivergence()
+        ),
+        RelabelViews((TEACHER,), "logits", 4.0, count=2, codec=EightBit(), loss=CosineDistance()),
+        Alternate(RelabelViews((TEACHER,), "logits", 4.0, count=2, codec=EightBit())),
+        Interpolate((TEACHER,), "logits", 4.0, codec=EightBit()),
+        Hard(),
+    ]
+    assert len({described(one) for one in found}) == len(found)
+    assert published(ASKED, images, len(images) * 10, most=4) == [replace(found[0], count=1), Hard()]
+    unmixed = RelabelViews((TEACHER,), "logits", views=Views((Flip(),), mix=None))
+    assert not any(isinstance(one, Interpolate) for one in published(unmixed, images, 10**6, most=4))
+    assert published(replace(ASKED, loss=Divergence()), images, 10**6, most=4) == [Hard()]
+
+
+def test_hard_labels_win_where_soft_ones_are_worth_less(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(relabeling, "score", lambda made, *rest: 60.0 if made.soft.kind == "hard" else 50.0)
+    done = relabel(run, tmp_path / "new", 500, protocol=PROTOCOL)
+    assert done.chosen.labeler == Hard() and done.chosen.bytes == 0 and "none, hard labels" in str(done)
+    assert load(tmp_path / "new").soft.kind == "hard"
+
+
+def test_labels_bring_the_loss_they_were_chosen_with(run, tmp_path, monkeypatch):
+    """LPQLD wins here, and whoever reads the set, or its export, learns from it as LPQLD does."""
+    best = AlignedDivergence()
+    monkeypatch.setattr(relabeling, "score", lambda made, *rest: 60.0 if made.soft.loss == best else 50.0)
+    done = relabel(run, tmp_path / "new", 500, protocol=PROTOCOL)
+    assert done.chosen.labeler.loss == best
+    made = load(tmp_path / "new")
+    again = exported(export(made, tmp_path / "dataset"))
+    for soft in (made.soft, again.soft):
+        assert soft.loss == best and soft.cooling == Cooling() and soft.temperature == 20.0
+    assert "AlignedDivergence" in (tmp_path / "dataset" / "README.md").read_text()
+
+
 def test_a_run_is_labelled_anew(run, tmp_path, monkeypatch):
     opened = Digits.open
 
@@ -103,15 +145,15 @@ def test_a_run_is_labelled_anew(run, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Digits, "open", closed)
         done = relabel(run, tmp_path / "new", 500, protocol=PROTOCOL, command="gendistill relabel")
-    assert len(done.tried) == 3 and all(len(one.accuracies) == 2 and one.bytes <= 500 for one in done.tried)
+    assert len(done.tried) == 8 and all(len(one.accuracies) == 2 and one.bytes <= 500 for one in done.tried)
     assert done.chosen.mean == max(one.mean for one in done.tried)
     assert str(done).count("chosen") == 1 and "4 views, EightBit(span=40.0)" in str(done)
     told = json.loads((tmp_path / "new" / "relabel.json").read_text())
-    assert told["budget"] == 500 and told["chosen"] == repr(done.chosen.labeler) and len(told["tried"]) == 3
+    assert told["budget"] == 500 and told["chosen"] == repr(done.chosen.labeler) and len(told["tried"]) == 8
     for seed in range(2):
         before, after = (load(folder / "sets" / f"seed-{seed}") for folder in (run, tmp_path / "new"))
         assert after.images.fingerprint == before.images.fingerprint
-        assert after.soft.bytes == done.chosen.bytes <= 500
+        assert after.label_sizes["soft labels"] == done.chosen.bytes <= 500
         assert after.recipe == replace(before.recipe, labeler=done.chosen.labeler)
         wanted = done.chosen.labeler(after.images, relabeling.opened(Digits(size=8), after, torch.device("cpu"), iter))
         torch.testing.assert_close(after.soft.at(torch.arange(10)), wanted.at(torch.arange(10)))
@@ -166,6 +208,7 @@ def test_what_comes_out_is_evaluated_and_exported(run, tmp_path):
 
 def test_the_best_by_accuracy_is_chosen_and_of_equals_the_smallest(run, tmp_path, monkeypatch):
     for worth, wanted in (({Half(): 50.0, EightBit(): 60.0}, EightBit()), ({Half(): 60.0, EightBit(): 60.0}, Half())):
+        monkeypatch.setattr(relabeling, "published", lambda *given: [])
         monkeypatch.setattr(relabeling, "score", lambda made, *rest, worth=worth: worth[made.soft.codec])
         done = relabel(run, tmp_path / "new", 500, protocol=PROTOCOL)
         assert done.chosen.labeler.codec == wanted
@@ -182,13 +225,15 @@ def test_pictures_of_the_set_do_not_judge_it(run, tmp_path, monkeypatch):
 
 
 def test_hard_phases_stay(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
+    monkeypatch.setattr(relabeling, "score", lambda made, *rest: 50.0 if made.soft.kind != "hard" else 40.0)
     asked, phases, views = RelabelViews((TEACHER,), "probs"), Phases(), Views((), seed=3)
     done = relabel(run, tmp_path / "new", 10**6, labeler=Alternate(asked, phases), views=views, protocol=PROTOCOL)
-    assert all(one.labeler.phases == phases and one.labeler.labeler.average == "probs" for one in done.tried)
+    *alternating, hard = done.tried
+    assert hard.labeler == Hard()
+    assert all(one.labeler.phases == phases and one.labeler.labeler.average == "probs" for one in alternating)
     assert done.tried[1].labeler.labeler.views == views
     assert load(tmp_path / "new").soft.phases == phases
-    bought = max(getattr(one.labeler.labeler, "count", 0) for one in done.tried)
+    bought = max(getattr(one.labeler.labeler, "count", 0) for one in alternating)
     assert bought == phases.soft(PROTOCOL.training.epochs), "hard epochs ask for no views"
 
 
@@ -235,7 +280,7 @@ def test_teachers_are_asked_once_for_each_view(run, tmp_path, monkeypatch):
     monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
     views = Views((), seed=77)  # that nobody labelled yet
     done = relabel(run / "sets" / "seed-0", tmp_path / "new", 500, views=views, protocol=PROTOCOL)
-    assert [getattr(one.labeler, "count", 0) for one in done.tried] == [0, 2, 4]
+    assert {getattr(one.labeler, "count", 0) for one in done.tried} == {0, 2, 4}
     assert sorted(said) == [0, 1, 2, 3]
 
 
@@ -245,7 +290,7 @@ def test_other_teachers_label_the_views_of_the_recipe(tmp_path, monkeypatch):
     monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
     labeler = Relabel((replace(TEACHER, seed=1),), "probs")
     done = relabel(tmp_path / "views", tmp_path / "new", 500, labeler=labeler, protocol=PROTOCOL)
-    assert {one.labeler.views for one in done.tried[1:]} == {views}
+    assert {one.labeler.views for one in done.tried if isinstance(one.labeler, RelabelViews)} == {views}
 
 
 def test_what_comes_out_is_compared_once_it_is_evaluated(run, tmp_path, capsys):

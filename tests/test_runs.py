@@ -15,8 +15,8 @@ from gendistill.context import open_real
 from gendistill.distilled import load, read_set
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
+from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.locks import alone
-from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
 from gendistill.nets.trained import Trained
@@ -255,8 +255,42 @@ def test_noise_is_no_picture(tmp_path):
         distill(replace(PLAIN, steering=(Start(),)), tmp_path / "out")
 
 
+def test_a_teacher_that_guesses_is_refused_before_a_picture_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "run_stage", lambda *given: pytest.fail("pictures were made"))
+    idle = replace(TEACHER, training=replace(TEACHER.training, lr=1e-9))
+    with pytest.raises(UserError, match="knows too little to label"):
+        distill(replace(PLAIN, labeler=Relabel((TEACHER, idle), average="logits")), tmp_path / "out")
+
+
+def test_online_teachers_that_guess_are_refused_when_they_are_asked(tmp_path):
+    idle = replace(TEACHER, training=replace(TEACHER.training, lr=1e-9))
+    made = distill(replace(ONLINE, labeler=Online((idle,), "logits")), tmp_path / "out")
+    with pytest.raises(UserError, match="knows too little to label"):
+        made.soft.at(torch.arange(2))
+
+
+@pytest.mark.parametrize("labeler", [Relabel((TEACHER,), "logits"), RelabelViews((TEACHER,), "logits", count=2)])
+def test_labels_or_pictures_of_another_set_of_this_size_are_refused(labeler, tmp_path):
+    for seed in (0, 1):
+        distill(replace(PLAIN, seed=seed, labeler=labeler), tmp_path / f"{seed}")
+    one, other = (sorted((tmp_path / f"{seed}").rglob("*.safetensors")) for seed in (0, 1))
+    for wanted, said in (
+        ("labels", "labels in .* are of another set"),
+        ("pictures", "are not those its labels were made for"),
+    ):
+        for mine, theirs in zip(one, other, strict=True):
+            if wanted in str(mine.relative_to(tmp_path)):
+                kept = mine.read_bytes()
+                mine.write_bytes(theirs.read_bytes())
+                with pytest.raises(UserError, match=said):
+                    load(tmp_path / "0")
+                mine.write_bytes(kept)
+    assert load(tmp_path / "0").soft.kind != "hard"
+
+
 def test_given_teachers_are_told_apart_by_their_weights(tmp_path):
-    nets = [build(TEACHER.net, Shape(1, 8, 3, (0.5,), (0.2,)), seed, torch.device("cpu")) for seed in (0, 1)]
+    context = open_real(ToyData(), torch.device("cpu"))
+    nets = [replace(TEACHER, seed=seed).load(context).requires_grad_() for seed in (0, 1)]
     one, other = (replace(PLAIN, labeler=Relabel((net,), average="logits")) for net in nets)
     assert one != other and repr(one) != repr(other)
     made = distill(one, tmp_path / "out")

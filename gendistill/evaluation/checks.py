@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -13,16 +12,9 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.distilled import Distilled
 from gendistill.evaluation.result import BASELINES
-from gendistill.images import Subset
-from gendistill.labelers.base import Labeler
-from gendistill.labelers.ensemble import Ensemble
-from gendistill.nets import trained
-from gendistill.nets.reference import Reference
-from gendistill.parts import inside
 from gendistill.recipe import Recipe
 from gendistill.store import fingerprint
-from gendistill.training import accuracy
-from gendistill.types import Images, UserError
+from gendistill.types import Images, LogProbs, UserError
 
 log = logging.getLogger("gendistill")
 
@@ -31,10 +23,6 @@ TOLERATED = 0.01
 pictures holds 3 of its 10,000 test pictures."""
 SUM_ERROR = 1e-2
 """How far probabilities may be from a sum of 1 that were kept in 16 bits."""
-ASKED = 2000
-"""Training pictures by which a teacher is judged, at most."""
-SURE = 3.0
-"""Standard deviations above chance that a teacher must reach."""
 
 
 def check_apart(held_out: Images, sets: Mapping[str, Sequence[Distilled]], context: Context) -> list[str]:
@@ -126,7 +114,7 @@ def prints(images: Images) -> Tensor:
 
 
 def check_labels(made: Distilled, name: str) -> None:
-    """Refuse soft labels that are those of another set, or no probabilities. Looks at one view.
+    """Refuse soft labels that are those of another set, or no probabilities. Looks at all that are stored.
 
     Raises:
         UserError: they know more or fewer pictures or classes than the set ``name``, do not sum to one, or are not numbers.
@@ -148,13 +136,19 @@ def check_labels(made: Distilled, name: str) -> None:
         )
     if soft.kind != "online" and knows(made, count):
         raise UserError(f"the labels of the set {name!r} go on after its {count:,} pictures: they are of another set")
-    total = said.exp().sum(1)
+    for view in range(soft.count):
+        check_sums(said if view == 0 else soft.at(torch.arange(count), view), name, view if soft.count > 1 else None)
+
+
+def check_sums(said: LogProbs, name: str, view: int | None) -> None:
+    """Refuse log-probabilities that do not sum to one, or are not numbers; ``view`` is the one that they are of, if any."""
+    total = said.double().exp().sum(1)
     wrong = ~((total - 1).abs() <= SUM_ERROR)  # so that NaN is wrong, too
     if bool(wrong.any()):
-        first = int(torch.nonzero(wrong)[0])
+        first, where = int(torch.nonzero(wrong)[0]), "" if view is None else f" in view {view}"
         raise UserError(
-            f"{int(wrong.sum()):,} of the {count:,} soft labels of the set {name!r} are no probabilities: that of picture {first} "
-            f"sums to {float(total[first]):.4g}; give log-probabilities, or use hard labels, distilled.hard()"
+            f"{int(wrong.sum()):,} of the {len(said):,} soft labels of the set {name!r}{where} are no probabilities: that of "
+            f"picture {first} sums to {float(total[first]):.4g}; give log-probabilities, or use hard labels, distilled.hard()"
         )
 
 
@@ -165,29 +159,3 @@ def knows(made: Distilled, position: int) -> bool:
     except IndexError:
         return False
     return True
-
-
-def check_teachers(labeler: Labeler, context: Context) -> None:
-    """Refuse teachers that are not clearly better than a guess on real training pictures, whoever trained them.
-
-    Raises:
-        UserError: one of them is not.
-    """
-    for one in inside(labeler):
-        for reference in one.teachers if isinstance(one, Ensemble) else ():
-            check_teacher(reference, context)
-
-
-def check_teacher(reference: Reference, context: Context) -> None:
-    """`check_teachers` for one."""
-    real = context.real.train
-    classes, count = len(real.classes), min(len(real), ASKED)
-    some = Subset(real, torch.linspace(0, len(real) - 1, count).round().long())
-    right = accuracy(trained.load(reference, context), some, context.device)  # pyright: ignore[reportArgumentType]
-    chance = 100 / classes
-    least = chance + SURE * 100 * math.sqrt((classes - 1) / count) / classes
-    if right < least:
-        raise UserError(
-            f"{reference} knows too little to label: it is right on {right:.1f} % of {count:,} real training pictures, a guess is "
-            f"on {chance:.1f} %, and below {least:.1f} % it may be one. Train it longer, or check that its classes are the data's"
-        )

@@ -19,13 +19,14 @@ from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, load, set_folders
 from gendistill.evaluation import foreign
 from gendistill.evaluation.baselines import baselines
-from gendistill.evaluation.checks import check_apart, check_teachers
+from gendistill.evaluation.checks import check_apart
 from gendistill.evaluation.labelled import spell
 from gendistill.evaluation.metrics.likeness import likeness
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Report
 from gendistill.evaluation.rows import Sets, rows
 from gendistill.images import StoredImages
+from gendistill.labelers.guessing import check_teachers
 from gendistill.priors.base import Prior
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe

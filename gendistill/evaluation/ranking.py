@@ -26,7 +26,7 @@ from gendistill.context import Context
 from gendistill.data.validation import split
 from gendistill.distilled import Distilled
 from gendistill.evaluation.arms import Arm, arms_of, with_source
-from gendistill.evaluation.checks import check_apart, check_teachers, known_as
+from gendistill.evaluation.checks import check_apart, known_as
 from gendistill.evaluation.evaluate import check_held_out, open_held_out
 from gendistill.evaluation.labelled import spell_one
 from gendistill.evaluation.protocol import Protocol
@@ -36,6 +36,7 @@ from gendistill.evaluation.scores import Score, augmentation_margin, check_fract
 from gendistill.evaluation.tables import ONE_SET
 from gendistill.formatting import spell_data
 from gendistill.labelers.base import Labeler
+from gendistill.labelers.guessing import check_teachers
 from gendistill.labelers.hard import Hard
 from gendistill.types import Diverged, Images, UserError
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gendistill.label_losses import LabelLoss
 from gendistill.labelers.alternate import AlternatingLabels
 from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.relabel import EXACT, StaticLabels
@@ -22,7 +23,7 @@ def reordered(soft: SoftLabels, order: Tensor, images: Images) -> SoftLabels:
     if isinstance(soft, AlternatingLabels):
         return AlternatingLabels(reordered(soft.soft, order, images), images, soft.phases)
     if isinstance(soft, StaticLabels) and soft.codec == EXACT:
-        return StaticLabels.of(soft.log_probs[:, order.argsort()], soft.temperature)
+        return StaticLabels.of(soft.log_probs[:, order.argsort()], soft.temperature, loss=soft.loss)
     return Reordered(soft, order)
 
 
@@ -31,13 +32,8 @@ class Reordered(SoftLabels):
 
     def __init__(self, soft: SoftLabels, order: Tensor) -> None:
         """``order`` (k,): class i is now called ``order[i]``."""
-        self.kind, self.temperature, self.views, self._soft, self._order = (
-            soft.kind,
-            soft.temperature,
-            soft.views,
-            soft,
-            order,
-        )
+        self.kind, self.temperature, self.views, self.loss = soft.kind, soft.temperature, soft.views, soft.loss
+        self.count, self._soft, self._order = soft.count, soft, order
 
     @property
     def bytes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -67,6 +63,10 @@ class Reordered(SoftLabels):
     def temperature_at(self, epoch: int, epochs: int) -> float:
         """As before."""
         return self._soft.temperature_at(epoch, epochs)
+
+    def loss_at(self, epoch: int, epochs: int) -> LabelLoss | None:
+        """As before."""
+        return self._soft.loss_at(epoch, epochs)
 
     def save(self, folder: Path) -> dict[str, object]:
         """Refuse: what is written is the classes' order that their codec was given.

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.label_losses import LabelLoss
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
@@ -67,7 +68,7 @@ class AlternatingLabels(SoftLabels):
     def __init__(self, soft: SoftLabels, images: Images, phases: Phases) -> None:
         """``soft`` are labels of ``images``."""
         self.kind, self.temperature, self.views, self.bytes = soft.kind, soft.temperature, soft.views, soft.bytes
-        self.soft, self.phases = soft, phases
+        self.soft, self.phases, self.loss, self.count = soft, phases, soft.loss, soft.count
         self._labels, self._classes, self._size = images.labels, len(images.classes), images.shape[1:]
 
     @property
@@ -98,6 +99,11 @@ class AlternatingLabels(SoftLabels):
         """1 for hard labels."""
         hard, number = self.phases.at(epoch, epochs)
         return 1.0 if hard else self.soft.temperature_at(number, epochs)
+
+    def loss_at(self, epoch: int, epochs: int) -> LabelLoss | None:
+        """That of the soft labels in their epochs."""
+        hard, number = self.phases.at(epoch, epochs)
+        return None if hard else self.soft.loss_at(number, epochs)
 
     def save(self, folder: Path) -> dict[str, object]:
         """Write the soft labels; the phases are told."""

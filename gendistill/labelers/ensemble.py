@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gendistill.context import Context, together
 from gendistill.devices import beside
+from gendistill.label_losses import LabelLoss
 from gendistill.labelers import batch_statistics, weighing
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.weighing import Softening, Weights
@@ -34,6 +35,7 @@ class Ensemble(Labeler):
     weights           how much each teacher counts; empty for alike, ByAccuracy() by real pictures it did not see
     softening         what each teacher's logits are divided by before the mean; empty for 1, Calibrated() finds it on such pictures
     batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
+    loss              what a student minimises with these labels; None for what its training says
     """
 
     teachers: tuple[Any, ...]
@@ -42,6 +44,7 @@ class Ensemble(Labeler):
     weights: Weights = ()
     softening: Softening = ()
     batch_statistics: int = 0
+    loss: LabelLoss | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "teachers", trained.as_references(self.teachers))

@@ -29,6 +29,7 @@ class InterpolatedLabels(SoftLabels):
     def __init__(self, static: StaticLabels, views: Views, images: Images) -> None:
         """``static`` are labels of the pictures as they are."""
         self.static, self.views, self.temperature, self.bytes = static, views, static.temperature, static.bytes
+        self.loss = static.loss
         self._count, self._size = len(images), images.shape[1:]
 
     @property
@@ -56,6 +57,7 @@ class Interpolate(Relabel):
     weights           how much each teacher counts, see `Ensemble`
     softening         what each teacher's logits are divided by, see `Ensemble`
     batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
+    loss              what a student minimises with these labels; None for what its training says
     codec             how they are kept
     views             what the student looks at
     """

@@ -10,7 +10,10 @@ from pathlib import Path
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.label_losses import LabelLoss
 from gendistill.labelers.ensemble import Committee, Ensemble
+from gendistill.labelers.guessing import check_net
+from gendistill.labelers.relabel import learned
 from gendistill.store import fingerprint
 from gendistill.training import reader
 from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError
@@ -30,9 +33,10 @@ class OnlineLabels(SoftLabels):
         views: Views,
         temperature: float,
         teachers: Callable[[], tuple[Ensemble, Context]],
+        loss: LabelLoss | None = None,
     ) -> None:
         """``teachers`` says who is asked, and opens the real data they know; it is called when one of them is needed."""
-        self.views, self.temperature = views, temperature
+        self.views, self.temperature, self.loss = views, temperature, loss
         self._images, self._open = images, teachers
 
     @cached_property
@@ -42,7 +46,12 @@ class OnlineLabels(SoftLabels):
     @cached_property
     def _committee(self) -> Committee:
         ensemble, context = self._teachers
-        return ensemble.committee(context)
+        committee, known = ensemble.committee(context), context.lasting("teachers that do not guess", set[str])
+        for net, reference in zip(committee.nets, ensemble.teachers, strict=True):
+            if (name := reference.identity(context)) not in known:
+                check_net(net, repr(reference), context)
+                known.add(name)
+        return committee
 
     @property
     def _reader(self) -> Read:
@@ -64,7 +73,8 @@ class OnlineLabels(SoftLabels):
         """Of the pictures, who the teachers are, and the views. Loads none of them."""
         ensemble, context = self._teachers
         asked = (*ensemble.identity(context), context.real.train.fingerprint, context.device.type)
-        return fingerprint("online", self._images.fingerprint, *asked, self.views, self.temperature)
+        how = (self.temperature, *learned(self).values())
+        return fingerprint("online", self._images.fingerprint, *asked, self.views, *how)
 
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """What the teachers say of these pictures in this view, on the teachers' device."""
@@ -76,7 +86,7 @@ class OnlineLabels(SoftLabels):
 
     def save(self, folder: Path) -> dict[str, object]:
         """Write nothing: the recipe loads the teachers again."""
-        return {"kind": self.kind, "temperature": self.temperature, "views": repr(self.views)}
+        return {"kind": self.kind, "temperature": self.temperature, "views": repr(self.views), **learned(self)}
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,7 @@ class Online(Ensemble):
     temperature  of the student's loss with these labels
     weights      how much each teacher counts, see `Ensemble`
     softening    what each teacher's logits are divided by, see `Ensemble`
+    loss         what a student minimises with these labels; None for what its training says
     views        what teachers and student look at
     """
 
@@ -104,7 +115,7 @@ class Online(Ensemble):
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """Labels that are made when they are asked for."""
         bare = replace(context, prior=None)  # these labels may live long after it
-        return OnlineLabels(images, self.views, self.temperature, lambda: (self, bare))
+        return OnlineLabels(images, self.views, self.temperature, lambda: (self, bare), self.loss)
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """The training of teachers; their passes are the student's."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.label_losses import LabelLoss
 from gendistill.labelers.codecs.base import Codec, Rows, size
 from gendistill.labelers.codecs.floats import Single
 from gendistill.labelers.ensemble import Ensemble, blockwise
-from gendistill.store import fingerprint, write_tensors
+from gendistill.store import fingerprint, fingerprint_file, write_tensors
 from gendistill.types import Images, LogProbs, SoftLabels
 from gendistill.work import Work
 
@@ -25,21 +26,25 @@ class StaticLabels(SoftLabels):
 
     kind = "soft"
 
-    def __init__(self, rows: Rows, classes: int, temperature: float, codec: Codec = EXACT) -> None:
+    def __init__(
+        self, rows: Rows, classes: int, temperature: float, codec: Codec = EXACT, loss: LabelLoss | None = None
+    ) -> None:
         """``rows`` as the codec makes them of (N, k) log-probabilities; ``temperature`` is for the student's loss."""
-        self.rows, self.codec, self.temperature = rows, codec, temperature
+        self.rows, self.codec, self.temperature, self.loss = rows, codec, temperature, loss
         self.log_probs = codec.decode(rows, classes)
         self.bytes = size(rows)
 
     @classmethod
-    def of(cls, log_probs: LogProbs, temperature: float, codec: Codec = EXACT) -> StaticLabels:
+    def of(
+        cls, log_probs: LogProbs, temperature: float, codec: Codec = EXACT, loss: LabelLoss | None = None
+    ) -> StaticLabels:
         """What is left of log-probabilities (N, k) at temperature 1 once the codec has kept them."""
-        return cls(codec.encode(log_probs), log_probs.shape[1], temperature, codec)
+        return cls(codec.encode(log_probs), log_probs.shape[1], temperature, codec, loss)
 
     @property
     def fingerprint(self) -> str:
-        """Of every number."""
-        return fingerprint(self.log_probs, self.temperature)
+        """Of every number, and how it is learned."""
+        return fingerprint(self.log_probs, self.temperature, *learned(self).values())
 
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """Log-probabilities of the pictures at these positions."""
@@ -48,8 +53,8 @@ class StaticLabels(SoftLabels):
     def save(self, folder: Path) -> dict[str, object]:
         """Write ``labels.safetensors``."""
         write_tensors(folder / FILE, self.rows)
-        told = {"temperature": self.temperature, "codec": repr(self.codec)}
-        return {"kind": self.kind, **told, "count": len(self.log_probs), "files": [FILE]}
+        told = {"kind": self.kind, "temperature": self.temperature, "codec": repr(self.codec), **learned(self)}
+        return {**told, "count": len(self.log_probs), **written(folder, [FILE])}
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Relabel(Ensemble):
     weights           how much each teacher counts, see `Ensemble`
     softening         what each teacher's logits are divided by, see `Ensemble`
     batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
+    loss              what a student minimises with these labels; None for what its training says
     codec             how they are kept
     """
 
@@ -72,8 +78,18 @@ class Relabel(Ensemble):
         committee = self.committee(context)
         blocks = self.blocks(images)
         said = blockwise(images, lambda part: committee(images.pixels(part, context.device)), blocks)
-        return StaticLabels.of(said, self.temperature, self.codec)
+        return StaticLabels.of(said, self.temperature, self.codec, self.loss)
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """One pass of every teacher."""
         return self.passes(images, context)
+
+
+def written(folder: Path, files: Sequence[str]) -> dict[str, object]:
+    """What must be told of the files of labels: their names, and a hash of each, so that those of another set are known."""
+    return {"files": list(files), "prints": [fingerprint_file(folder / file) for file in files]}
+
+
+def learned(soft: SoftLabels) -> dict[str, object]:
+    """What must be told of the loss that labels bring, where they bring one."""
+    return {"loss": repr(soft.loss)} if soft.loss is not None else {}

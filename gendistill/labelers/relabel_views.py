@@ -16,10 +16,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.label_losses import LabelLoss
 from gendistill.labelers.codecs.base import Codec
 from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.ensemble import Committee, Ensemble, blockwise
+from gendistill.labelers.relabel import learned, written
 from gendistill.store import fingerprint, fingerprint_file, read_tensors, tensor_bytes, write_tensors
 from gendistill.training import reader
 from gendistill.types import Images, LogProbs, SoftLabels, UserError
@@ -44,9 +46,11 @@ class ViewLabels(SoftLabels):
         temperature: float,
         codec: Codec,
         cooling: Cooling | None = None,
+        loss: LabelLoss | None = None,
     ) -> None:
         """Each shard holds the codec's rows of some views, (views, N, ...) each; the first shard is the largest."""
         self.shards, self.views, self.codec, self.temperature, self.cooling = shards, views, codec, temperature, cooling
+        self.loss = loss
         self._classes, self._open = classes, (-1, {})
         self.bytes, counts = 0, []
         for shard in shards:  # their headers only: together they may not fit
@@ -62,10 +66,9 @@ class ViewLabels(SoftLabels):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the files and the views they are of."""
-        return fingerprint(
-            *(fingerprint_file(shard) for shard in self.shards), self.views, self.temperature, self.cooling
-        )
+        """Of the files, the views they are of, and how they are learned."""
+        how = (self.temperature, self.cooling, *learned(self).values())
+        return fingerprint(*(fingerprint_file(shard) for shard in self.shards), self.views, *how)
 
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """Log-probabilities of the pictures at these positions in this view, one of ``count``."""
@@ -87,7 +90,8 @@ class ViewLabels(SoftLabels):
         for file, shard in zip(files, self.shards, strict=True):
             write_tensors(folder / file, read_tensors(shard))
         told: dict[str, object] = {name: repr(getattr(self, name)) for name in ("views", "codec", "cooling")}
-        return {"kind": self.kind, "temperature": self.temperature, **told, "count": self.count, "files": files}
+        told |= {**learned(self), "count": self.count, **written(folder, files)}
+        return {"kind": self.kind, "temperature": self.temperature, **told}
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class RelabelViews(Ensemble):
     weights           how much each teacher counts, see `Ensemble`
     softening         what each teacher's logits are divided by, see `Ensemble`
     batch_statistics  pictures in a batch whose mean and variance the teachers' batch norms go by (BSSL); 0 for the learned ones
+    loss              what a student minimises with these labels; None for what its training says
     views             what teachers and student look at
     count             how many views of each picture are labelled; a student of more epochs sees them again. Labels are pruned by
                       keeping fewer (LPLD)
@@ -123,7 +128,8 @@ class RelabelViews(Ensemble):
             "labels", self.key(images, context), lambda place: self._make(place, images, context)
         )
         shards = sorted(folder.glob("*.safetensors"))
-        return ViewLabels(shards, self.views, len(images.classes), self.temperature, self.codec, self.cooling)
+        how = (self.temperature, self.codec, self.cooling, self.loss)
+        return ViewLabels(shards, self.views, len(images.classes), *how)
 
     def key(self, images: Images, context: Context) -> dict[str, object]:
         """What its labels of a set follow from, as they are kept in the store."""

@@ -12,7 +12,7 @@ from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.interpolate import InterpolatedLabels
 from gendistill.labelers.relabel import FILE, StaticLabels
 from gendistill.labelers.relabel_views import ViewLabels
-from gendistill.store import read_tensors
+from gendistill.store import fingerprint_file, read_tensors
 from gendistill.types import Images, SoftLabels, UserError
 
 
@@ -22,6 +22,10 @@ def read(folder: Path, told: Mapping[str, Any], images: Images) -> SoftLabels:
     Raises:
         UserError: they are of another set, not all there, or of a kind that is not read here.
     """
+    if told.get("set", images.fingerprint) != images.fingerprint:
+        raise UserError(
+            f"the pictures in {folder} are not those its labels were made for: put them back, or label them anew"
+        )
     found = _read(folder, told, images)
     return AlternatingLabels(found, images, value(told["phases"])) if "phases" in told else found
 
@@ -32,13 +36,13 @@ def _read(folder: Path, told: Mapping[str, Any], images: Images) -> SoftLabels:
         return HardLabels(images.labels, classes)
     if kind not in ("soft", "views"):
         raise UserError(f"{folder} has labels of the kind {kind!r}, which are not read from files: label its set anew")
-    files, temperature = files_of(folder, told), told["temperature"]
+    files, temperature, loss = files_of(folder, told), told["temperature"], value(told.get("loss", "None"))
     codec = value(told["codec"]) if "codec" in told else Single()
     if kind == "soft":
-        static = StaticLabels(read_tensors(files[0]), classes, temperature, codec)
+        static = StaticLabels(read_tensors(files[0]), classes, temperature, codec, loss)
         check(folder, len(static.log_probs), images)
         return InterpolatedLabels(static, value(told["views"]), images) if "views" in told else static
-    found = ViewLabels(files, value(told["views"]), classes, temperature, codec, value(told["cooling"]))
+    found = ViewLabels(files, value(told["views"]), classes, temperature, codec, value(told["cooling"]), loss)
     check(folder, found.pictures, images)
     if found.count != told.get("count", found.count):
         raise UserError(
@@ -60,7 +64,7 @@ def files_of(folder: Path, told: Mapping[str, Any]) -> list[Path]:
     """The files of the labels, in their order.
 
     Raises:
-        UserError: one of them is missing.
+        UserError: one of them is missing, or another than was written.
     """
     named = told.get("files")
     if named is None:
@@ -71,7 +75,13 @@ def files_of(folder: Path, told: Mapping[str, Any]) -> list[Path]:
         raise UserError(
             f"the labels of {folder} are not all there, {', '.join(missing[:3])} is missing: put it back, or label the set anew"
         )
-    return [folder / name for name in named]
+    found = [folder / name for name in named]
+    if told.get("prints", prints := [fingerprint_file(file) for file in found]) != prints:
+        raise UserError(
+            f"the labels in {folder} are not those that were written there: they are of another set, or broken; put them back, or "
+            "label the set anew"
+        )
+    return found
 
 
 def check(folder: Path, count: int, images: Images) -> None:

@@ -41,7 +41,7 @@ def label_together(labelers: Sequence[RelabelViews], images: Images, context: Co
 
 def alike(labeler: RelabelViews) -> RelabelViews:
     """What labelers that ask the same have in common."""
-    return replace(labeler, codec=Half(), count=1, temperature=1.0, cooling=None)
+    return replace(labeler, codec=Half(), count=1, temperature=1.0, cooling=None, loss=None)
 
 
 def _open(left: list[RelabelViews], writers: list[_Writer], images: Images, context: Context) -> None:

@@ -9,19 +9,23 @@ import pytest
 import torch
 
 from gendistill.distilled import Distilled
-from gendistill.evaluation.checks import check_apart, check_labels, check_teachers, known_as, prints
+from gendistill.evaluation.checks import check_apart, check_labels, known_as, prints
 from gendistill.images import StoredImages, Subset
 from gendistill.labelers.alternate import Alternate
+from gendistill.labelers.codecs.floats import Half
+from gendistill.labelers.guessing import check_teachers
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import Relabel, StaticLabels
-from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.labelers.relabel_views import RelabelViews, ViewLabels, stacked
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample
+from gendistill.store import write_tensors
 from gendistill.toys import Toy, ToyData, toy_context
 from gendistill.training import Training
 from gendistill.types import RealData, SoftLabels, UserError
+from gendistill.views.numbered import Views
 
 DATA = ToyData(per_class=100).open()
 TRAIN, TEST = DATA.train, DATA.test()
@@ -164,6 +168,15 @@ def test_one_bad_label_among_many_is_found():
     numbers[4, 1] = math.nan
     with pytest.raises(UserError, match="1 of the 6 .* picture 4"):
         check_labels(replace(Distilled.of(some(TRAIN, *range(6))), soft=Raw(numbers)), "ours")
+
+
+def test_a_bad_label_of_a_later_view_is_found(tmp_path):
+    rows = torch.full((3, 6, 3), 1 / 3).log()
+    rows[2, 4, 1] = math.nan
+    write_tensors(tmp_path / "views.safetensors", stacked([Half().encode(one) for one in rows]))
+    soft = ViewLabels([tmp_path / "views.safetensors"], Views(), 3, 1.0, Half())
+    with pytest.raises(UserError, match="1 of the 6 soft labels of the set 'ours' in view 2 .* picture 4"):
+        check_labels(replace(Distilled.of(some(TRAIN, *range(6))), soft=soft), "ours")
 
 
 def test_a_teacher_that_guesses_is_refused_though_it_was_trained_here(tmp_path):

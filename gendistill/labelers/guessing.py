@@ -1,0 +1,52 @@
+"""Teachers that guess must not label: each is asked about real training pictures first, whoever trained it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from gendistill.context import Context
+from gendistill.images import Subset
+from gendistill.labelers.base import Labeler
+from gendistill.labelers.ensemble import Ensemble
+from gendistill.nets import trained
+from gendistill.parts import inside
+from gendistill.training import accuracy
+from gendistill.types import UserError
+
+ASKED = 2000
+"""Training pictures by which a teacher is judged, at most."""
+SURE = 3.0
+"""Standard deviations above chance that a teacher must reach."""
+
+
+def check_teachers(labeler: Labeler, context: Context) -> None:
+    """Refuse teachers that are not clearly better than a guess on real training pictures, where there are any.
+
+    Those that are trained in place are trained now, so that one that learned nothing is known before a set is made.
+
+    Raises:
+        UserError: one of them is not.
+    """
+    for one in inside(labeler):
+        for reference in one.teachers if isinstance(one, Ensemble) else ():
+            check_net(trained.load(reference, context), repr(reference), context)
+
+
+def check_net(net: nn.Module, name: str, context: Context) -> None:
+    """`check_teachers` for one that is loaded."""
+    real = context.real.train
+    if not len(real):
+        return
+    classes, count = len(real.classes), min(len(real), ASKED)
+    some = Subset(real, torch.linspace(0, len(real) - 1, count).round().long())
+    right = accuracy(net, some, context.device)  # pyright: ignore[reportArgumentType]
+    chance = 100 / classes
+    least = chance + SURE * 100 * math.sqrt((classes - 1) / count) / classes
+    if right < least:
+        raise UserError(
+            f"{name} knows too little to label: it is right on {right:.1f} % of {count:,} real training pictures, a guess is "
+            f"on {chance:.1f} %, and below {least:.1f} % it may be one. Train it longer, or check that its classes are the data's"
+        )
