@@ -38,7 +38,8 @@ from scene import Opened, Scene, arguments
 from gendistill.context import Context
 from gendistill.evaluation.evaluate import measure
 from gendistill.formatting import plural, spell_bytes
-from gendistill.label_losses import AlignedDivergence, Divergence, LabelLoss
+from gendistill.label_losses import AlignedDivergence, CosineDistance, Divergence, LabelLoss
+from gendistill.labelers.alternate import Alternate, Phases
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.codecs.base import Codec
 from gendistill.labelers.codecs.eight_bit import EightBit
@@ -46,12 +47,13 @@ from gendistill.labelers.codecs.floats import Half, Single
 from gendistill.labelers.codecs.top_k import TopK
 from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.hard import Hard
+from gendistill.labelers.interpolate import Interpolate
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews, ViewLabels
 from gendistill.store import write_tensors
 from gendistill.types import Images, SoftLabels
 
-BASELINE, STATIC, HARD, FILE = "pruned (LPLD)", "static", "hard", "labels.safetensors"
+BASELINE, STATIC, INFER, HARD, FILE = "pruned (LPLD)", "static", "INFER", "hard", "labels.safetensors"
 PUBLISHED = """\
 | published: ImageNet-1K, ResNet-18, 300 epochs, IPC | 10 | 20 | 50 | 100 | 200 |
 |---|---:|---:|---:|---:|---:|
@@ -69,12 +71,14 @@ class Way:
     temperature  of a student's loss, in the first epoch
     cooling      how it falls
     loss         what a student minimises
+    phases       when labels take turns with hard ones; None for never
     """
 
     codec: Codec
     temperature: float
     cooling: Cooling | None = None
     loss: LabelLoss = Divergence()
+    phases: Phases | None = None
 
 
 def ways(classes: int, temperature: float) -> Mapping[str, Way]:
@@ -88,14 +92,17 @@ def ways(classes: int, temperature: float) -> Mapping[str, Way]:
         f"{k} likeliest, spread at 1": Way(replace(spread, temperature=1.0), temperature),
         "LPQLD": Way(TopK(k, Half()), 20.0, Cooling(), AlignedDivergence()),
         f"{k} likeliest, cooled": Way(spread, 20.0, Cooling()),
+        "GIFT": Way(EightBit(), temperature, loss=CosineDistance()),
+        "HALD": Way(EightBit(), temperature, loss=Divergence(squared=False), phases=Phases()),
     }
 
 
 def points(classes: int, temperature: float, ratios: Sequence[float], views: int) -> Iterator[tuple[str, int]]:
-    """Ways and how many views they keep: as many as a budget holds, each number once."""
+    """Ways and how many views they keep: as many as a budget holds and students look at, each number once."""
     whole = views * Half().bytes(classes)
     for name, way in ways(classes, temperature).items():
-        counts = (min(views, int(whole / ratio / way.codec.bytes(classes))) for ratio in ratios)
+        most = views if way.phases is None else way.phases.soft(views)
+        counts = (min(most, int(whole / ratio / way.codec.bytes(classes))) for ratio in ratios)
         yield from ((name, count) for count in dict.fromkeys(counts) if count)
 
 
@@ -206,6 +213,11 @@ def main() -> None:
     def rows(name: str, count: int) -> list[dict]:
         way = ways(classes, temperature).get(name, Way(Half(), temperature))
         labeler, each = Kept(whole, way.codec, way.cooling, way.temperature, count), count * way.codec.bytes(classes)
+        if way.phases is not None:
+            labeler = Alternate(labeler, way.phases)
+        if name == INFER:
+            labeler = Interpolate(teachers, "logits", temperature, codec=EightBit(), views=LOOKS["cutmix"])
+            each = EightBit().bytes(classes)
         if name == STATIC:
             labeler, each = Relabel(teachers, "logits", temperature, codec=Half()), Half().bytes(classes)
         if name == HARD:
@@ -214,7 +226,10 @@ def main() -> None:
         more = {"way": name, "views": count, "label_bytes": pictures * each}
         return [ledger.entry(row, **more) for row in measure({"random_real": plain}, chosen, context).rows]
 
-    for name, count in [*points(classes, temperature, given.ratios, given.views), (STATIC, 0), (HARD, 0)]:
+    for name, count in [
+        *points(classes, temperature, given.ratios, given.views),
+        *((one, 0) for one in (STATIC, INFER, HARD)),
+    ]:
         if name in (given.ways or [name]):
             key = {"way": name, "views": count}
             ledger.add(file, f"{name}, {plural(count, 'view')}", key, partial(rows, name, count))

@@ -1,0 +1,157 @@
+"""Other ways to take a student's optimiser step, beside the one that is taken: what pays, and what does not.
+
+    python benchmarks/step_ways.py
+
+A batch of 100 pictures of 32 px that is ready, a ConvNet-3, SGD. "compiled" is ``torch.compile``, whose own seconds are told apart;
+"channels last" is how pictures and weights lie in memory; "three at once" are three students in one call (``torch.func.vmap``),
+counted as a third of its time. Turns of all ways are interleaved, and each is compared with plain float32 of the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from ledger import RESULTS, hardware
+from pairs import middle, rounds, spent
+from torch import Tensor
+from torch.func import functional_call, grad, stack_module_state, vmap
+
+from gendistill.environment import keep_memory
+from gendistill.nets.base import Classifier, Shape, build
+from gendistill.nets.convnet import ConvNet
+from gendistill.store import write_json
+
+SHAPE = Shape(3, 32, 10, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+PLAIN = "float32"
+AT_ONCE = 3
+"""Students of one call."""
+
+
+def student(width: int, seed: int, device: torch.device) -> Classifier:
+    """A new one."""
+    return build(ConvNet(width=width), SHAPE, seed, device).train()
+
+
+def stepping(
+    net: Classifier, pixels: Tensor, labels: Tensor, half: bool = False, ask: Callable[[Tensor], Tensor] | None = None
+) -> Callable[[], None]:
+    """A step of SGD; ``ask`` is called in the place of the network."""
+    optimizer = torch.optim.SGD(net.parameters(), 0.01, 0.9, weight_decay=5e-4, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
+            logits = (net if ask is None else ask)(pixels)
+        F.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def together(width: int, pixels: Tensor, labels: Tensor) -> Callable[[], None]:
+    """A step of SGD with momentum of three students at once."""
+    nets = [student(width, seed, pixels.device) for seed in range(AT_ONCE)]
+    weights, buffers = stack_module_state([*nets])
+    weights = {name: value.detach() for name, value in weights.items()}
+    memory = {name: torch.zeros_like(value) for name, value in weights.items()}
+
+    def loss(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
+        return F.cross_entropy(functional_call(nets[0], (weights, buffers), (pixels,)), labels)
+
+    slopes = vmap(grad(loss))
+
+    def step() -> None:
+        found = slopes(weights, buffers)
+        names = list(weights)
+        held, moved = [memory[name] for name in names], [weights[name] for name in names]
+        torch._foreach_mul_(held, 0.9)
+        torch._foreach_add_(held, torch._foreach_add([found[name] for name in names], moved, alpha=5e-4))
+        torch._foreach_add_(moved, held, alpha=-0.01)
+
+    return step
+
+
+def ways(width: int, device: torch.device) -> dict[str, Callable[[], None]]:
+    """Every way by name; a call is a step of one student, or of three."""
+    draws = torch.Generator().manual_seed(0)
+    pixels = torch.rand(100, *(SHAPE.channels, SHAPE.size, SHAPE.size), generator=draws).to(device)
+    labels = (torch.arange(100) % SHAPE.classes).to(device)
+    last = pixels.to(memory_format=torch.channels_last)
+
+    def lying(seed: int) -> Classifier:
+        return student(width, seed, device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    compiled = student(width, 0, device)
+    return {
+        PLAIN: stepping(student(width, 0, device), pixels, labels),
+        "float32, channels last": stepping(lying(0), last, labels),
+        "float32, compiled": stepping(compiled, pixels, labels, ask=torch.compile(compiled)),
+        "float32, three at once": together(width, pixels, labels),
+        "bfloat16": stepping(student(width, 0, device), pixels, labels, half=True),
+        "bfloat16, channels last": stepping(lying(0), last, labels, half=True),
+    }
+
+
+def measured(width: int, steps: int, count: int, device: torch.device) -> dict[str, object]:
+    """The time of every way by that of float32, CPU seconds, or those of the clock on a GPU."""
+    clock = "cpu" if device.type == "cpu" else "wall"
+    known = ways(width, device)
+    first = {name: spent(step)["wall"] for name, step in known.items()}
+
+    def turn(name: str) -> Callable[[], float]:
+        share = AT_ONCE if name.endswith("at once") else 1
+        return lambda: spent(lambda: [known[name]() for _ in range(steps)])[clock] / share
+
+    found = rounds({name: turn(name) for name in known}, count + 1)[1:]
+    ratios = {name: middle([one[name] / one[PLAIN] for one in found]) for name in known if name != PLAIN}
+    return {"ratios": ratios, "seconds of the first step": {name: round(value, 2) for name, value in first.items()}}
+
+
+def table(state: dict) -> str:
+    """The ratios as Markdown."""
+    widths = list(state["widths"])
+    lines = [
+        f"| time of float32 | {' | '.join(f'width {width}' for width in widths)} |",
+        "|---|" + "---|" * len(widths),
+    ]
+    for name in state["widths"][widths[0]]["ratios"]:
+        cells = []
+        for width in widths:
+            one = state["widths"][width]["ratios"][name]
+            low, high = one["95 % interval"]
+            cells.append(f"{one['median time ratio']:.2f}, {low:.2f} to {high:.2f}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--widths", type=int, nargs="+", default=[32, 128])
+    parser.add_argument("--steps", type=int, default=5, help="of a turn")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+        keep_memory()
+    state = {
+        "date": str(datetime.date.today()),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+        "rounds": given.rounds,
+    }
+    state["widths"] = {str(width): measured(width, given.steps, given.rounds, device) for width in given.widths}
+    name = "step-ways" + ("" if device.type == "cpu" else f"-{device.type}")
+    write_json(Path(RESULTS) / f"{name}.json", state)
+    print(json.dumps(state["widths"], indent=1), table(state), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()
