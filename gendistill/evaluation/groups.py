@@ -232,6 +232,9 @@ def merged(results: Sequence[Result]) -> tuple[Result, ...]:
 
 def completed(one: Result, other: Result) -> Result:
     """A result with what only its twin says."""
-    asked = ("lrs", "lrs_std", "ars", "ars_std", "per_class", "leakage", "source", "epochs", "sets")
+    asked = (
+        *("lrs", "lrs_std", "ars", "ars_std", "per_class", "leakage", "source", "epochs", "sets"),
+        *("calibration_error", "attacked", "corrupted", "attack_seconds"),
+    )
     empty = [name for name in asked if getattr(one, name) in (None, "", {})]
     return replace(one, more={**other.more, **one.more}, **{name: getattr(other, name) for name in empty})

@@ -7,7 +7,16 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from gendistill.evaluation.compare_words import differing
-from gendistill.evaluation.tables import ONE_SET, aligned, among_real, piped, table, under_stress
+from gendistill.evaluation.tables import (
+    ONE_SET,
+    aligned,
+    among_real,
+    calibrations,
+    indices_notes,
+    piped,
+    table,
+    under_stress,
+)
 from gendistill.formatting import SET_NAMES, spell_set
 
 
@@ -33,6 +42,7 @@ class Row:
     calibration_error  how far a student's probabilities are from its accuracy, in [0, 1], mean over seeds; None where not measured
     attacked, corrupted  accuracy in percent by attack and by corruption, mean over seeds, and severities; the first entry is of the
               same pictures as they are. Empty where the protocol has no stress
+    attack_seconds  to attack and to classify these pictures, as ``attacked``, mean over seeds. Empty where the clock was not kept
     bytes     what a user stores: pictures, or the generator that draws them, labels and soft labels
     distinct  different pictures a student saw, where a generator drew them; None where the pictures are the set
     """
@@ -58,6 +68,7 @@ class Row:
     sets: int | None = None
     attacked: Mapping[str, float] = field(default_factory=dict)
     corrupted: Mapping[str, float] = field(default_factory=dict)
+    attack_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def alone(self) -> bool:
@@ -161,6 +172,11 @@ class Block:
             for name, row in seen.items()
         ]
 
+    @property
+    def named(self) -> list[tuple[str, Row]]:
+        """The rows, by what readers call their sets."""
+        return [(spell_set(row.set), row) for row in self.rows]
+
     def find(self, name: str, labels: str) -> Row | None:
         """The row of this set with these labels, one of ``labels``."""
         return next((row for row in self.rows if row.set == name and row.labelled == labels), None)
@@ -235,8 +251,10 @@ class Report:
         """Title, cells with a header, and notes of every table."""
         for block in self.blocks:
             yield block.title, table(block), block.notes
-            if harmed := under_stress(block):
-                yield f"{block.title} · under stress", harmed, []
+            if told := calibrations(block):
+                yield f"{block.title} · calibration error", told, []
+            if harmed := under_stress(block.named):
+                yield f"{block.title} · under stress", harmed, indices_notes(harmed)
         alike: dict[tuple[object, ...], list[Likeness]] = {}
         for one in self.likeness:
             alike.setdefault((one.ipc, one.features, one.k, one.real), []).append(one)

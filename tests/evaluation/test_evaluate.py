@@ -276,7 +276,9 @@ def test_students_are_put_through_the_stress_of_the_protocol(monkeypatch):
     assert mean.attacked["FGSM 8/255"] == pytest.approx(
         statistics.fmean(row.attacked["FGSM 8/255"] for row in harmed.rows[:2])
     )
-    assert "under stress" in str(harmed)
+    assert list(first.attack_seconds) == list(first.attacked) and min(first.attack_seconds.values()) > 0
+    assert list(mean.attack_seconds) == list(first.attacked) and calm.rows[0].attack_seconds == {}
+    assert "under stress" in str(harmed) and "calibration error" in str(calm)
 
 
 def test_pictures_are_compared_with_real_ones_where_that_is_asked(monkeypatch):
