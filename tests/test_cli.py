@@ -20,6 +20,7 @@ from gendistill import console, pipeline
 from gendistill.cli import cli
 from gendistill.console import execute
 from gendistill.data.digits import Digits
+from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.types import UserError
 
 TOY = '''"""A toy (Doe, 2024), https://example.org/toy."""
@@ -302,7 +303,7 @@ def judged(monkeypatch):
         return {"distilled": ["set"]}, SimpleNamespace(real=data)
 
     def measure(sets, protocol, context, **words):
-        calls[-1].fidelity = words["fidelity"]
+        calls[-1].fidelity, calls[-1].features = words["fidelity"], words["features"]
         return Report([row])
 
     monkeypatch.setattr("gendistill.evaluation.evaluate.beside", beside)
@@ -315,7 +316,10 @@ def test_evaluate_takes_a_source_and_a_protocol(judged, capsys, tmp_path):
     words = ["evaluate", "some/set", "--device", "cpu", "students=2", "protocol.sets=3"]
     assert execute(cli, words) == 0
     assert execute(cli, [*words, "--protocol", "MATCHING", "--real", str(tmp_path / "real"), "--fidelity"]) == 0
-    assert execute(cli, [*words, "--protocol", "toy", "--real", "Digits(size=8)", "stress=Stress(most=20)"]) == 0
+    more = ["stress=Stress(most=20)", "--features", 'TimmClassifier("resnet18.a1_in1k")']
+    assert execute(cli, [*words, "--protocol", "toy", "--real", "Digits(size=8)", *more]) == 0
+    assert [call.features for call in judged] == [None, None, TimmClassifier("resnet18.a1_in1k")]
+    assert execute(cli, [*words, "--features", "3"]) == 2
     assert [call.path for call in judged] == ["some/set"] * 3 and capsys.readouterr().out.count("40.0 (1)") == 3
     assert [type(call.real).__name__ for call in judged] == ["NoneType", "Folder", "Digits"]
     protocol = judged[1].protocol

@@ -32,6 +32,7 @@ from gendistill.labelers.relabel import Relabel
 from gendistill.nets import trained
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.nets.trained import shape_of
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import Pixels
@@ -43,6 +44,7 @@ from gendistill.steering.start import Start
 from gendistill.toys import Toy, ToyData
 from gendistill.training import Training, train
 from gendistill.types import RealData, UserError
+from tests.nets.tiny_classifiers import timm_folder
 from tests.parts_under_test import TEACHER
 
 PROTOCOL = Protocol(
@@ -298,3 +300,20 @@ def test_pictures_are_compared_with_real_ones_where_that_is_asked(monkeypatch):
     assert ours.frechet == pytest.approx(statistics.fmean(one.frechet for one in found))
     assert ours.copies == statistics.fmean(copying(one.images, context.real.train).share() for one in sets)
     assert "pictures among real ones" in str(report) and evaluate(sets, PROTOCOL).likeness == ()
+
+
+def test_the_features_that_pictures_are_compared_by_are_chosen(tmp_path):
+    sets = made(replace(RECIPE, seed=16), 1)
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    named = {"distilled": sets, "random_real": sets}
+    foreign = TimmClassifier(timm_folder(tmp_path / "net", ("a", "b", "c", "d"), outputs=4), size=16)
+
+    def grey(pixels):
+        return pixels.flatten(1)[:, :5]
+
+    for chosen, told in ((foreign, "timm"), (TEACHER, "trained here"), (grey, "grey")):
+        report = module.measure(named, PROTOCOL, context, features=chosen)
+        assert [told in one.features for one in report.likeness] == [True] * 2
+        see = chosen.see(context) if chosen is not grey else grey
+        wanted = fidelity(sets[0].images, context.real.train, see, k=5)
+        assert report.likeness[0].frechet == pytest.approx(wanted.frechet, rel=1e-3)
