@@ -48,7 +48,7 @@ def evaluate(
     progress: Callable[..., Iterable] = silent,
     context: Context | None = None,
 ) -> Report:
-    """What a small set is worth, beside random real pictures, the unsteered prior, and all real pictures.
+    """What a small set is worth, beside random real pictures, those the protocol chooses, the unsteered prior, and all real ones.
 
     Args:
         distilled: one set, several made by the same recipe from different seeds, or where one is: a run, a folder of images or
