@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from gendistill import console, pipeline
 from gendistill.cli import cli
 from gendistill.console import execute
 from gendistill.data.digits import Digits
+from gendistill.distilled import Distilled
 from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.types import UserError
 
@@ -294,13 +296,10 @@ def judged(monkeypatch):
     calls = []
 
     def beside(path, protocol, **words):
-        data = (
-            (words["real"] or Digits(size=8)).open()
-            if isinstance(words["real"], Digits | None)
-            else SimpleNamespace(name="x")
-        )
+        own = isinstance(words["real"], Digits | None)
+        data = (words["real"] or Digits(size=8)).open() if own else replace(Digits(size=8).open(), name="x")
         calls.append(SimpleNamespace(path=path, protocol=protocol, **words))
-        return {"distilled": ["set"]}, SimpleNamespace(real=data)
+        return {"distilled": [Distilled.of(data.train)]}, SimpleNamespace(real=data)
 
     def measure(sets, protocol, context, **words):
         calls[-1].fidelity, calls[-1].features = words["fidelity"], words["features"]
@@ -388,6 +387,7 @@ def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
     assert execute(cli, words) == 0 and execute(cli, ["compare", str(tmp_path / "set.json")]) == 0
     told = capsys.readouterr().out
     assert "digits, 10 classes, 8 × 8 grey · ConvNet-3 · demo · test\n" in told and "\nset " in told
+    assert "\n\nLeakage: Not stated" in told and "\n\nLeakage:\n  set: Not stated" in told, "by both commands"
 
 
 def test_rank_scores_a_set_of_others_for_compare(tmp_path, capsys):

@@ -58,6 +58,7 @@ def evaluate(
 
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
+    from gendistill.evaluation.elsewhere import leakage_of
     from gendistill.evaluation.evaluate import beside, measure
     from gendistill.evaluation.keep import is_of, keep
     from gendistill.evaluation.page import page as draw
@@ -72,10 +73,11 @@ def evaluate(
     with resumable("Finished students are kept; run the same command to go on."):
         sets, context = beside(path, chosen, real=against, device=pick_device(device), progress=progress)
         report = measure(sets, chosen, context, fidelity=fidelity, features=seen)
-    click.echo(str(report))
     made, folder = sets["distilled"][0], Path(path)
+    leakage = leakage_of(made, context.real)
+    click.echo(f"{report}\n\nLeakage: {leakage}")
     if to is not None:
-        write_json(to, of_report(report, folder.name, context.real))
+        write_json(to, of_report(report, folder.name, context.real, leakage))
     if page is not None:
         draw(made, report, path=page, command=typed(), byte_sizes=made.sizes, provenance=Provenance(**made.origin))
     if is_of(folder, context.real.name):

@@ -14,8 +14,9 @@ from gendistill.evaluation.compare_words import differing, several, spell_size
 from gendistill.evaluation.groups import Group, claim, grouped, merged
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.results import read
-from gendistill.evaluation.tables import aligned, indices_notes, spell_figure, under_stress
-from gendistill.formatting import spell_bytes, spell_labels, spell_score
+from gendistill.evaluation.tables import MARK, aligned, indices_notes, spell_figure, under_stress
+from gendistill.formatting import spell_bytes, spell_labels, spell_score, spell_set
+from gendistill.provenance import NO_LEAKAGE_STATEMENT
 
 log = logging.getLogger("gendistill")
 
@@ -36,7 +37,9 @@ class Comparison:
         return {"rows": [one.to_json() for one in self.results]}
 
     def __str__(self) -> str:
-        return "\n\n".join("\n".join(lines(group)) for group in self.groups)
+        told = [f"  {names}: {statement}" for names, statement in leakage(self.results)]
+        parts = ["\n".join(lines(group)) for group in self.groups]
+        return "\n\n".join([*parts, "\n".join(["Leakage:", *told])])
 
 
 def compare(given: Sequence[str | Path]) -> Comparison:
@@ -96,7 +99,7 @@ def table(group: Group) -> list[list[str]]:
             name,
             "all" if one.ipc is None else str(one.ipc),
             one.labelled,
-            f"{one.accuracy} ({one.n})",
+            f"{one.marked} ({one.n})",
             "not stated" if one.bytes is None else spell_bytes(one.bytes),
             "" if one.epochs is None else str(one.epochs),
             *([spell_figure(one.calibration_error)] if calibrated else []),
@@ -117,10 +120,23 @@ def in_order(group: Group) -> list[tuple[str, Result]]:
     )
 
 
+def leakage(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Who may have seen the test pictures, by run; runs that say the same together."""
+    said: dict[str, dict[str, None]] = {}
+    for one in results:
+        whose = one.run or spell_set(one.set)
+        if one.leakage or not any(other.leakage and other.run == one.run for other in results):
+            said.setdefault(one.leakage or NO_LEAKAGE_STATEMENT, {})[whose] = None
+    return [(", ".join(names), statement) for statement, names in said.items()]
+
+
 def by_name(group: Group) -> list[tuple[str, Result]]:
     """Results by their names, and by IPC where that is needed to tell them apart."""
     sizes = len({one.ipc for one in group.results if not one.whole}) > 1
-    return [(name if one.whole or not sizes else f"{name}, {spell_size(one)}", one) for name, one in in_order(group)]
+    return [
+        (f"{MARK * one.elsewhere}{name}" + (f", {spell_size(one)}" if sizes and not one.whole else ""), one)
+        for name, one in in_order(group)
+    ]
 
 
 def check_common(found: Sequence[Sequence[Result]], names: Sequence[str]) -> None:

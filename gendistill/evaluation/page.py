@@ -123,7 +123,7 @@ def accuracy_tiles(block: Block) -> list[tuple[str, str, str]]:
     for kind in block.labels:
         row, random = block.find("distilled", kind), block.find("random_real", kind)
         if row:
-            found.append((f"distilled, {row.heading}", f"{row.mean:.1f} %", beside(row, random)))
+            found.append((f"distilled, {row.heading}", f"{row.mark}{row.mean:.1f} %", beside(row, random)))
     full = block.find("full_real", "hard")
     if full:
         found.append(("full real data", f"{full.mean:.1f} %", f"{full.labels} labels, {spell_bytes(full.bytes)}"))

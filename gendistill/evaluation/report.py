@@ -8,11 +8,13 @@ from typing import Any
 
 from gendistill.evaluation.compare_words import differing
 from gendistill.evaluation.tables import (
+    MARK,
     ONE_SET,
     aligned,
     among_real,
     calibrations,
     indices_notes,
+    marked,
     piped,
     table,
     under_stress,
@@ -43,6 +45,7 @@ class Row:
     attacked, corrupted  accuracy in percent by attack and by corruption, mean over seeds, and severities; the first entry is of the
               same pictures as they are. Empty where the protocol has no stress
     attack_seconds  to attack and to classify these pictures, as ``attacked``, mean over seeds. Empty where the clock was not kept
+    elsewhere a teacher was trained by others, on pictures that nobody states; such accuracies are marked
     bytes     what a user stores: pictures, or the generator that draws them, labels and soft labels
     distinct  different pictures a student saw, where a generator drew them; None where the pictures are the set
     """
@@ -69,11 +72,17 @@ class Row:
     attacked: Mapping[str, float] = field(default_factory=dict)
     corrupted: Mapping[str, float] = field(default_factory=dict)
     attack_seconds: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: bool = False
 
     @property
     def alone(self) -> bool:
         """Whether its deviation is over students of a single set, so that it says nothing of another one."""
         return self.sets == 1 and self.n > 1 and self.ipc is not None
+
+    @property
+    def mark(self) -> str:
+        """What stands before its accuracy: "† ", or nothing."""
+        return MARK * self.elsewhere
 
     @property
     def labelled(self) -> str:
@@ -161,6 +170,7 @@ class Block:
         alone = dict.fromkeys(spell_set(row.set) for row in self.rows if row.alone)
         seen = {row.set: row for row in self.rows if row.distinct is not None}
         found = [f"{', '.join(alone)}: ± is over students of {ONE_SET}."] * bool(alone)
+        found += [marked(self.split)] * any(row.elsewhere for row in self.rows)
         if self.others:
             mine = next((row.training for row in self.rows if row.ipc is not None), "")
             found.append(f"Other trainings go by the name of this protocol; here {differing(mine, self.others)}.")
@@ -175,7 +185,7 @@ class Block:
     @property
     def named(self) -> list[tuple[str, Row]]:
         """The rows, by what readers call their sets."""
-        return [(spell_set(row.set), row) for row in self.rows]
+        return [(f"{row.mark}{spell_set(row.set)}", row) for row in self.rows]
 
     def find(self, name: str, labels: str) -> Row | None:
         """The row of this set with these labels, one of ``labels``."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from gendistill.errors import UserError
+from gendistill.evaluation.tables import MARK
 from gendistill.formatting import SET_NAMES, spell_set
 
 LAST_EPOCH = "last epoch"
@@ -45,6 +46,7 @@ class Result:
     attacked, corrupted  accuracy in percent by attack and by corruption; the first entry, "as they are", is of the same pictures
                without. Empty where nothing is known
     attack_seconds  that attacking and classifying them took, as ``attacked``
+    elsewhere  a teacher was trained by others, on pictures that nobody states; such accuracies are marked
     lrs, ars   label-robust and augmentation-robust score, in [0, 1], and their deviations over seeds
     published  a number that a publication reports, measured by its authors
     rule       which of a student's accuracies is reported
@@ -78,6 +80,7 @@ class Result:
     attacked: Mapping[str, float] = field(default_factory=dict)
     corrupted: Mapping[str, float] = field(default_factory=dict)
     attack_seconds: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: bool = False
     lrs: float | None = None
     lrs_std: float | None = None
     ars: float | None = None
@@ -112,6 +115,11 @@ class Result:
     def accuracy(self) -> str:
         """Such as "45.1 ± 0.5"; without a deviation where there is none: of a single seed, and where it is not stated."""
         return f"{self.mean:.1f} ± {self.std:.1f}" if self.n > 1 and (self.std or self.scores) else f"{self.mean:.1f}"
+
+    @property
+    def marked(self) -> str:
+        """Its accuracy, after a mark where that rests on teachers of others."""
+        return f"{MARK * self.elsewhere}{self.accuracy}"
 
     @property
     def by_seed(self) -> dict[int, float]:
@@ -187,7 +195,7 @@ KINDS: dict[str, str] = {
     "per_class": "percentages, 0 to 100, by name of class",
     **dict.fromkeys(("attacked", "corrupted"), "percentages, 0 to 100, by name"),
     "attack_seconds": "seconds by name",
-    "published": "true or false",
+    **dict.fromkeys(("elsewhere", "published"), "true or false"),
 }  # fmt: skip
 """What every entry of a row must be, in the words of an error."""
 

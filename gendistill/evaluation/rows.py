@@ -19,7 +19,8 @@ from gendistill import seeds
 from gendistill.context import Context, silent
 from gendistill.distilled import Distilled
 from gendistill.evaluation.checks import known_as
-from gendistill.evaluation.labelled import labelled
+from gendistill.evaluation.elsewhere import taught_elsewhere
+from gendistill.evaluation.labelled import labelled, spell
 from gendistill.evaluation.metrics.examine import endure, of_logits
 from gendistill.evaluation.metrics.stress import Stress
 from gendistill.evaluation.protocol import Protocol
@@ -49,8 +50,12 @@ def rows(name: str, made: Sequence[Distilled], protocol: Protocol, context: Cont
             ", ".join(sorted(own)),
             protocol.name,
         )
+    by = dict(zip(spell(protocol.labelers), protocol.labelers, strict=True))
     for labeler, chosen in labelled(name, made, protocol.labelers, context):
-        found = [row(name, chosen, alone, context, held_out, labeler) for alone in protocol.each]
+        marked = taught_elsewhere(chosen[0], by.get(labeler), context.real.licence)
+        found = [
+            replace(row(name, chosen, alone, context, held_out, labeler), elsewhere=marked) for alone in protocol.each
+        ]
         yield from found
         if len(found) > 1:
             yield mean(found)

@@ -22,6 +22,8 @@ CALIBRATION = (
     "How far students' probabilities are from the share they are right about, in [0, 1], mean over seeds; best is 0."
 )
 """What a calibration error is."""
+MARK = "† "
+"""Stands before accuracies that rest on teachers of others."""
 ONE_SET = "one set: says nothing of another seed"
 """What must stand beside an interval over students of a single set."""
 
@@ -32,11 +34,19 @@ def table(block: Block) -> list[list[str]]:
     lines = [["accuracy in %, mean ± std (n)", *(heads[kind] for kind in block.labels), "epochs", "bytes"]]
     for name in block.sets:
         rows = [block.find(name, kind) for kind in block.labels]
-        cells = ["" if row is None else spell_accuracy(row.mean, row.std, row.n) for row in rows]
+        cells = ["" if row is None else f"{row.mark}{spell_accuracy(row.mean, row.std, row.n)}" for row in rows]
         epochs = dict.fromkeys(str(row.epochs) for row in rows if row)
         sizes = dict.fromkeys(spell_bytes(row.bytes) for row in rows if row)
         lines.append([spell_set(name), *cells, " / ".join(epochs), " / ".join(sizes)])
     return lines
+
+
+def marked(split: str) -> str:
+    """What the mark says of accuracies on the pictures of a split."""
+    return (
+        f"{MARK}teachers trained elsewhere, on pictures that are not stated: they may have been picked on, or have seen, these "
+        f"{split} pictures."
+    )
 
 
 def calibrations(block: Block) -> list[list[str]]:

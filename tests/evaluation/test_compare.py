@@ -199,6 +199,22 @@ def test_what_was_measured_beyond_accuracy_is_shown(tmp_path: Path) -> None:
     assert "calibration error" not in table(plain)[0] and "Under stress" not in str(found.__class__(plain.results))
 
 
+def test_teachers_of_others_are_marked_and_who_saw_what_is_told(tmp_path: Path) -> None:
+    rows = [
+        row(),
+        row(labels="soft", labeler="Loaded, T 4", mean=47.0, elsewhere=True),
+        row(set="random_real", mean=40.0),
+    ]
+    found = compare([a_run(tmp_path / "mine", *rows), a_run(tmp_path / "other", row(mean=44.0))])
+    text, reader = str(found), Reader()
+    reader.feed(page(found))
+    for told in (text, reader.text):
+        assert "† 47.0 ± 1.0" in told and "† 45.0" not in told and "they may have been picked on" in told
+    assert "mine, soft, Loaded, T 4 − hard, IPC 10 †:" in text, "a difference with it is marked, too"
+    assert text.endswith("Leakage:\n  mine, other: Nobody saw them.")
+    assert compare([write(found, tmp_path / "to").parent]).results == found.results
+
+
 def test_differences_are_over_the_seeds_that_are_shared() -> None:
     told = {"student": "ConvNet-3", "protocol": "demo", "labels": "hard", "n": 3, "data": "pets"}
     one = Result.from_json({**told, "set": "a", "mean": 45.0, "scores": [44.0, 46.0, 45.0], "seeds": [0, 1, 2]}, "a")

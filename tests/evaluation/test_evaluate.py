@@ -18,6 +18,7 @@ from gendistill.distilled import Distilled, load
 from gendistill.evaluation import evaluate as module
 from gendistill.evaluation import rows as lines
 from gendistill.evaluation.baselines import baselines, random_real, unsteered
+from gendistill.evaluation.elsewhere import leakage_of, taught_elsewhere
 from gendistill.evaluation.evaluate import evaluate
 from gendistill.evaluation.metrics.attacks import FGSM
 from gendistill.evaluation.metrics.copying import copying
@@ -32,10 +33,12 @@ from gendistill.labelers.relabel import Relabel
 from gendistill.nets import trained
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.loaded import Loaded
 from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.nets.trained import shape_of
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import Pixels
+from gendistill.provenance import NO_LEAKAGE_STATEMENT
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.steering.guide import Guide
@@ -248,6 +251,27 @@ def test_labels_that_are_passed_over_are_told(caplog):
     caplog.clear()
     evaluate(made(replace(RECIPE, seed=14), 1), replace(PROTOCOL, sets=1, students=1))
     assert "passed over" not in caplog.text
+
+
+def test_labels_by_teachers_of_others_are_marked(monkeypatch):
+    monkeypatch.setattr(module, "check_teachers", lambda *given: None)  # a small one knows little
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    net = trained.load(TEACHER, context)
+    foreign, known = (Relabel((Loaded(net, saw),), "logits") for saw in ("", "the training pictures"))
+    sets = made(replace(RECIPE, seed=17), 1)
+    told = evaluate(sets, replace(PROTOCOL, sets=1, students=1, labelers=(Hard(), foreign, known)))
+    assert {row.elsewhere for row in told.rows if row.labels == "hard"} == {False}
+    soft = [row.elsewhere for row in told.rows if row.labels == "soft" and row.set == "distilled"]
+    assert soft == [True, False] and "† teachers trained elsewhere" in str(told)
+    own = replace(sets[0], recipe=replace(RECIPE, labeler=foreign))
+    assert not taught_elsewhere(sets[0], None, "") and taught_elsewhere(own, None, "")
+    assert not taught_elsewhere(own.hard(), None, ""), "its pictures do not follow from who labelled"
+    stray = replace(sets[0], recipe=None, origin={})
+    assert taught_elsewhere(stray, None, "") and not taught_elsewhere(stray.hard(), None, ""), (
+        "nobody says who labelled"
+    )
+    assert leakage_of(sets[0], context.real) == sets[0].origin["leakage"]
+    assert leakage_of(stray, context.real) == NO_LEAKAGE_STATEMENT
 
 
 def test_students_are_put_through_the_stress_of_the_protocol(monkeypatch):

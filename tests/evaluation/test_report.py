@@ -168,6 +168,18 @@ def test_the_indices_need_several_attacks_and_the_clock() -> None:
     assert endured(old, HARMED).attack_seconds == HARMED.attack_seconds
 
 
+def test_teachers_of_others_are_marked_with_a_footnote() -> None:
+    report = Report([replace(ROW, labels="soft", elsewhere=True, calibration_error=0.1), ROW])
+    told = str(report).splitlines()
+    assert "95.2 ± 1.0 (5)" in told[3] and "† 95.2 ± 1.0 (5)" in told[3] and told[3].count("†") == 1
+    assert told[4].startswith("† teachers trained elsewhere") and "these test pictures" in told[4]
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+    old = report.to_json()["rows"][0]
+    del old["elsewhere"]
+    assert Report.from_json({"rows": [old]}).rows[0].elsewhere is False
+    assert "†" not in str(Report([ROW]))
+
+
 def test_calibration_errors_have_a_table_where_they_were_measured() -> None:
     rows = [replace(ROW, calibration_error=0.1234), replace(ROW, labels="soft", calibration_error=0.05), ROWS[1]]
     _, (title, cells, _) = Report(rows).tables
