@@ -151,7 +151,7 @@ class Scene:
     @property
     def protocol(self) -> Protocol:
         """Screening, all real pictures learned for 4 epochs: some twenty seconds a student."""
-        return replace(SCREENING, student=self.net, full=adamw(4))
+        return replace(SCREENING, student=self.net, full=adamw(4), coresets=())
 
     @property
     def matching(self) -> Protocol:

@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,8 @@ from gendistill import console, pipeline
 from gendistill.cli import cli
 from gendistill.console import execute
 from gendistill.data.digits import Digits
+from gendistill.distilled import Distilled
+from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.types import UserError
 
 TOY = '''"""A toy (Doe, 2024), https://example.org/toy."""
@@ -293,16 +296,13 @@ def judged(monkeypatch):
     calls = []
 
     def beside(path, protocol, **words):
-        data = (
-            (words["real"] or Digits(size=8)).open()
-            if isinstance(words["real"], Digits | None)
-            else SimpleNamespace(name="x")
-        )
+        own = isinstance(words["real"], Digits | None)
+        data = (words["real"] or Digits(size=8)).open() if own else replace(Digits(size=8).open(), name="x")
         calls.append(SimpleNamespace(path=path, protocol=protocol, **words))
-        return {"distilled": ["set"]}, SimpleNamespace(real=data)
+        return {"distilled": [Distilled.of(data.train)]}, SimpleNamespace(real=data)
 
     def measure(sets, protocol, context, **words):
-        calls[-1].fidelity = words["fidelity"]
+        calls[-1].fidelity, calls[-1].features = words["fidelity"], words["features"]
         return Report([row])
 
     monkeypatch.setattr("gendistill.evaluation.evaluate.beside", beside)
@@ -315,7 +315,10 @@ def test_evaluate_takes_a_source_and_a_protocol(judged, capsys, tmp_path):
     words = ["evaluate", "some/set", "--device", "cpu", "students=2", "protocol.sets=3"]
     assert execute(cli, words) == 0
     assert execute(cli, [*words, "--protocol", "MATCHING", "--real", str(tmp_path / "real"), "--fidelity"]) == 0
-    assert execute(cli, [*words, "--protocol", "toy", "--real", "Digits(size=8)", "stress=Stress(most=20)"]) == 0
+    more = ["stress=Stress(most=20)", "--features", 'TimmClassifier("resnet18.a1_in1k")']
+    assert execute(cli, [*words, "--protocol", "toy", "--real", "Digits(size=8)", *more]) == 0
+    assert [call.features for call in judged] == [None, None, TimmClassifier("resnet18.a1_in1k")]
+    assert execute(cli, [*words, "--features", "3"]) == 2
     assert [call.path for call in judged] == ["some/set"] * 3 and capsys.readouterr().out.count("40.0 (1)") == 3
     assert [type(call.real).__name__ for call in judged] == ["NoneType", "Folder", "Digits"]
     protocol = judged[1].protocol
@@ -384,6 +387,7 @@ def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
     assert execute(cli, words) == 0 and execute(cli, ["compare", str(tmp_path / "set.json")]) == 0
     told = capsys.readouterr().out
     assert "digits, 10 classes, 8 × 8 grey · ConvNet-3 · demo · test\n" in told and "\nset " in told
+    assert "\n\nLeakage: Not stated" in told and "\n\nLeakage:\n  set: Not stated" in told, "by both commands"
 
 
 def test_rank_scores_a_set_of_others_for_compare(tmp_path, capsys):

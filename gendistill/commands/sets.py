@@ -22,6 +22,12 @@ from gendistill.console import hide_bars, resumable
     help="Also say how the pictures lie among the real training pictures, and whether they are copies of them.",
 )
 @click.option(
+    "--features",
+    metavar="NETWORK",
+    help="In whose features that is said, 'TimmClassifier(\"resnet50.a1_in1k\")', 'Clip()' ...; by default those of a student of "
+    "all real pictures.",
+)
+@click.option(
     "--to", type=click.Path(path_type=Path, dir_okay=False), help="File of results, which `gendistill compare` reads."
 )
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="The report as one HTML file.")
@@ -32,6 +38,7 @@ def evaluate(
     real: str | None,
     protocol: str | None,
     fidelity: bool,
+    features: str | None,
     to: Path | None,
     page: Path | None,
     device: str,
@@ -46,25 +53,31 @@ def evaluate(
     Words of the form path=value change the protocol: students=5, training.epochs=300, stress='Stress(most=200)'.
     """
     from gendistill.environment import pick_device
+    from gendistill.fields import fit
+    from gendistill.overrides import read_value
 
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
+    from gendistill.evaluation.elsewhere import leakage_of
     from gendistill.evaluation.evaluate import beside, measure
     from gendistill.evaluation.keep import is_of, keep
     from gendistill.evaluation.page import page as draw
     from gendistill.evaluation.results import of_report
+    from gendistill.nets.reference import Reference
     from gendistill.progress import progress
     from gendistill.provenance import Provenance
     from gendistill.store import write_json
 
+    seen = None if features is None else fit(read_value(features), Reference, "--features")
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
         sets, context = beside(path, chosen, real=against, device=pick_device(device), progress=progress)
-        report = measure(sets, chosen, context, fidelity=fidelity)
-    click.echo(str(report))
+        report = measure(sets, chosen, context, fidelity=fidelity, features=seen)
     made, folder = sets["distilled"][0], Path(path)
+    leakage = leakage_of(made, context.real)
+    click.echo(f"{report}\n\nLeakage: {leakage}")
     if to is not None:
-        write_json(to, of_report(report, folder.name, context.real))
+        write_json(to, of_report(report, folder.name, context.real, leakage))
     if page is not None:
         draw(made, report, path=page, command=typed(), byte_sizes=made.sizes, provenance=Provenance(**made.origin))
     if is_of(folder, context.real.name):

@@ -65,7 +65,7 @@ def mark(row: Row, x: Callable[[float], float], y: float, right: float) -> str:
         dot = f'<circle class="dot hard" cx="{middle:.1f}" cy="{y:.1f}" r="5"/>'
     else:
         dot = f'<path class="dot soft" d="M{middle:.1f} {y - 6.4:.1f}l6.4 6.4l-6.4 6.4l-6.4 -6.4z"/>'
-    value = f"{row.mean:.1f}" + (f" ± {row.std:.1f}" if row.n > 1 else "")
+    value = f"{row.mark}{row.mean:.1f}" + (f" ± {row.std:.1f}" if row.n > 1 else "")
     words = f"{spell_set(row.set)}, {row.heading}: {value} %, n = {row.n}, {row.epochs} epochs"
     figures = text(right, y, value, "value") + text(right + 82, y, f"{row.labelled}, n = {row.n}", "faint")
     return f"<g><title>{escape(words)}</title>{spread}{dot}{figures}</g>"

@@ -14,8 +14,9 @@ from gendistill.evaluation.compare_words import differing, several, spell_size
 from gendistill.evaluation.groups import Group, claim, grouped, merged
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.results import read
-from gendistill.evaluation.tables import aligned
-from gendistill.formatting import spell_bytes, spell_labels, spell_score
+from gendistill.evaluation.tables import MARK, aligned, indices_notes, spell_figure, under_stress
+from gendistill.formatting import spell_bytes, spell_labels, spell_score, spell_set
+from gendistill.provenance import NO_LEAKAGE_STATEMENT
 
 log = logging.getLogger("gendistill")
 
@@ -36,7 +37,9 @@ class Comparison:
         return {"rows": [one.to_json() for one in self.results]}
 
     def __str__(self) -> str:
-        return "\n\n".join("\n".join(lines(group)) for group in self.groups)
+        told = [f"  {names}: {statement}" for names, statement in leakage(self.results)]
+        parts = ["\n".join(lines(group)) for group in self.groups]
+        return "\n\n".join([*parts, "\n".join(["Leakage:", *told])])
 
 
 def compare(given: Sequence[str | Path]) -> Comparison:
@@ -74,6 +77,10 @@ def lines(group: Group) -> Iterator[str]:
     yield group.title
     yield aligned(table(group))
     yield from group.notes
+    if harmed := under_stress(by_name(group)):
+        yield "Under stress:"
+        yield aligned(harmed)
+        yield from indices_notes(harmed)
     pairs = [*group.pairs, *group.label_pairs]
     if pairs:
         yield f"Differences over shared seeds, in percentage points{several(len(pairs))}:"
@@ -85,21 +92,24 @@ def table(group: Group) -> list[list[str]]:
     """Cells of a group with a header, by bytes and then by accuracy."""
     ranked = any(one.lrs is not None or one.ars is not None for one in group.results)
     marked = any(one.published for one in group.results)
+    calibrated = any(one.calibration_error is not None for one in group.results)
     head = ["set", "IPC", "labels", "accuracy in %, mean ± std (n)", "bytes", "epochs"]
     body = [
         [
             name,
             "all" if one.ipc is None else str(one.ipc),
             one.labelled,
-            f"{one.accuracy} ({one.n})",
+            f"{one.marked} ({one.n})",
             "not stated" if one.bytes is None else spell_bytes(one.bytes),
             "" if one.epochs is None else str(one.epochs),
+            *([spell_figure(one.calibration_error)] if calibrated else []),
             *([spell_score(one.lrs, one.lrs_std), spell_score(one.ars, one.ars_std)] if ranked else []),
             *(["published" if one.published else ""] if marked else []),
         ]
         for name, one in in_order(group)
     ]
-    return [[*head, *(["LRS", "ARS"] if ranked else []), *([""] if marked else [])], *body]
+    more = ["calibration error"] if calibrated else []
+    return [[*head, *more, *(["LRS", "ARS"] if ranked else []), *([""] if marked else [])], *body]
 
 
 def in_order(group: Group) -> list[tuple[str, Result]]:
@@ -108,6 +118,25 @@ def in_order(group: Group) -> list[tuple[str, Result]]:
         zip(group.names, group.results, strict=True),
         key=lambda item: (item[1].bytes is None, item[1].bytes or 0, -item[1].mean),
     )
+
+
+def leakage(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Who may have seen the test pictures, by run; runs that say the same together."""
+    said: dict[str, dict[str, None]] = {}
+    for one in results:
+        whose = one.run or spell_set(one.set)
+        if one.leakage or not any(other.leakage and other.run == one.run for other in results):
+            said.setdefault(one.leakage or NO_LEAKAGE_STATEMENT, {})[whose] = None
+    return [(", ".join(names), statement) for statement, names in said.items()]
+
+
+def by_name(group: Group) -> list[tuple[str, Result]]:
+    """Results by their names, and by IPC where that is needed to tell them apart."""
+    sizes = len({one.ipc for one in group.results if not one.whole}) > 1
+    return [
+        (f"{MARK * one.elsewhere}{name}" + (f", {spell_size(one)}" if sizes and not one.whole else ""), one)
+        for name, one in in_order(group)
+    ]
 
 
 def check_common(found: Sequence[Sequence[Result]], names: Sequence[str]) -> None:

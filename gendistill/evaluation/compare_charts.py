@@ -49,7 +49,7 @@ class Mark:
         size = "not stated" if one.bytes is None else spell_bytes(one.bytes)
         ipc = "" if one.ipc is None else f", IPC {one.ipc}"
         rule = f", published: {one.rule}" if one.published else ""
-        accuracy = f"{one.accuracy} ({one.n}) %"
+        accuracy = f"{one.marked} ({one.n}) %"
         return f"{self.name}{ipc}, {spell_labels(one.labels, one.labeler)}: {accuracy}, {size}{rule}"
 
 

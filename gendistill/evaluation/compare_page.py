@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gendistill.evaluation.compare import Comparison, in_order
+from gendistill.evaluation.compare import Comparison, by_name, in_order, leakage
 from gendistill.evaluation.compare_charts import (
     Bar,
     Mark,
@@ -22,9 +22,8 @@ from gendistill.evaluation.compare_charts import (
 from gendistill.evaluation.compare_words import differing, several
 from gendistill.evaluation.groups import Group, Pair
 from gendistill.evaluation.result import LAST_EPOCH, Result
-from gendistill.evaluation.tables import ONE_SET
+from gendistill.evaluation.tables import CALIBRATION, MARK, ONE_SET, by_stress, indices_notes, spell_figure
 from gendistill.formatting import plural, spell_bytes, spell_labels, spell_score, spell_set, template
-from gendistill.provenance import NO_LEAKAGE_STATEMENT
 
 KINDS = ("hard", "soft", "views", "online")
 SHOWN_CLASSES, SHOWN_COLUMNS, SHOWN_PAIRS = 30, 9, 24
@@ -53,6 +52,7 @@ def page(comparison: Comparison) -> str:
         students=[found for found in (by_student(groups, what) for what in protocols(groups)) if found],
         ranked=ranked(groups),
         leakage=leakage(results),
+        calibration=CALIBRATION,
         kinds=[(kind, key(kind), spell_labels(kind)) for kind in KINDS],
     )
 
@@ -94,7 +94,7 @@ def of_group(group: Group) -> dict[str, Any]:
     drawn = [mark for mark in marks if is_drawn(mark.result)]
     named = [mark.name if mark.number else spell_set(mark.result.set) for mark in drawn]
     series = list(dict.fromkeys(Series(name, one.number, one.style) for name, one in zip(named, drawn, strict=True)))
-    by_name = {(mark.name, id(mark.result)): mark for mark in marks}
+    by_mark = {(mark.name, id(mark.result)): mark for mark in marks}
     return {
         "title": f"{group.data or 'Data not stated'}",
         "details": f"{group.student} · {group.protocol} · {group.split} pictures",
@@ -105,7 +105,13 @@ def of_group(group: Group) -> dict[str, Any]:
         "kinds": [kind for kind in KINDS if any(mark.result.labels == kind for mark in drawn)],
         "hollow": any(mark.result.published for mark in drawn),
         "unseen": unseen(marks, drawn),
-        "rows": [row(by_name[name, id(one)]) for name, one in in_order(group)],
+        "rows": [row(by_mark[name, id(one)]) for name, one in in_order(group)],
+        "calibrated": any(one.calibration_error is not None for one in group.results),
+        "stressed": [
+            (f"Accuracy in % of pictures {title}", cells, indices_notes(cells))
+            for what, title in (("attacked", "under attack"), ("corrupted", "corrupted"))
+            if (cells := by_stress(by_name(group), what))
+        ],
         "scored": any(one.lrs is not None or one.ars is not None for one in group.results),
         "marked": any(one.published or one.rule != LAST_EPOCH for one in group.results),
         "pairs": [
@@ -134,10 +140,11 @@ def row(mark: Mark) -> dict[str, Any]:
         "ipc": "all" if one.ipc is None else str(one.ipc),
         "labels": one.labels,
         "labeler": one.labeler,
-        "mean": one.accuracy,
+        "mean": one.marked,
         "n": str(one.n),
         "bytes": "not stated" if one.bytes is None else spell_bytes(one.bytes),
         "epochs": "" if one.epochs is None else f"{one.epochs:,}",
+        "calibration": spell_figure(one.calibration_error),
         "lrs": spell_score(one.lrs, one.lrs_std),
         "ars": spell_score(one.ars, one.ars_std),
         "rule": f"published: {one.rule}" if one.published else "" if one.rule == LAST_EPOCH else one.rule,
@@ -229,7 +236,7 @@ def mean(those: Mapping[int, Result]) -> float:
 
 def cell(one: Result | None) -> str:
     """An accuracy with its deviation."""
-    return "" if one is None else one.accuracy
+    return "" if one is None else one.marked
 
 
 def by_class(group: Group) -> dict[str, Any] | None:
@@ -247,7 +254,10 @@ def by_class(group: Group) -> dict[str, Any] | None:
     shown = sorted(names, key=lambda name: -width(name))[:SHOWN_CLASSES] if len(names) > SHOWN_CLASSES else names
     return {
         "columns": [
-            {"name": name, "what": f"{one.labelled}, {'all' if one.ipc is None else f'IPC {one.ipc}'}"}
+            {
+                "name": f"{MARK * one.elsewhere}{name}",
+                "what": f"{one.labelled}, {'all' if one.ipc is None else f'IPC {one.ipc}'}",
+            }
             for name, one in columns
         ],
         "rows": [(name, [one.per_class.get(name) for _, one in columns]) for name in shown],
@@ -272,13 +282,3 @@ def ranked(groups: Sequence[Group]) -> list[dict[str, Any]]:
         if bars:
             found.append({"title": name, "chart": intervals(bars, NEUTRAL, f"{NEUTRAL} is neutral", name)})
     return found
-
-
-def leakage(results: Sequence[Result]) -> list[tuple[str, str]]:
-    """Who may have seen the test pictures, by run; runs that say the same together."""
-    said: dict[str, dict[str, None]] = {}
-    for one in results:
-        whose = one.run or spell_set(one.set)
-        if one.leakage or not any(other.leakage and other.run == one.run for other in results):
-            said.setdefault(one.leakage or NO_LEAKAGE_STATEMENT, {})[whose] = None
-    return [(", ".join(names), statement) for statement, names in said.items()]

@@ -21,7 +21,7 @@ from gendistill.evaluation import foreign
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.checks import check_apart
 from gendistill.evaluation.labelled import spell
-from gendistill.evaluation.metrics.likeness import likeness
+from gendistill.evaluation.metrics.likeness import Features, likeness
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Report
 from gendistill.evaluation.rows import Sets, rows
@@ -44,11 +44,12 @@ def evaluate(
     *,
     real: Source | None = None,
     fidelity: bool = False,
+    features: Features | None = None,
     device: str | torch.device = "cpu",
     progress: Callable[..., Iterable] = silent,
     context: Context | None = None,
 ) -> Report:
-    """What a small set is worth, beside random real pictures, the unsteered prior, and all real pictures.
+    """What a small set is worth, beside random real pictures, those the protocol chooses, the unsteered prior, and all real ones.
 
     Args:
         distilled: one set, several made by the same recipe from different seeds, or where one is: a run, a folder of images or
@@ -56,6 +57,8 @@ def evaluate(
         protocol: which student, trained how, how often.
         real: the real data to compare with; None for those of the set's recipe.
         fidelity: also say how the pictures lie among the real training pictures, and whether they are copies of them.
+        features: in which that is said, where not in those of the protocol's student, trained on all real pictures: of a network,
+            such as TimmClassifier("resnet50.a1_in1k"), Clip() or a module, or a function from pixels in [0, 1] to (n, d).
         device: where to train.
         progress: wraps iterables to show how far they are.
         context: data and prior that are open already.
@@ -64,7 +67,7 @@ def evaluate(
         UserError: nothing readable is there, it does not fit the real data, or these are not known.
     """
     sets, opened = beside(distilled, protocol, real=real, device=device, progress=progress, context=context)
-    return measure(sets, protocol, opened, fidelity=fidelity)
+    return measure(sets, protocol, opened, fidelity=fidelity, features=features)
 
 
 def beside(
@@ -185,10 +188,12 @@ def make(
     return made
 
 
-def measure(sets: Sets, protocol: Protocol, context: Context, *, fidelity: bool = False) -> Report:
+def measure(
+    sets: Sets, protocol: Protocol, context: Context, *, fidelity: bool = False, features: Features | None = None
+) -> Report:
     """Rows for every set, with every kind of labels and of every student of the protocol. Opens the held-out pictures.
 
-    ``fidelity`` also says how the pictures of the small sets lie among the real training pictures.
+    ``fidelity`` also says how the pictures of the small sets lie among the real training pictures, and ``features`` by what.
 
     Raises:
         UserError: the held-out pictures were learned from, labels are none, or a teacher of the protocol knows too little.
@@ -198,10 +203,10 @@ def measure(sets: Sets, protocol: Protocol, context: Context, *, fidelity: bool 
         labeler.check(context.real)
         for ipc in sorted(per_class):  # some teachers are others for another IPC
             check_teachers(labeler, replace(context, ipc=ipc))
-    found, seconds = [], {}
+    found, seconds, fidelity = [], {}, fidelity or features is not None
     started = time.monotonic()
     small = {name: made for name, made in sets.items() if name != "full_real"} if fidelity else {}
-    lying = tuple(likeness(name, made, protocol, context) for name, made in small.items())
+    lying = tuple(likeness(name, made, protocol, context, features) for name, made in small.items())
     if fidelity:
         seconds["fidelity"] = time.monotonic() - started
     held_out = open_held_out(context.real)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from gendistill.evaluation.compare_words import differing, spell_size
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.significance import Difference, independent, paired
-from gendistill.evaluation.tables import ONE_SET
+from gendistill.evaluation.tables import MARK, ONE_SET, marked
 from gendistill.formatting import spell_labels
 
 Claim: TypeAlias = tuple[str, str, str, str]
@@ -94,6 +94,7 @@ class Group:
         alone = dict.fromkeys(name for name, one in named if one.alone)
         if alone:
             found.append(f"{', '.join(alone)}: ± is over students of {ONE_SET}.")
+        found += [marked(self.split)] * any(one.elsewhere for one in self.results)
         published = [
             f"{name} ({one.rule}{f', {one.source}' if one.source else ''})" for name, one in named if one.published
         ]
@@ -141,6 +142,7 @@ def shared(ours: str, one: Result, theirs: str, other: Result, what: str) -> lis
     sets = None
     if one.sets or other.sets:
         sets = independent([(one.set_by_seed[seed], other.set_by_seed[seed]) for seed in seeds])
+    what = f"{what} {MARK}".strip() if one.elsewhere or other.elsewhere else what
     return [Pair(ours, theirs, what, paired(mine, others, sets=sets))]
 
 
@@ -232,6 +234,10 @@ def merged(results: Sequence[Result]) -> tuple[Result, ...]:
 
 def completed(one: Result, other: Result) -> Result:
     """A result with what only its twin says."""
-    asked = ("lrs", "lrs_std", "ars", "ars_std", "per_class", "leakage", "source", "epochs", "sets")
+    asked = (
+        *("lrs", "lrs_std", "ars", "ars_std", "per_class", "leakage", "source", "epochs", "sets"),
+        *("calibration_error", "attacked", "corrupted", "attack_seconds"),
+    )
     empty = [name for name in asked if getattr(one, name) in (None, "", {})]
-    return replace(one, more={**other.more, **one.more}, **{name: getattr(other, name) for name in empty})
+    found = {name: getattr(other, name) for name in empty} | {"elsewhere": one.elsewhere or other.elsewhere}
+    return replace(one, more={**other.more, **one.more}, **found)

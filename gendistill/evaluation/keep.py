@@ -84,4 +84,6 @@ def among(one: Likeness) -> tuple[object, ...]:
 def endured(row: Row, before: Row) -> Row:
     """A row with what only its twin was put through."""
     told = {name: getattr(before, name) for name in ("attacked", "corrupted") if not getattr(row, name)}
+    if "attacked" in told or (row.attacked == before.attacked and not row.attack_seconds):
+        told["attack_seconds"] = before.attack_seconds
     return replace(row, **told) if row.scores == before.scores else row

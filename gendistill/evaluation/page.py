@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gendistill.evaluation.charts import accuracy_chart, axis, histogram, shares, stacked_bar
 from gendistill.evaluation.report import Block, Report, Row
-from gendistill.evaluation.tables import among_real
-from gendistill.formatting import describe, plural, spell_bytes, spell_seconds, spell_set, template
+from gendistill.evaluation.tables import CALIBRATION, among_real, by_stress, calibrations, indices_notes
+from gendistill.formatting import describe, plural, spell_bytes, spell_seconds, template
 from gendistill.parquet import spell_id, unique_names
 from gendistill.pictures import encode, resize, to_pil, viewable
 from gendistill.provenance import NO_LEAKAGE_STATEMENT, Provenance, origins, spell_recipe
@@ -93,17 +93,11 @@ def beyond(report: Report) -> list[tuple[str, list[list[str]], list[str]]]:
     """Title, cells with a header, and notes of what was measured beside accuracies."""
     found = []
     for block in report.blocks:
+        if told := calibrations(block):
+            found.append((f"{block.title} · expected calibration error", told, [CALIBRATION]))
         for what, title in (("attacked", "under attack"), ("corrupted", "corrupted")):
-            rows = [row for row in block.rows if getattr(row, what)]
-            if rows:
-                names = list(getattr(rows[0], what))
-                cells = [
-                    [spell_set(row.set), row.labelled, *(f"{getattr(row, what)[name]:.1f}" for name in names)]
-                    for row in rows
-                ]
-                found.append(
-                    (f"{block.title} · accuracy in % of pictures {title}", [["set", "labels", *names], *cells], [])
-                )
+            if cells := by_stress(block.named, what):
+                found.append((f"{block.title} · accuracy in % of pictures {title}", cells, indices_notes(cells)))
     for ipc in dict.fromkeys(one.ipc for one in report.likeness):
         found.append((f"IPC {ipc}", *among_real([one for one in report.likeness if one.ipc == ipc])))
     return found
@@ -129,7 +123,7 @@ def accuracy_tiles(block: Block) -> list[tuple[str, str, str]]:
     for kind in block.labels:
         row, random = block.find("distilled", kind), block.find("random_real", kind)
         if row:
-            found.append((f"distilled, {row.heading}", f"{row.mean:.1f} %", beside(row, random)))
+            found.append((f"distilled, {row.heading}", f"{row.mark}{row.mean:.1f} %", beside(row, random)))
     full = block.find("full_real", "hard")
     if full:
         found.append(("full real data", f"{full.mean:.1f} %", f"{full.labels} labels, {spell_bytes(full.bytes)}"))

@@ -7,7 +7,18 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from gendistill.evaluation.compare_words import differing
-from gendistill.evaluation.tables import ONE_SET, aligned, among_real, piped, table, under_stress
+from gendistill.evaluation.tables import (
+    MARK,
+    ONE_SET,
+    aligned,
+    among_real,
+    calibrations,
+    indices_notes,
+    marked,
+    piped,
+    table,
+    under_stress,
+)
 from gendistill.formatting import SET_NAMES, spell_set
 
 
@@ -33,6 +44,8 @@ class Row:
     calibration_error  how far a student's probabilities are from its accuracy, in [0, 1], mean over seeds; None where not measured
     attacked, corrupted  accuracy in percent by attack and by corruption, mean over seeds, and severities; the first entry is of the
               same pictures as they are. Empty where the protocol has no stress
+    attack_seconds  to attack and to classify these pictures, as ``attacked``, mean over seeds. Empty where the clock was not kept
+    elsewhere a teacher was trained by others, on pictures that nobody states; such accuracies are marked
     bytes     what a user stores: pictures, or the generator that draws them, labels and soft labels
     distinct  different pictures a student saw, where a generator drew them; None where the pictures are the set
     """
@@ -58,11 +71,18 @@ class Row:
     sets: int | None = None
     attacked: Mapping[str, float] = field(default_factory=dict)
     corrupted: Mapping[str, float] = field(default_factory=dict)
+    attack_seconds: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: bool = False
 
     @property
     def alone(self) -> bool:
         """Whether its deviation is over students of a single set, so that it says nothing of another one."""
         return self.sets == 1 and self.n > 1 and self.ipc is not None
+
+    @property
+    def mark(self) -> str:
+        """What stands before its accuracy: "† ", or nothing."""
+        return MARK * self.elsewhere
 
     @property
     def labelled(self) -> str:
@@ -150,6 +170,7 @@ class Block:
         alone = dict.fromkeys(spell_set(row.set) for row in self.rows if row.alone)
         seen = {row.set: row for row in self.rows if row.distinct is not None}
         found = [f"{', '.join(alone)}: ± is over students of {ONE_SET}."] * bool(alone)
+        found += [marked(self.split)] * any(row.elsewhere for row in self.rows)
         if self.others:
             mine = next((row.training for row in self.rows if row.ipc is not None), "")
             found.append(f"Other trainings go by the name of this protocol; here {differing(mine, self.others)}.")
@@ -160,6 +181,11 @@ class Block:
             f"{row.distinct:,} different ones in all."
             for name, row in seen.items()
         ]
+
+    @property
+    def named(self) -> list[tuple[str, Row]]:
+        """The rows, by what readers call their sets."""
+        return [(f"{row.mark}{spell_set(row.set)}", row) for row in self.rows]
 
     def find(self, name: str, labels: str) -> Row | None:
         """The row of this set with these labels, one of ``labels``."""
@@ -235,8 +261,10 @@ class Report:
         """Title, cells with a header, and notes of every table."""
         for block in self.blocks:
             yield block.title, table(block), block.notes
-            if harmed := under_stress(block):
-                yield f"{block.title} · under stress", harmed, []
+            if told := calibrations(block):
+                yield f"{block.title} · calibration error", told, []
+            if harmed := under_stress(block.named):
+                yield f"{block.title} · under stress", harmed, indices_notes(harmed)
         alike: dict[tuple[object, ...], list[Likeness]] = {}
         for one in self.likeness:
             alike.setdefault((one.ipc, one.features, one.k, one.real), []).append(one)

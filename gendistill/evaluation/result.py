@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from gendistill.errors import UserError
+from gendistill.evaluation.tables import MARK
 from gendistill.formatting import SET_NAMES, spell_set
 
 LAST_EPOCH = "last epoch"
@@ -41,6 +42,11 @@ class Result:
     sets       independent sets they are over: score i is of set i modulo this number; None where it is not stated
     training   how the student learned, as code; "" where only the protocol is named
     per_class  accuracy in percent by name of class
+    calibration_error  how far a student's probabilities are from its accuracy, in [0, 1]; None where it is not known
+    attacked, corrupted  accuracy in percent by attack and by corruption; the first entry, "as they are", is of the same pictures
+               without. Empty where nothing is known
+    attack_seconds  that attacking and classifying them took, as ``attacked``
+    elsewhere  a teacher was trained by others, on pictures that nobody states; such accuracies are marked
     lrs, ars   label-robust and augmentation-robust score, in [0, 1], and their deviations over seeds
     published  a number that a publication reports, measured by its authors
     rule       which of a student's accuracies is reported
@@ -70,6 +76,11 @@ class Result:
     sets: int | None = None
     training: str = ""
     per_class: Mapping[str, float] = field(default_factory=dict)
+    calibration_error: float | None = None
+    attacked: Mapping[str, float] = field(default_factory=dict)
+    corrupted: Mapping[str, float] = field(default_factory=dict)
+    attack_seconds: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: bool = False
     lrs: float | None = None
     lrs_std: float | None = None
     ars: float | None = None
@@ -104,6 +115,11 @@ class Result:
     def accuracy(self) -> str:
         """Such as "45.1 ± 0.5"; without a deviation where there is none: of a single seed, and where it is not stated."""
         return f"{self.mean:.1f} ± {self.std:.1f}" if self.n > 1 and (self.std or self.scores) else f"{self.mean:.1f}"
+
+    @property
+    def marked(self) -> str:
+        """Its accuracy, after a mark where that rests on teachers of others."""
+        return f"{MARK * self.elsewhere}{self.accuracy}"
 
     @property
     def by_seed(self) -> dict[int, float]:
@@ -172,12 +188,14 @@ WORDS = (
 KINDS: dict[str, str] = {
     **dict.fromkeys(WORDS, "text"),
     **dict.fromkeys(("mean", "std"), "a percentage, 0 to 100"),
-    **dict.fromkeys(("lrs", "lrs_std", "ars", "ars_std"), "a number, 0 to 1"),
+    **dict.fromkeys(("calibration_error", "lrs", "lrs_std", "ars", "ars_std"), "a number, 0 to 1"),
     **dict.fromkeys(("n", "epochs", "ipc", "bytes", "distinct", "sets"), "a whole number above 0"),
     "scores": "a list of percentages, 0 to 100",
     "seeds": "a list of whole numbers",
     "per_class": "percentages, 0 to 100, by name of class",
-    "published": "true or false",
+    **dict.fromkeys(("attacked", "corrupted"), "percentages, 0 to 100, by name"),
+    "attack_seconds": "seconds by name",
+    **dict.fromkeys(("elsewhere", "published"), "true or false"),
 }  # fmt: skip
 """What every entry of a row must be, in the words of an error."""
 
@@ -192,9 +210,9 @@ def checked(name: str, value: Any, where: str) -> Any:
         "a whole number above 0": lambda: whole(value) and value > 0,
         "a list of percentages, 0 to 100": lambda: isinstance(value, list) and all(number(one, 100) for one in value),
         "a list of whole numbers": lambda: isinstance(value, list) and all(map(whole, value)),
-        "percentages, 0 to 100, by name of class": lambda: (
-            isinstance(value, dict) and all(number(one, 100) for one in value.values())
-        ),
+        "percentages, 0 to 100, by name of class": lambda: numbers(value, 100),
+        "percentages, 0 to 100, by name": lambda: numbers(value, 100),
+        "seconds by name": lambda: numbers(value, math.inf),
         "true or false": lambda: isinstance(value, bool),
     }[kind]
     if not right():
@@ -205,6 +223,11 @@ def checked(name: str, value: Any, where: str) -> Any:
 def number(value: Any, most: float) -> bool:
     """Whether it is a number in [0, most]; NaN is not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def numbers(value: Any, most: float) -> bool:
+    """Whether it is a dictionary of numbers in [0, most]."""
+    return isinstance(value, dict) and all(number(one, most) for one in value.values())
 
 
 def whole(value: Any) -> bool:

@@ -37,9 +37,10 @@ SHARED = frozenset(
 """Entries that may stand beside the rows, for all of them."""
 
 
-def of_report(report: Report, run: str, real: RealData) -> dict[str, Any]:
-    """A file of results with the rows of a report; ``run`` is what the set is called."""
-    return {"run": run, "data": spell_data(real.name, len(real.classes), real.train.shape), **report.to_json()}
+def of_report(report: Report, run: str, real: RealData, leakage: str = "") -> dict[str, Any]:
+    """A file of results with the rows of a report; ``run`` is what the set is called, ``leakage`` what is known of who saw what."""
+    said = {"leakage": leakage} if leakage else {}
+    return {"run": run, **said, "data": spell_data(real.name, len(real.classes), real.train.shape), **report.to_json()}
 
 
 def read(path: Path, run: str) -> list[Result]:

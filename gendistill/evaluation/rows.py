@@ -19,7 +19,8 @@ from gendistill import seeds
 from gendistill.context import Context, silent
 from gendistill.distilled import Distilled
 from gendistill.evaluation.checks import known_as
-from gendistill.evaluation.labelled import labelled
+from gendistill.evaluation.elsewhere import taught_elsewhere
+from gendistill.evaluation.labelled import labelled, spell
 from gendistill.evaluation.metrics.examine import endure, of_logits
 from gendistill.evaluation.metrics.stress import Stress
 from gendistill.evaluation.protocol import Protocol
@@ -36,6 +37,8 @@ from gendistill.types import Images
 log = logging.getLogger("gendistill")
 Sets = Mapping[str, Sequence[Distilled]]
 """All sets of a comparison by name: "distilled", "random_real" ..."""
+STRESSED = ("attacked", "corrupted", "attack_seconds")
+"""What there is of a student that was put through stress, each by name."""
 
 
 def rows(name: str, made: Sequence[Distilled], protocol: Protocol, context: Context, held_out: Images) -> Iterator[Row]:
@@ -47,8 +50,12 @@ def rows(name: str, made: Sequence[Distilled], protocol: Protocol, context: Cont
             ", ".join(sorted(own)),
             protocol.name,
         )
+    by = dict(zip(spell(protocol.labelers), protocol.labelers, strict=True))
     for labeler, chosen in labelled(name, made, protocol.labelers, context):
-        found = [row(name, chosen, alone, context, held_out, labeler) for alone in protocol.each]
+        marked = taught_elsewhere(chosen[0], by.get(labeler), context.real.licence)
+        found = [
+            replace(row(name, chosen, alone, context, held_out, labeler), elsewhere=marked) for alone in protocol.each
+        ]
         yield from found
         if len(found) > 1:
             yield mean(found)
@@ -68,7 +75,7 @@ def row(
     scores, names = [float(one["accuracy"]) for one in found], unique_names(images.classes)
     by_class = torch.stack([one["per class"] for one in found]).mean(0).tolist()
     known = {name: one for name, one in zip(names, by_class, strict=True) if not math.isnan(one)}
-    attacked, corrupted = (over_seeds(found, what, protocol.stress) for what in ("attacked", "corrupted"))
+    attacked, corrupted, seconds = (over_seeds(found, what, protocol.stress) for what in STRESSED)
     epochs = training.passes(len(images))
     return Row(
         set=name, labels=made[0].soft.kind, labeler=labeler, student=str(protocol.student), protocol=protocol.name, epochs=epochs,
@@ -76,15 +83,15 @@ def row(
         ipc=None if whole else made[0].ipc, split=context.real.split, held_out=known_as(held_out, context),
         training=repr(training), scores=tuple(scores), **summary(scores), bytes=size(made[0], context), per_class=known,
         calibration_error=statistics.fmean(float(one["calibration error"]) for one in found),
-        sets=min(len(made), total), attacked=attacked, corrupted=corrupted,
+        sets=min(len(made), total), attacked=attacked, corrupted=corrupted, attack_seconds=seconds,
     )  # fmt: skip
 
 
 def over_seeds(found: Sequence[Mapping[str, torch.Tensor]], what: str, stress: Stress | None) -> dict[str, float]:
-    """Mean accuracy over students by what they were put through; empty where they were not."""
-    if stress is None or what not in found[0]:
+    """Means over students by what they were put through; empty where they were not. No clock was kept of those of before."""
+    if stress is None or any(what not in one for one in found):
         return {}
-    names = map(str, stress.attacks) if what == "attacked" else stress.corruptions
+    names = stress.corruptions if what == "corrupted" else map(str, stress.attacks)
     return dict(zip([UNHARMED, *names], torch.stack([one[what] for one in found]).mean(0).tolist(), strict=True))
 
 
@@ -95,14 +102,15 @@ def mean(found: Sequence[Row]) -> Row:
     return replace(
         found[0], student=f"mean of {len(found)} students", epochs=max(one.epochs for one in found), scores=tuple(scores),
         training=found[0].training if len(trainings) == 1 else "", **summary(scores),
-        **{name: by_name([getattr(one, name) for one in found]) for name in ("per_class", "attacked", "corrupted")},
+        **{name: by_name([getattr(one, name) for one in found]) for name in ("per_class", *STRESSED)},
         calibration_error=statistics.fmean(one.calibration_error or 0.0 for one in found),
     )  # fmt: skip
 
 
 def by_name(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each entry."""
-    return {name: statistics.fmean(one[name] for one in found) for name in found[0]}
+    """The mean of each entry that all have."""
+    names = [name for name in found[0] if all(name in one for one in found)]
+    return {name: statistics.fmean(one[name] for one in found) for name in names}
 
 
 def summary(scores: Sequence[float]) -> dict[str, Any]:
@@ -147,7 +155,8 @@ def examined(
     """What one student knows after its last epoch; kept in the store, so a killed evaluation goes on.
 
     Its accuracy and those by class, (k,), in percent (NaN for a class without pictures), and its calibration error in [0, 1]. Where
-    the protocol puts it through stress, its accuracy on those pictures as they are, and then under each attack or corruption.
+    the protocol puts it through stress, its accuracy on those pictures as they are, and then under each attack or corruption, and
+    the seconds of each attack.
     """
     key = {
         "set": made.images.fingerprint, "weight": fingerprint(made.weight), "student": repr(protocol.student), "seed": seed,
@@ -180,6 +189,7 @@ def examined(
             hit, worn = endure(net, held_out, context.device, protocol.stress)
             if hit is not None:
                 told["attacked"] = [hit.clean, *(one.accuracy for one in hit.attacks)]
+                told["attack_seconds"] = [hit.seconds, *(one.seconds for one in hit.attacks)]
             if worn is not None:
                 told["corrupted"] = [worn.clean, *(statistics.fmean(one.accuracy) for one in worn.corruptions)]
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in told.items()}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gendistill.context import Context
 from gendistill.nets.class_order import check_once
-from gendistill.nets.reference import Reference, stated
+from gendistill.nets.reference import Reference, looking, stated
 from gendistill.store import fingerprint_state
-from gendistill.types import Images, UserError
+from gendistill.types import Images, Pixels, UserError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +60,10 @@ class Loaded(Reference):
             )
         check_once(net, context, self.checked)
         return net
+
+    def see(self, context: Context) -> Callable[[Pixels], Tensor]:
+        """What a copy of the module sees, whatever it answers for."""
+        return looking(deepcopy(self.net).to(context.device).eval().requires_grad_(False))
 
     def origin(self, licence: str) -> dict[str, str]:
         """Its text, and what it saw."""

@@ -6,7 +6,7 @@ A network of a thousand classes answers for the k of the data by its logits of t
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ from gendistill.context import Context
 from gendistill.nets.alignment import places
 from gendistill.nets.class_order import check_once
 from gendistill.nets.presented import presented
-from gendistill.nets.reference import Reference, stated
+from gendistill.nets.reference import Reference, looking, stated
 from gendistill.store import fingerprint, fingerprint_files
 from gendistill.types import Class, Images, Pixels, UserError
 
@@ -62,8 +62,12 @@ class PretrainedNet(nn.Module):
 
     def forward(self, pixels: Pixels) -> Tensor:
         """Logits, (n, k), differentiable."""
+        return self.body(pixels)[:, self.columns]
+
+    def body(self, pixels: Pixels) -> Tensor:
+        """All that it answers, (n, d), whatever the classes."""
         said = self._ask(pixels)
-        return getattr(said, "logits", said)[:, self.columns]
+        return getattr(said, "logits", said)
 
     def features(self, pixels: Pixels) -> Tensor:
         """What the last linear layer sees, (n, d); the logits where it is something else that answers."""
@@ -174,11 +178,7 @@ class Pretrained(Reference):
         Raises:
             UserError: it cannot be had, does not know a class, or answers in another order than it says.
         """
-        columns = self.columns(context.real.classes)
-        with torch.random.fork_rng(devices=[]):  # weights are drawn before they are read
-            net, sight = self.build(weights=not context.dry)
-        made = PretrainedNet(net.float(), sight, columns, self.outputs())
-        made = made.to(context.device).eval().requires_grad_(False)
+        made = self._net(self.columns(context.real.classes), context)
         check_once(
             made,
             context,
@@ -187,6 +187,22 @@ class Pretrained(Reference):
             "say what its outputs are by classes=(...), one for each in their order",
         )
         return made
+
+    def see(self, context: Context) -> Callable[[Pixels], Tensor]:
+        """What its last linear layer sees, or a body without a head answers. It may be of any classes.
+
+        Raises:
+            UserError: it cannot be had.
+        """
+        outputs = self.outputs()
+        net = self._net(range(outputs), context)
+        return looking(net) if outputs else net.body
+
+    def _net(self, columns: Sequence[int], context: Context) -> PretrainedNet:
+        with torch.random.fork_rng(devices=[]):  # weights are drawn before they are read
+            net, sight = self.build(weights=not context.dry)
+        made = PretrainedNet(net.float(), sight, columns, self.outputs())
+        return made.to(context.device).eval().requires_grad_(False)
 
     def origin(self, licence: str) -> dict[str, str]:
         """What its publisher says, and what the settings add."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from gendistill.context import Context
 from gendistill.images import split
-from gendistill.types import Class, Images, UserError
+from gendistill.types import Class, Images, Pixels, UserError
 from gendistill.work import Work
 
 
@@ -28,6 +28,10 @@ class Reference(ABC):
 
         It takes pixels in [0, 1] and answers with logits over the data's classes, in their order.
         """
+
+    def see(self, context: Context) -> Callable[[Pixels], Tensor]:
+        """What it sees in pixels in [0, 1], (n, d): what its head is shown. A published network need not know the classes."""
+        return looking(self.load(context))
 
     @abstractmethod
     def origin(self, licence: str) -> dict[str, str]:
@@ -52,6 +56,11 @@ class Reference(ABC):
         Raises:
             UserError: there are none, or nobody knows.
         """
+
+
+def looking(net: nn.Module) -> Callable[[Pixels], Tensor]:
+    """What the head of a network is shown, (n, d) float32; of a module without ``features``, its answers."""
+    return lambda pixels: getattr(net, "features", net)(pixels).flatten(1).float()
 
 
 def tenth(context: Context) -> Images:

@@ -100,6 +100,10 @@ class Clip(Reference):
         """The classifier of the data's classes."""
         return self.classifier(context.real.classes, context.device, weights=not context.dry)
 
+    def see(self, context: Context) -> Callable[[Pixels], Tensor]:
+        """The pictures among the texts, whatever these are."""
+        return self.classifier(context.real.classes, context.device, weights=not context.dry).embed
+
     def origin(self, licence: str) -> dict[str, str]:
         """Its name."""
         return {"name": f"{self.name}, zero-shot"}
@@ -239,9 +243,12 @@ class ZeroShotClassifier(nn.Module):
 
     def forward(self, pixels: Pixels) -> Tensor:
         """Logits, (n, k), differentiable. Pictures are square, so all of open_clip's ways to resize are one."""
+        return self.clip.logit_scale.exp() * self.embed(pixels) @ self.prompts.T  # pyright: ignore
+
+    def embed(self, pixels: Pixels) -> Tensor:
+        """The pictures among the texts, (n, d), of length 1."""
         x = presented(pixels, self.size, self.mode, self.mean, self.std)
-        seen = self.clip.encode_image(x, normalize=True)  # pyright: ignore[reportCallIssue]
-        return self.clip.logit_scale.exp() * seen @ self.prompts.T  # pyright: ignore
+        return self.clip.encode_image(x, normalize=True)  # pyright: ignore[reportCallIssue]
 
 
 @torch.no_grad()

@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from gendistill.evaluation import compare_charts as charts
-from gendistill.evaluation.compare import Comparison, called_path, compare, in_order, short_names, table
+from gendistill.evaluation.compare import Comparison, by_name, called_path, compare, in_order, short_names, table
 from gendistill.evaluation.compare_page import cell, page, write
 from gendistill.evaluation.report import Report, Row
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.results import of_report, read
 from gendistill.evaluation.significance import paired
+from gendistill.evaluation.tables import by_stress
 from gendistill.store import write_tensors
 from gendistill.toys import ToyData
 from gendistill.types import UserError
@@ -172,6 +173,46 @@ def test_a_ranking_completes_the_row_of_its_run(tmp_path: Path) -> None:
     (one,) = group.results
     assert (one.lrs, one.more, one.leakage) == (0.3, {"ranking": {"full": 0.8}}, "Nobody saw them.")
     assert table(group)[0][-2:] == ["LRS", "ARS"] and table(group)[1][-2:] == ["30.0 ± 1.0", ""]
+
+
+def test_what_was_measured_beyond_accuracy_is_shown(tmp_path: Path) -> None:
+    stress = {"as they are": 44.0, "FGSM 2/255": 20.0, "PGD-5 2/255": 10.0}
+    told = {
+        "calibration_error": 0.1234, "attacked": stress, "corrupted": {"as they are": 44.0, "blur": 41.2},
+        "attack_seconds": {"as they are": 1.0, "FGSM 2/255": 3.0, "PGD-5 2/255": 9.0},
+    }  # fmt: skip
+    mine = a_run(tmp_path / "mine", {**row(), **told}, row(set="random_real", mean=40.0))
+    theirs = a_file(tmp_path / "theirs.json", {**THEIRS, **told, "ipc": 10, "published": True, "rule": "best"})
+    found = compare([mine, theirs])
+    (group,) = found.groups
+    assert [line[6] for line in table(group)[:3]] == ["calibration error", "0.123", ""]
+    for words in ("Under stress", "15.0", "10.0 (PGD-5 2/255)", "41.2", "14.7", "62.5", "38.6", "BEARD"):
+        assert words in str(found), words
+    reader = Reader()
+    reader.feed(page(found))
+    for words in ("Calibration error: how", "Accuracy in % of pictures under attack", "FGSM 2/255", "blur", "14.7"):
+        assert words in reader.text, words
+    (line,) = [line for line in by_stress(by_name(group), "attacked") if line[0] == "theirs"]
+    assert line[-3:] == ["", "", ""], "nothing is computed from published numbers"
+    assert compare([write(found, tmp_path / "to").parent]).results == found.results
+    (plain,) = compare([a_run(tmp_path / "plain", row())]).groups
+    assert "calibration error" not in table(plain)[0] and "Under stress" not in str(found.__class__(plain.results))
+
+
+def test_teachers_of_others_are_marked_and_who_saw_what_is_told(tmp_path: Path) -> None:
+    rows = [
+        row(),
+        row(labels="soft", labeler="Loaded, T 4", mean=47.0, elsewhere=True),
+        row(set="random_real", mean=40.0),
+    ]
+    found = compare([a_run(tmp_path / "mine", *rows), a_run(tmp_path / "other", row(mean=44.0))])
+    text, reader = str(found), Reader()
+    reader.feed(page(found))
+    for told in (text, reader.text):
+        assert "† 47.0 ± 1.0" in told and "† 45.0" not in told and "they may have been picked on" in told
+    assert "mine, soft, Loaded, T 4 − hard, IPC 10 †:" in text, "a difference with it is marked, too"
+    assert text.endswith("Leakage:\n  mine, other: Nobody saw them.")
+    assert compare([write(found, tmp_path / "to").parent]).results == found.results
 
 
 def test_differences_are_over_the_seeds_that_are_shared() -> None:

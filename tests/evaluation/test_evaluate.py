@@ -18,6 +18,7 @@ from gendistill.distilled import Distilled, load
 from gendistill.evaluation import evaluate as module
 from gendistill.evaluation import rows as lines
 from gendistill.evaluation.baselines import baselines, random_real, unsteered
+from gendistill.evaluation.elsewhere import leakage_of, taught_elsewhere
 from gendistill.evaluation.evaluate import evaluate
 from gendistill.evaluation.metrics.attacks import FGSM
 from gendistill.evaluation.metrics.copying import copying
@@ -32,9 +33,12 @@ from gendistill.labelers.relabel import Relabel
 from gendistill.nets import trained
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.loaded import Loaded
+from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.nets.trained import shape_of
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import Pixels
+from gendistill.provenance import NO_LEAKAGE_STATEMENT
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
 from gendistill.steering.guide import Guide
@@ -43,6 +47,7 @@ from gendistill.steering.start import Start
 from gendistill.toys import Toy, ToyData
 from gendistill.training import Training, train
 from gendistill.types import RealData, UserError
+from tests.nets.tiny_classifiers import timm_folder
 from tests.parts_under_test import TEACHER
 
 PROTOCOL = Protocol(
@@ -248,6 +253,27 @@ def test_labels_that_are_passed_over_are_told(caplog):
     assert "passed over" not in caplog.text
 
 
+def test_labels_by_teachers_of_others_are_marked(monkeypatch):
+    monkeypatch.setattr(module, "check_teachers", lambda *given: None)  # a small one knows little
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    net = trained.load(TEACHER, context)
+    foreign, known = (Relabel((Loaded(net, saw),), "logits") for saw in ("", "the training pictures"))
+    sets = made(replace(RECIPE, seed=17), 1)
+    told = evaluate(sets, replace(PROTOCOL, sets=1, students=1, labelers=(Hard(), foreign, known)))
+    assert {row.elsewhere for row in told.rows if row.labels == "hard"} == {False}
+    soft = [row.elsewhere for row in told.rows if row.labels == "soft" and row.set == "distilled"]
+    assert soft == [True, False] and "† teachers trained elsewhere" in str(told)
+    own = replace(sets[0], recipe=replace(RECIPE, labeler=foreign))
+    assert not taught_elsewhere(sets[0], None, "") and taught_elsewhere(own, None, "")
+    assert not taught_elsewhere(own.hard(), None, ""), "its pictures do not follow from who labelled"
+    stray = replace(sets[0], recipe=None, origin={})
+    assert taught_elsewhere(stray, None, "") and not taught_elsewhere(stray.hard(), None, ""), (
+        "nobody says who labelled"
+    )
+    assert leakage_of(sets[0], context.real) == sets[0].origin["leakage"]
+    assert leakage_of(stray, context.real) == NO_LEAKAGE_STATEMENT
+
+
 def test_students_are_put_through_the_stress_of_the_protocol(monkeypatch):
     stress = Stress((FGSM(8),), ("blur", "gaussian noise"), (1, 5), most=12)
     sets = made(replace(RECIPE, seed=15), 1)
@@ -276,7 +302,9 @@ def test_students_are_put_through_the_stress_of_the_protocol(monkeypatch):
     assert mean.attacked["FGSM 8/255"] == pytest.approx(
         statistics.fmean(row.attacked["FGSM 8/255"] for row in harmed.rows[:2])
     )
-    assert "under stress" in str(harmed)
+    assert list(first.attack_seconds) == list(first.attacked) and min(first.attack_seconds.values()) > 0
+    assert list(mean.attack_seconds) == list(first.attacked) and calm.rows[0].attack_seconds == {}
+    assert "under stress" in str(harmed) and "calibration error" in str(calm)
 
 
 def test_pictures_are_compared_with_real_ones_where_that_is_asked(monkeypatch):
@@ -296,3 +324,20 @@ def test_pictures_are_compared_with_real_ones_where_that_is_asked(monkeypatch):
     assert ours.frechet == pytest.approx(statistics.fmean(one.frechet for one in found))
     assert ours.copies == statistics.fmean(copying(one.images, context.real.train).share() for one in sets)
     assert "pictures among real ones" in str(report) and evaluate(sets, PROTOCOL).likeness == ()
+
+
+def test_the_features_that_pictures_are_compared_by_are_chosen(tmp_path):
+    sets = made(replace(RECIPE, seed=16), 1)
+    context = open_context(RECIPE, torch.device("cpu"), torch.float32)
+    named = {"distilled": sets, "random_real": sets}
+    foreign = TimmClassifier(timm_folder(tmp_path / "net", ("a", "b", "c", "d"), outputs=4), size=16)
+
+    def grey(pixels):
+        return pixels.flatten(1)[:, :5]
+
+    for chosen, told in ((foreign, "timm"), (TEACHER, "trained here"), (grey, "grey")):
+        report = module.measure(named, PROTOCOL, context, features=chosen)
+        assert [told in one.features for one in report.likeness] == [True] * 2
+        see = chosen.see(context) if chosen is not grey else grey
+        wanted = fidelity(sets[0].images, context.real.train, see, k=5)
+        assert report.likeness[0].frechet == pytest.approx(wanted.frechet, rel=1e-3)

@@ -209,15 +209,31 @@ def test_labels_of_several_labelers_are_told_apart(tmp_path: Path) -> None:
 
 def test_what_was_measured_beside_accuracies_is_shown(tmp_path: Path) -> None:
     harmed = replace(
-        REPORT.rows[0], attacked={"as they are": 90.0, "FGSM <2>": 61.2}, corrupted={"as they are": 90.0, "blur": 80.1}
-    )
+        REPORT.rows[0], attacked={"as they are": 90.0, "FGSM <2>": 61.2, "PGD": 50.0},
+        corrupted={"as they are": 90.0, "blur": 80.1}, calibration_error=0.1234, elsewhere=True,
+    )  # fmt: skip
     near = Likeness(
         set="distilled", ipc=4, sets=1, frechet=12.3, precision=0.5, recall=0.25, density=1.5, coverage=0.75, copies=0.1,
         copies_seen=0.2, pictures=12, real=500, k=5, features="ConvNet-3",
     )  # fmt: skip
     text = read(page(made_up(), Report([harmed], likeness=(near,)), path=tmp_path / "report.html")).text
-    for words in ("Beyond accuracy", "FGSM <2>", "61.2", "blur", "80.1", "12.3", "0.75", "k = 5"):
+    told = [
+        "FGSM <2>",
+        "61.2",
+        "blur",
+        "80.1",
+        "12.3",
+        "0.75",
+        "k = 5",
+        "RR",
+        "14.0",
+        "0.123",
+        "best is 0",
+        "† teachers trained",
+    ]
+    for words in ("Beyond accuracy", *told):
         assert words in text
+    assert f"† {harmed.mean:.1f}" in text
     assert "Beyond accuracy" not in read(page(made_up(), REPORT, path=tmp_path / "report.html")).text
 
 

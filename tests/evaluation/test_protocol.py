@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gendistill.evaluation import protocols, timm_protocols
+from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocol import Protocol, When, said
 from gendistill.labelers.hard import Hard
 from gendistill.nets.alexnet import AlexNet
@@ -15,7 +16,10 @@ from gendistill.nets.resnet import ResNet
 from gendistill.nets.vgg import VGG
 from gendistill.overrides import alter, read_value
 from gendistill.parts import named_values
+from gendistill.recipe import Recipe
 from gendistill.schedules import ConstantRate, StepDecay
+from gendistill.steering.sample import Sample
+from gendistill.toys import Toy, ToyData
 from gendistill.training import Training
 from gendistill.types import UserError
 
@@ -24,6 +28,7 @@ CASES = (
     When(student=ResNet(), schedule=ConstantRate()),
 )  # fmt: skip
 PROTOCOL = Protocol(name="cases", also=(ResNet(),), training=Training(epochs=10, batch=64), cases=CASES)
+RECIPE = Recipe(real=ToyData(), prior=Toy(), steering=(Sample(),), ipc=2)
 VALUES = {name: value for name, value in named_values().items() if isinstance(value, Protocol)}
 
 
@@ -65,6 +70,16 @@ def test_every_protocol_of_the_field_names_its_source_and_prints_as_code(name, v
     assert read_value(repr(value)) == value
     if value.labelers:
         assert Hard() in value.labelers, "what soft labels bring is seen beside hard ones"
+
+
+def test_screening_sets_chosen_real_pictures_beside_random_ones():
+    for value in (protocols.SCREENING, protocols.RESNET):
+        assert {"random_real", "herding", "k_centre"} <= baselines(RECIPE, value.coresets).keys()
+    herding, _ = protocols.SCREENING.coresets
+    (teacher,) = herding.teachers
+    seen = (protocols.SCREENING.student, protocols.SCREENING.full)
+    assert (teacher.net, teacher.training) == seen, "it costs no more than the row of all real pictures"
+    assert alter(protocols.SCREENING, "coresets", read_value("()")).coresets == ()
 
 
 def test_no_two_protocols_share_a_name():

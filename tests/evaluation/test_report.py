@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from gendistill.evaluation.keep import merged
+from gendistill.evaluation.keep import endured, merged
 from gendistill.evaluation.report import Likeness, Report, Row
+from gendistill.evaluation.tables import by_stress, under_stress
 from gendistill.formatting import spell_bytes, spell_seconds
 
 ROW = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=300, ipc=10, split="test",
@@ -119,6 +120,7 @@ HARMED = replace(
     ROW,
     attacked={"as they are": 90.0, "FGSM 2/255": 60.0, "PGD-5 2/255": 50.0},
     corrupted={"as they are": 90.0, "blur": 80.0},
+    attack_seconds={"as they are": 1.0, "FGSM 2/255": 3.0, "PGD-5 2/255": 9.0},
 )
 NEAR = Likeness(
     set="distilled", ipc=10, sets=1, frechet=12.345, precision=0.5, recall=0.25, density=1.5, coverage=0.75, copies=0.1,
@@ -137,6 +139,9 @@ def test_what_was_measured_beside_accuracies_has_tables_and_survives_a_file() ->
         "55.0",
         "50.0 (PGD-5 2/255)",
         "80.0",
+        "12.5",
+        "62.5",
+        "37.5",
     ]
     assert among.startswith("IPC 10") and near[1] == [
         "distilled",
@@ -149,6 +154,37 @@ def test_what_was_measured_beside_accuracies_has_tables_and_survives_a_file() ->
         "20 %",
     ]
     assert "20 pictures of a set among 500 real ones, k = 5" in notes[0] and "12.3" in report.markdown()
+
+
+def test_the_indices_need_several_attacks_and_the_clock() -> None:
+    cells = under_stress([("ours", replace(HARMED, attack_seconds={}))])
+    assert cells[0][-3:] == ["RR", "AE", "CREI"] and cells[1][-3:] == ["12.5", "", ""], "no clock was kept before"
+    single = replace(HARMED, attacked={"as they are": 90.0, "FGSM 2/255": 60.0})
+    assert under_stress([("ours", single)])[0][-1] == "mean of corruptions"
+    worn = by_stress([("ours", HARMED)], "corrupted")
+    assert worn == [["set", "labels", "as they are", "blur"], ["ours", "hard", "90.0", "80.0"]]
+    assert under_stress([("ours", ROW)]) == by_stress([("ours", ROW)], "attacked") == []
+    old = Report.from_json({"rows": [{**Report([HARMED]).to_json()["rows"][0], "attack_seconds": {}}]}).rows[0]
+    assert endured(old, HARMED).attack_seconds == HARMED.attack_seconds
+
+
+def test_teachers_of_others_are_marked_with_a_footnote() -> None:
+    report = Report([replace(ROW, labels="soft", elsewhere=True, calibration_error=0.1), ROW])
+    told = str(report).splitlines()
+    assert "95.2 ± 1.0 (5)" in told[3] and "† 95.2 ± 1.0 (5)" in told[3] and told[3].count("†") == 1
+    assert told[4].startswith("† teachers trained elsewhere") and "these test pictures" in told[4]
+    assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
+    old = report.to_json()["rows"][0]
+    del old["elsewhere"]
+    assert Report.from_json({"rows": [old]}).rows[0].elsewhere is False
+    assert "†" not in str(Report([ROW]))
+
+
+def test_calibration_errors_have_a_table_where_they_were_measured() -> None:
+    rows = [replace(ROW, calibration_error=0.1234), replace(ROW, labels="soft", calibration_error=0.05), ROWS[1]]
+    _, (title, cells, _) = Report(rows).tables
+    assert title.endswith("calibration error")
+    assert cells[1:] == [["distilled", "0.123", "0.050"], ["random real", "", ""]]
 
 
 def test_numbers_in_words() -> None:

@@ -16,6 +16,7 @@ from timm.models import save_for_hf
 from gendistill.context import Context
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets import trained
+from gendistill.nets.loaded import Loaded
 from gendistill.nets.pretrained import PretrainedNet, Sight
 from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.nets.transformers_classifier import TransformersClassifier, sight_of
@@ -167,6 +168,20 @@ def test_kinds_of_teachers_are_mixed_in_one_ensemble(tmp_path, context):
     said = labeler(images, context).at(torch.arange(4))
     each = [trained.load(one, context)(images.pixels(range(4))).softmax(1) for one in teachers]
     torch.testing.assert_close(said.exp(), torch.stack(each).mean(0))
+
+
+def test_what_it_sees_is_asked_for_whatever_its_classes(tmp_path, context):
+    pixels = torch.rand(2, 3, 16, 16)
+    many = TimmClassifier(timm_folder(tmp_path / "many", [f"thing {row}" for row in range(7)], outputs=7), size=16)
+    with pytest.raises(UserError, match="class 0"):
+        trained.load(many, context)
+    body = timm_net(7)
+    torch.testing.assert_close(
+        many.see(context)(pixels), body.forward_head(body.forward_features((pixels - 0.5) / 0.5), pre_logits=True)
+    )
+    bare = TimmClassifier(timm_folder(tmp_path / "bare", None, outputs=0), size=16)
+    torch.testing.assert_close(bare.see(context)(pixels), timm_net(0)((pixels - 0.5) / 0.5))
+    torch.testing.assert_close(Loaded(body).see(context)(pixels), body(pixels))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -35,6 +35,9 @@ def test_pictures_of_any_size_and_channels_become_logits(size):
     logits.sum().backward()
     assert logits.shape == (2, 2) and pixels.grad is not None and bool(pixels.grad.any())
     torch.testing.assert_close(net(pixels.detach().expand(-1, 3, -1, -1)), logits)
+    seen = net.embed(pixels)
+    torch.testing.assert_close(seen.norm(dim=1), torch.ones(2))
+    torch.testing.assert_close(seen @ net.prompts.T * net.clip.logit_scale.exp(), logits)
 
 
 def test_prompts_are_averaged_over_templates():

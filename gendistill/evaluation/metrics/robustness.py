@@ -1,13 +1,7 @@
 """What is left of a student's accuracy when its pictures are attacked or go bad, and the figures the field makes of it.
 
 "DD-RobustBench" (Wu et al., 2024), https://arxiv.org/abs/2403.13322: accuracy clean, under each attack, and their mean and least.
-"BEARD" (Zhou et al., 2024), https://arxiv.org/abs/2411.09265:
-    RR   = 100 (1 - (clean - mean_a acc_a) / (clean - min_a acc_a))
-    AE   = 100 (mean_a t_a - t_clean) / (max_a t_a - t_clean)        t: seconds; higher means that attackers take longer
-    CREI = a RR + (1 - a) AE                                         a = 1/2
-A figure whose denominator is not above 0 is None; the authors' code calls it 0 at 0 and keeps a negative one. With a single
-attack RR is 0 whatever it does. AE measures the clock and the list of attacks more than the student: compare it within one
-run of one machine alone.
+"BEARD" (Zhou et al., 2024), https://arxiv.org/abs/2411.09265: RR, AE and CREI, as `gendistill.evaluation.metrics.indices` has them.
 """
 
 from __future__ import annotations
@@ -23,6 +17,7 @@ import torch
 from torch import nn
 
 from gendistill.context import together
+from gendistill.evaluation.metrics import indices
 from gendistill.evaluation.metrics.attacks import Attack, streams_of
 from gendistill.evaluation.metrics.corruptions import CORRUPTIONS, SEVERITIES, Corruption
 from gendistill.nets.logits import check_channels, evaluating
@@ -73,20 +68,16 @@ class Adversarial:
     @property
     def robustness_ratio(self) -> float | None:
         """RR of BEARD, in percent; None where no attack does harm."""
-        lost = self.clean - self.least
-        return 100 * (1 - (self.clean - self.mean) / lost) if lost > 0 else None
+        return indices.robustness_ratio(self.clean, [one.accuracy for one in self.attacks])
 
     @property
     def attack_efficiency(self) -> float | None:
         """AE of BEARD, in percent; None where no attack takes time."""
-        seconds = [one.seconds for one in self.attacks]
-        longest = max(seconds) - self.seconds
-        return 100 * (statistics.fmean(seconds) - self.seconds) / longest if longest > 0 else None
+        return indices.attack_efficiency(self.seconds, [one.seconds for one in self.attacks])
 
     def crei(self, share: float = 0.5) -> float | None:
         """CREI of BEARD, in percent: ``share`` of RR and the rest of AE; None where one of them is."""
-        ratio, efficiency = self.robustness_ratio, self.attack_efficiency
-        return None if ratio is None or efficiency is None else share * ratio + (1 - share) * efficiency
+        return indices.crei(self.robustness_ratio, self.attack_efficiency, share)
 
 
 @dataclass(frozen=True)
