@@ -144,7 +144,7 @@ def main() -> None:
     state = {
         "date": str(datetime.date.today()),
         "hardware": hardware(),
-        "torch": torch.__version__,
+        "torch": torch.__version__.partition("+")[0],
         "rounds": given.rounds,
     }
     state["widths"] = {str(width): measured(width, given.steps, given.rounds, device) for width in given.widths}

@@ -12,7 +12,6 @@ from gendistill.evaluation.tables import (
     ONE_SET,
     aligned,
     among_real,
-    calibrations,
     indices_notes,
     marked,
     piped,
@@ -261,8 +260,6 @@ class Report:
         """Title, cells with a header, and notes of every table."""
         for block in self.blocks:
             yield block.title, table(block), block.notes
-            if told := calibrations(block):
-                yield f"{block.title} · calibration error", told, []
             if harmed := under_stress(block.named):
                 yield f"{block.title} · under stress", harmed, indices_notes(harmed)
         alike: dict[tuple[object, ...], list[Likeness]] = {}

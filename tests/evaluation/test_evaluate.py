@@ -304,7 +304,7 @@ def test_students_are_put_through_the_stress_of_the_protocol(monkeypatch):
     )
     assert list(first.attack_seconds) == list(first.attacked) and min(first.attack_seconds.values()) > 0
     assert list(mean.attack_seconds) == list(first.attacked) and calm.rows[0].attack_seconds == {}
-    assert "under stress" in str(harmed) and "calibration error" in str(calm)
+    assert "under stress" in str(harmed)
 
 
 def test_pictures_are_compared_with_real_ones_where_that_is_asked(monkeypatch):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gendistill.evaluation.keep import endured, merged
 from gendistill.evaluation.report import Likeness, Report, Row
-from gendistill.evaluation.tables import by_stress, under_stress
+from gendistill.evaluation.tables import by_stress, calibrations, under_stress
 from gendistill.formatting import spell_bytes, spell_seconds
 
 ROW = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=300, ipc=10, split="test",
@@ -180,10 +180,9 @@ def test_teachers_of_others_are_marked_with_a_footnote() -> None:
     assert "†" not in str(Report([ROW]))
 
 
-def test_calibration_errors_have_a_table_where_they_were_measured() -> None:
+def test_calibration_errors_in_cells() -> None:
     rows = [replace(ROW, calibration_error=0.1234), replace(ROW, labels="soft", calibration_error=0.05), ROWS[1]]
-    _, (title, cells, _) = Report(rows).tables
-    assert title.endswith("calibration error")
+    cells = calibrations(Report(rows).blocks[0])
     assert cells[1:] == [["distilled", "0.123", "0.050"], ["random real", "", ""]]
 
 
