@@ -10,7 +10,9 @@ Measured  see benchmarks/
 Differs   Real pictures pass 256 px before they are encoded at 1024. Clusters are found in principal components, theirs in a
           UMAP. After cfg the shift of the clean estimate is sigma / alpha * cfg * 0.05 of the distance, as in their code, whose
           schedule factor cancels: at the first step it passes the goal, but a step of the solver moves the picture by a part
-          of that alone. The window holds every step but those of the last tenth, as theirs does.
+          of that alone. The window holds every step but those of the last tenth, as theirs does, with the spacing of SDXL
+          ("leading", from 0.96 down); where steps begin at 1, the first is free too. Their script as shipped judges the real
+          pictures it selected, unless told otherwise.
 """
 
 from gendistill.anchors.dense import Dense

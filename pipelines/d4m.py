@@ -7,9 +7,10 @@ Cluster the latents of every class, re-noise each centroid, and denoise it with 
 Paper     imagewoof ipc 10, ResNetAP-10, hard labels: 33.2 (re-run printed by EVLF)
 Measured  see benchmarks/
 Differs   Real pictures pass 256 px before they are drawn over at 512; the authors bring the originals to 512, and the drawn ones
-          to 224. The negative prompt says the same in other words. Whole-class k-means instead of mini-batches: the authors lose
-          the latents left over after the last full batch, and a class with fewer pictures than modes crashes theirs. Posterior
-          means are clustered, theirs are samples. Pictures are stored by id: their file names collide.
+          to 224. Steps are DDIM's, theirs those of the checkpoint's own scheduler (PNDM, from memory): scheduler=None. Whole-class
+          k-means instead of mini-batches: the authors lose the latents left over after the last full batch, and a class with
+          fewer pictures than modes crashes theirs. Posterior means are clustered, theirs are samples. Pictures are stored by id:
+          their file names collide.
 """
 
 from gendistill.anchors.modes import Modes
