@@ -137,12 +137,17 @@ def displaced(estimate: Estimate, bound: Sequence[BoundGuide], now: Moment, name
 def _refuse_what_is_no_picture(
     start: Tensor, moved: Tensor, guide: Guide, now: Moment, names: Callable[[Tensor], str]
 ) -> None:
-    """Raise `Diverged` where a guide moved the estimate beyond `largest`, or made it flat; two means while all is well."""
+    """Raise `Diverged` where a guide moved the estimate beyond `largest`, or made it flat; two means while all is well.
+
+    An estimate that was flat, or within a tenth as large before is not the guide's work, unless it left what any network says.
+    """
     size, spread = size_and_spread(start - moved)
     beyond, flat = ~(size <= largest(now.level)), spread < FLAT
     if not (beyond | flat).any():
         return
-    flat &= size_and_spread(start)[1] >= FLAT  # an estimate that was flat before is not the guide's work
+    before, shown = size_and_spread(start)
+    beyond &= ~(size <= 1.1 * before) | ~(size <= max(NOISIEST, largest(now.level)))
+    flat &= shown >= FLAT
     bad = beyond | flat
     if bad.any():
         if beyond.any():
@@ -164,9 +169,12 @@ def largest(level: Level) -> float:
 def refuse_what_guides_left(
     x: Tensor, bound: Sequence[BoundGuide], draft: Draft, step: int, names: Callable[[Tensor], str]
 ) -> None:
-    """Raise `Diverged` where a guided chain ended, with ``step``, beyond what latents of pictures have."""
+    """Raise `Diverged` where a guided chain ended, with ``step``, beyond what latents of pictures have.
+
+    By twice the limit of a step: here nothing tells what the network alone had made.
+    """
     size = size_and_spread(x)[0]
-    bad = ~(size <= LARGEST)
+    bad = ~(size <= 2 * LARGEST)
     if bad.any():
         told = ", ".join(
             f"{type(item.guide.objective).__name__} (weight {item.guide.objective.weight:g})" for item in bound

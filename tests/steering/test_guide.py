@@ -11,7 +11,7 @@ import torch
 from gendistill.images import Subset
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.steering.guide import Guide, Moment, bind, gradient
+from gendistill.steering.guide import Guide, Moment, bind, displaced, gradient
 from gendistill.steering.latent_range import size_and_spread
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Constant, OnMean, OnStep, Power
@@ -238,6 +238,20 @@ def test_a_large_estimate_where_noise_is_high_passes(context):
     """There an estimate seven times as large is noise that is off by little, and the network mends it."""
     made = Sample(steps=10, guides=(Guide(Raise(weight=7.0), window=(0.5, 1.0)),))(empty(context), context)
     assert float(made.latents[LATENT].square().mean().sqrt()) < 1.2
+
+
+def test_a_guide_that_makes_a_large_estimate_smaller_is_not_refused(context):
+    """An untrained network answers with what no picture has; that is not the guide's work."""
+    x = toy_draft(context).latents[LATENT]
+    now = replace(at(context, x), level=Level(0.99, 0.14, 0.1))
+
+    def moved(objective, size):
+        return displaced(Estimate(size * x.sign()), bind([Guide(objective)], context), now, str).clean
+
+    assert float(moved(Probe(weight=0.1), 8.0).abs().max()) == pytest.approx(7.2)
+    for objective, size in ((Raise(weight=7.0), 3.0), (Probe(weight=0.1), 30.0)):
+        with pytest.raises(Diverged, match=rf"{type(objective).__name__} .*root mean square"):
+            moved(objective, size)
 
 
 def test_a_constant_estimate_is_refused_where_a_guide_makes_it(context):
