@@ -16,7 +16,7 @@ Differs   the network is told the time of the level that noise was added at; the
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import RDED
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.trained import Trained
 from gendistill.objectives.denoising import Denoising
@@ -40,4 +40,4 @@ recipe = Recipe(
         Optimize((Denoising(condition="null"),), steps=100, lr=6e-4),
     ),
 )
-protocol = SCREENING
+protocol = RDED

@@ -17,7 +17,7 @@ Differs   Real pictures pass 256 px before they are encoded at 1024. Clusters ar
 
 from gendistill.anchors.dense import Dense
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import MINIMAX
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.prompts import Prompts
@@ -37,4 +37,4 @@ recipe = Recipe(
         ),
     ),
 )  # fmt: skip
-protocol = SCREENING
+protocol = MINIMAX

@@ -15,7 +15,7 @@ Differs   skewness is taken over the pictures of a set; the authors take it over
 
 from gendistill.anchors.inverted import Inverted
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import RDED
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample
@@ -30,4 +30,4 @@ recipe = Recipe(
         Sample(scheduler="DDIM", steps=50, cfg=4.0),
     ),
 )
-protocol = SCREENING
+protocol = RDED

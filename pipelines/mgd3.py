@@ -15,7 +15,7 @@ Differs   modes are found without the random flip that the published code leaves
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import MINIMAX
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
@@ -34,4 +34,4 @@ recipe = Recipe(
         ),
     ),
 )  # fmt: skip
-protocol = SCREENING
+protocol = MINIMAX

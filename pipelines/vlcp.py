@@ -17,7 +17,7 @@ Differs   The checkpoint is the public one, where the authors tune theirs on the
 
 from gendistill.anchors.modes import Modes
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import MINIMAX
 from gendistill.nets.captioner import Captioner
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.prompts import Prompts
@@ -40,4 +40,4 @@ recipe = Recipe(
         Sample(scheduler="DDIM", steps=50, strength=0.7, cfg=10.0),
     ),
 )
-protocol = SCREENING
+protocol = MINIMAX
