@@ -7,11 +7,11 @@ Pull the noisy latent towards the real pictures of its class as the denoiser's o
 Paper     imagenette ipc 10, ConvNet-6, hard labels: 64.8; ImageNet-1K ipc 10 / 50, ResNet-18, soft labels: 49.1 / 62.7
 Measured  see benchmarks/
 Differs   from notes, unverified: no code was found. Layers are shares of the depth (blocks 4 to 12 of 28); the kernel is linear.
-          The gradient is that of the class asked for, before cfg.
+          The gradient is that of the class asked for, before cfg. The protocol is assumed: IGD's, with whose rows theirs stand.
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import IGD
 from gendistill.objectives.denoiser_kernel import DenoiserKernel
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
@@ -30,4 +30,4 @@ recipe = Recipe(
         ),
     ),
 )  # fmt: skip
-protocol = SCREENING
+protocol = IGD

@@ -12,7 +12,7 @@ Differs   losses here are multiplied by the number of pictures: weight=0.1 at ip
 """
 
 from gendistill.data.hub import Hub
-from gendistill.evaluation.protocols import MATCHING
+from gendistill.evaluation.protocols import MATCHING_NOAUG
 from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
@@ -31,4 +31,4 @@ recipe = Recipe(
         ),
     ),
 )  # fmt: skip
-protocol = MATCHING
+protocol = MATCHING_NOAUG

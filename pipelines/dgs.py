@@ -7,7 +7,7 @@ Draw five times as many pictures as are wanted and keep those whose difficulties
 Paper     none confirmed
 Measured  see benchmarks/
 Differs   bins that lack pictures are filled from the nearest ones, theirs at random. The classifier is trained in place; theirs
-          is torchvision's ResNet-50. Pictures come from the plain prior, theirs from any method.
+          is torchvision's ResNet-50. Pictures come from the plain prior, theirs from any method, by whose protocol they are judged.
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

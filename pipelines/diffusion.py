@@ -9,7 +9,7 @@ Differs   all four latent channels are guided, as in diffusers; DiT's own sample
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import MINIMAX
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample
@@ -20,4 +20,4 @@ recipe = Recipe(
     prior=LatentDiffusion("facebook/DiT-XL-2-256"),
     steering=(Sample(scheduler="DDPM", steps=50, cfg=4.0),),
 )
-protocol = SCREENING
+protocol = MINIMAX

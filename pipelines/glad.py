@@ -10,7 +10,8 @@ Paper     ImageNet-A to E ipc 10, mean of four networks, hard labels: 53.1 / 50.
 Measured  not yet with StyleGAN-XL; with a small GAN see benchmarks/steering.md and gan.md
 Differs   losses here are multiplied by the number of pictures: weight=0.1 at ipc 10. Styles are kept within the bound as well,
           theirs bounds the maps alone; gradients that are not finite stop the run, theirs become 0. Matching distributions is
-          MeanFeatures() from space "f20" with lr=(10.0, 0.01). The pickle is imagenet128 of https://github.com/autonomousvision/stylegan-xl
+          MeanFeatures() from space "f20" with lr=(10.0, 0.01). The published protocol, four networks, is protocol=GLAD.
+          The pickle is imagenet128 of https://github.com/autonomousvision/stylegan-xl
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

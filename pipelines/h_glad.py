@@ -9,7 +9,8 @@ Paper     ImageNet-A to E ipc 10, mean of four networks, hard labels: 54.1 / 52.
 Measured  not yet with StyleGAN-XL; with a small GAN see benchmarks/steering.md
 Differs   pictures are chosen as the paper says, by the distance of class-mean features in a trained network, here of its last
           layer and class by class; in the released code the choice is commented out, so that the last layer wins. Losses here
-          are multiplied by the number of pictures: weight=0.1 at ipc 10. The walk begins at the styles, with one noise a picture
+          are multiplied by the number of pictures: weight=0.1 at ipc 10. The walk begins at the styles, with one noise a picture.
+          The published protocol, four networks, is protocol=GLAD
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset

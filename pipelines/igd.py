@@ -15,7 +15,7 @@ Differs   the surrogate's checkpoints are chosen by the rule (cosine below 0.7) 
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import IGD
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
 from gendistill.objectives.diversity import Diversity
@@ -44,4 +44,4 @@ recipe = Recipe(
         ),
     ),
 )  # fmt: skip
-protocol = SCREENING
+protocol = IGD

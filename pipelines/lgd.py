@@ -14,7 +14,7 @@ Differs   from notes, unverified: the authors' code was not read. The printed si
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import IGD
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Student, Trained
 from gendistill.objectives.diversity import Diversity
@@ -52,4 +52,4 @@ recipe = Recipe(
     ipc=100,
     rounds=10,
 )  # fmt: skip
-protocol = SCREENING
+protocol = IGD

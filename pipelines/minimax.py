@@ -15,7 +15,7 @@ Differs   the label row is found by class name and WordNet id: the authors pass 
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import MINIMAX
 from gendistill.objectives.diversity import Diversity
 from gendistill.objectives.representativeness import Representativeness
 from gendistill.priors.difffit import DiffFit
@@ -36,4 +36,4 @@ recipe = Recipe(
         Sample(scheduler="DDPM", steps=50, cfg=4.0),
     ),
 )  # fmt: skip
-protocol = SCREENING
+protocol = MINIMAX

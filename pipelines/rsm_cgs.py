@@ -13,7 +13,7 @@ Differs   from notes, unverified: no code was found, and neither strength nor we
 """
 
 from gendistill.data.imagenet_subset import ImageNetSubset
-from gendistill.evaluation.protocols import SCREENING
+from gendistill.evaluation.protocols import IGD
 from gendistill.objectives.determinant import Determinant
 from gendistill.objectives.latent_moments import LatentMoments
 from gendistill.objectives.sparsity import Sparsity
@@ -39,4 +39,4 @@ recipe = Recipe(
         ),
     ),
 )  # fmt: skip
-protocol = SCREENING
+protocol = IGD

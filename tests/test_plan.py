@@ -63,6 +63,15 @@ def test_students_and_teachers_are_counted():
     assert found(told, "teachers", "teacher").calls == pytest.approx(12 * 36 / 8), "12 epochs are at least 60 steps"
 
 
+def test_a_step_on_all_real_pictures_that_is_the_same_is_timed_once():
+    alike = replace(PROTOCOL, training=replace(PROTOCOL.training, epochs=7), full=replace(PROTOCOL.training, epochs=2))
+    told = plan(RECIPE, alike)
+    few, all_real = (found(told, part, "train") for part in ("evaluate", "evaluate full real"))
+    assert few.seconds_each == all_real.seconds_each and all_real.calls == pytest.approx(36 / 4 * 2)
+    told = plan(RECIPE, replace(alike, full=replace(alike.full, batch=12)))
+    assert found(told, "evaluate full real", "train").rows == 12
+
+
 def test_an_objective_that_takes_gradients_of_its_own_is_counted():
     step = Optimize((GradientMatching(ConvNet(depth=2, width=8), batch=4),), steps=9)
     told = plan(replace(RECIPE, steering=(*RECIPE.steering, step)), PROTOCOL)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from gendistill.locks import alone
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
 from gendistill.nets.trained import Trained
+from gendistill.objectives.base import Objective
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import Pixels
@@ -33,7 +35,7 @@ from gendistill.steering.select import Select
 from gendistill.steering.start import Start
 from gendistill.store import read_tensors
 from gendistill.toys import Toy, ToyData
-from gendistill.types import UserError
+from gendistill.types import Diverged, UserError
 from tests.parts_under_test import TEACHER
 
 MATCH = Optimize((MeanFeatures(Fresh(ConvNet(depth=2, width=8))),), steps=3, lr=0.05)
@@ -73,6 +75,43 @@ def test_a_killed_run_ends_with_the_same_bytes(recipe, tmp_path, monkeypatch):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes(), file
     positions = torch.arange(len(whole.images))
     assert torch.equal(whole.soft.at(positions), resumed.soft.at(positions))
+
+
+@dataclass(frozen=True)
+class Lopsided(Objective):
+    """Wants the latents of the last class far higher than any picture's; of the others nothing."""
+
+    weight: float = 30.0
+    broken: ClassVar[bool] = True
+
+    def bind(self, context):
+        def loss(synthetic):
+            return -(synthetic.labels == 2).float() * synthetic.clean.flatten(1).sum(1) * float(self.broken)
+
+        return loss
+
+
+@pytest.mark.parametrize("step", [Sample(steps=5, guides=(Guide(Lopsided()),)), Optimize((Lopsided(),), lr=1.0)])
+def test_what_diverges_in_a_later_shard_leaves_the_finished_ones(step, tmp_path, monkeypatch):
+    """The same recipe goes on from them once its cause is mended; a weaker one asks for a folder of its own, and runs there."""
+    begun = () if step.begins else (Sample(steps=2),)
+    recipe, out = replace(PLAIN, steering=(*begun, step)), tmp_path / "out"
+    with pytest.raises(Diverged, match=r"Lopsided.*step \d.*class 2.*lower"):
+        distill(recipe, out)
+    done = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.rglob("*.safetensors")}
+    assert len([path for path in done if "shards" in path.parts]) >= 2
+
+    change = {"guides": (Guide(Lopsided(weight=0.01)),)} if step.begins else {"lr": 0.01, "steps": 10}
+    weaker = replace(recipe, steering=(*begun, replace(step, **change)))
+    with pytest.raises(UserError, match="another recipe.*choose another folder"):
+        distill(weaker, out)
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in done} == done
+    assert len(distill(weaker, tmp_path / "weaker").images) == 12
+
+    monkeypatch.setattr(Lopsided, "broken", False)
+    resumed = distill(recipe, out)
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in done} == done
+    assert torch.equal(stored(resumed), stored(distill(recipe, tmp_path / "whole")))
 
 
 @pytest.mark.parametrize("scheduler", ["DDIM", "DDPM", "DPMSolverMultistep"])

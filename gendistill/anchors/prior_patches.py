@@ -4,6 +4,9 @@
     window of a picture = argmax of the sum of d over it
 
 The windows of a class are clustered, and the highest of every cluster is kept.
+
+From notes, unverified: no code was found. Here the class label stands for their text, latents are the space of the clusters where
+theirs is one of features, and a slot is one window, not a mosaic of several as in RDED.
 """
 
 from __future__ import annotations

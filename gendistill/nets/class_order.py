@@ -17,6 +17,10 @@ PICTURES = 10
 """Of every class are looked at, evenly spaced, one class at a time."""
 MISPLACED = 0.1
 """Share of the pictures that another order must set right before it is believed; confusable pairs explain less."""
+ENOUGH = 5
+"""Pictures of a class from which on most of them say what it is called."""
+CHANCE = 1e-3
+"""Probability below which a ring of classes that are called each other is no accident of classes that look alike."""
 
 
 MEND = "give a module whose outputs follow the classes of the data, for example one that returns net(pixels)[:, order]"
@@ -38,7 +42,7 @@ def check_order(net: nn.Module, images: Images, device: torch.device, name: str 
     refused only where it is sure: a mean probability of its answers above k^-1/2, half way from a guess to certainty in nats.
 
     Raises:
-        UserError: another order of its outputs explains the pictures, or it is worse than chance.
+        UserError: another order of its outputs explains the pictures, or those of some classes; or it is worse than chance.
     """
     counts, sure = answers(net, images, device)
     total, classes = int(counts.sum()), len(counts)
@@ -58,6 +62,11 @@ def check_order(net: nn.Module, images: Images, device: torch.device, name: str 
             raise UserError(
                 f"{name} is worse than chance on these pictures: right on {right} of {total} training pictures, "
                 f"a guess is on {chance:.0f}; give a classifier of these classes that takes pixels in [0, 1]"
+            )
+        for order in rings(counts):
+            raise UserError(
+                f"{name} has {int((order != torch.arange(classes)).sum())} of its {classes} classes in another order than the "
+                f"data: it calls {examples(counts, order, images.classes)}; {mend}"
             )
     if classes > 1 and right <= chance + 2 * deviation:
         log.warning(
@@ -97,6 +106,36 @@ def best_order(counts: Tensor) -> Tensor:
     rest = torch.nonzero(order < 0).flatten()
     order[rest] = torch.nonzero(free).flatten()
     return order
+
+
+def rings(counts: Tensor) -> list[Tensor]:
+    """Orders that set right some classes each, (k,): most pictures of one are called the next, and of the last the first.
+
+    Classes that look alike lean one way: of two the wrong names are at most half of all. Only a permutation makes a ring,
+    and it counts where so many wrong names among the wrong and the right ones are less likely than `CHANCE`.
+    """
+    classes = len(counts)
+    most, called = counts.max(1)
+    total = counts.sum(1)
+    called = torch.where((2 * most > total) & (total >= ENOUGH), called, torch.arange(classes)).tolist()
+    found, seen = list[Tensor](), set[int]()
+    for start in range(classes):
+        path = [start]
+        while (at := called[path[-1]]) not in seen and at not in path:
+            path.append(at)
+        ring = path[path.index(at) :] if at in path else []
+        seen.update(path)
+        wrong, right = int(most[ring].sum()), int(counts[ring, ring].sum())
+        if len(ring) > 1 and at_least(wrong, wrong + right) < CHANCE:
+            order = torch.arange(classes)
+            order[ring] = torch.tensor([called[index] for index in ring])
+            found.append(order)
+    return found
+
+
+def at_least(heads: int, tosses: int) -> float:
+    """Probability of so many heads or more of a fair coin."""
+    return sum(math.comb(tosses, number) for number in range(heads, tosses + 1)) / 2**tosses
 
 
 def examples(counts: Tensor, order: Tensor, classes: tuple[Class, ...]) -> str:

@@ -3,7 +3,8 @@
     loss_class = n (mean k(r, r') + mean k(s, s') - 2 mean k(r, s)),   k(a, b) = mean_f exp( - |a - b|^2 / (2 f h^2) )
 
 with all pairs, a picture and itself among them: the square of a distance in the kernel's space, never negative. h^2 is the
-median of the squared distances between all features that differ, f the bandwidths.
+median of the squared distances between all features that differ, f the bandwidths. Bandwidths by the median, and five kernels
+averaged, are our choice: no code of the paper is public, and from memory it takes Gaussian kernels, too.
 """
 
 from __future__ import annotations

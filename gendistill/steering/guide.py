@@ -17,12 +17,14 @@ from gendistill.draft import Draft, Loss, Synthetic
 from gendistill.objectives.base import Objective
 from gendistill.priors.small_decoder import as_decoder, load_decoder
 from gendistill.steering.in_parts import Term, backward
+from gendistill.steering.latent_range import FLAT, LARGEST, size_and_spread
 from gendistill.steering.render import decode
 from gendistill.steering.scales import LEAST_ALPHA, Constant, Scale
 from gendistill.types import Conditions, Diverged, Estimate, Latents, Level, Pixels, UserError
 
-LARGEST = 20.0
-"""Root mean square beyond which an estimate left what any picture has, near 1: the clean one, or the noise it stands for."""
+NOISIEST = 20.0
+"""Root mean square beyond which the noise that a clean estimate stands for left what any noise has, 1: where noise is high,
+guides that work pass the range of clean latents for a while."""
 
 
 @dataclass(frozen=True)
@@ -119,26 +121,68 @@ def displaced(estimate: Estimate, bound: Sequence[BoundGuide], now: Moment, name
     Where a guide works through the denoiser, ``now.x`` requires grad and ``estimate.clean`` was computed from it.
 
     Raises:
-        Diverged: a gradient is not finite, or the estimate left the range of latents; names step, class and objective.
+        Diverged: a gradient is not finite, or the estimate left the range of latents or shows nothing any more; names step,
+            class and objective.
     """
     start = estimate.clean.detach()
     shift = torch.zeros_like(start)
     for item in bound:
         guide = item.guide
         moved = guide.objective.weight * guide.scale(now.level, now.after) * gradient(item, estimate, start, now)
-        bad = ~torch.isfinite(moved).flatten(1).all(1)
-        limit = LARGEST * max(1.0, float(now.level.sigma) / max(float(now.level.alpha), LEAST_ALPHA))
-        bad |= (start - moved).square().flatten(1).mean(1).sqrt() > limit
-        if bad.any():
-            size = float((start - moved)[bad].square().mean().sqrt())
-            raise Diverged(
-                f"guidance by {type(guide.objective).__name__} (weight {guide.objective.weight:g}) diverged at step {now.step} "
-                f"(time {float(now.level.time):.2f}) for class "
-                f"{names(now.draft.labels[bad.cpu()])}: the clean estimate has a root mean square of {size:.3g}, latents of "
-                f"pictures are near 1; lower its weight, narrow its window, or use another scale than {guide.scale}"
-            )
+        _refuse_what_is_no_picture(start, moved, guide, now, names)
         shift = shift + moved
     return Estimate(start - shift, None if estimate.log_variance is None else estimate.log_variance.detach())
+
+
+def _refuse_what_is_no_picture(
+    start: Tensor, moved: Tensor, guide: Guide, now: Moment, names: Callable[[Tensor], str]
+) -> None:
+    """Raise `Diverged` where a guide moved the estimate beyond `largest`, or made it flat; two means while all is well.
+
+    An estimate that was flat, or within a tenth as large before is not the guide's work, unless it left what any network says.
+    """
+    size, spread = size_and_spread(start - moved)
+    beyond, flat = ~(size <= largest(now.level)), spread < FLAT
+    if not (beyond | flat).any():
+        return
+    before, shown = size_and_spread(start)
+    beyond &= ~(size <= 1.1 * before) | ~(size <= max(NOISIEST, largest(now.level)))
+    flat &= shown >= FLAT
+    bad = beyond | flat
+    if bad.any():
+        if beyond.any():
+            what = f"has a root mean square of {float(size[beyond].max()):.3g}, latents of pictures are near 1"
+        else:
+            what = f"is the same at every place, to {float(spread[flat].max()):.1g}: a picture of it shows nothing"
+        raise Diverged(
+            f"guidance by {type(guide.objective).__name__} (weight {guide.objective.weight:g}) diverged at step {now.step} "
+            f"(time {float(now.level.time):.2f}) for class {names(now.draft.labels[bad.cpu()])}: the clean estimate {what}; "
+            f"lower its weight, narrow its window, or use another scale than {guide.scale}"
+        )
+
+
+def largest(level: Level) -> float:
+    """Root mean square that a clean estimate may have at a level."""
+    return max(LARGEST, NOISIEST * float(level.sigma) / max(float(level.alpha), LEAST_ALPHA))
+
+
+def refuse_what_guides_left(
+    x: Tensor, bound: Sequence[BoundGuide], draft: Draft, step: int, names: Callable[[Tensor], str]
+) -> None:
+    """Raise `Diverged` where a guided chain ended, with ``step``, beyond what latents of pictures have.
+
+    By twice the limit of a step: here nothing tells what the network alone had made.
+    """
+    size = size_and_spread(x)[0]
+    bad = ~(size <= 2 * LARGEST)
+    if bad.any():
+        told = ", ".join(
+            f"{type(item.guide.objective).__name__} (weight {item.guide.objective.weight:g})" for item in bound
+        )
+        raise Diverged(
+            f"guidance by {told} diverged by the last step, {step}, for class {names(draft.labels[bad.cpu()])}: the latents have "
+            f"a root mean square of {float(size.max()):.3g}, those of pictures are near 1; lower a weight, or narrow a window"
+        )
 
 
 def gradient(item: BoundGuide, estimate: Estimate, start: Tensor, now: Moment) -> Tensor:

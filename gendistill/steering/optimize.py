@@ -18,6 +18,7 @@ from gendistill.objectives.base import Objective
 from gendistill.steering.base import Steering, asked, unshaped
 from gendistill.steering.drafts import joined
 from gendistill.steering.in_parts import Term, backward
+from gendistill.steering.latent_range import FLAT, LARGEST, size_and_spread
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
 from gendistill.store import read_state, write_state
@@ -98,7 +99,8 @@ class Optimize(Steering):
 
         Raises:
             UserError: there are no latents yet.
-            Diverged: a loss is not finite; names objective, step and classes.
+            Diverged: a loss is not finite, or latents are not, left their range or show nothing any more; names step, classes
+                and objectives.
         """
         if not draft.latents:
             raise UserError(
@@ -106,6 +108,7 @@ class Optimize(Steering):
             )
         losses = [objective.bind(context) for objective in self.objectives]
         variables = self._variables(draft)
+        begun = {name: size_and_spread(value.detach()) for name, value in variables.items()}
         optimizer = self._optimizer(variables)
         saved, period = monotonic(), math.lcm(*(objective.period for objective in self.objectives))
         rates = [group["lr"] for group in optimizer.param_groups]
@@ -117,6 +120,7 @@ class Optimize(Steering):
             self._backward(draft, variables, losses, step, context)
             optimizer.step()
             self._bound(variables)
+            self._check(variables, begun, draft, step, context)
             at_rest = (step + 1) % period == 0
             if context.resume is not None and at_rest and monotonic() - saved > SAVE_EVERY_S:
                 write_state(context.resume, variables, optimizer, step + 1)
@@ -157,6 +161,34 @@ class Optimize(Steering):
             for name, value in variables.items():
                 if name.startswith("latent/"):
                     value.clamp_(-self.limit, self.limit)
+
+    @torch.no_grad()
+    def _check(
+        self, variables: Latents, begun: dict[str, tuple[Tensor, Tensor]], draft: Draft, step: int, context: Context
+    ) -> None:
+        """Refuse latents that became what no picture looks like; of ``begun`` are the sizes and spreads they began with.
+
+        Raises:
+            Diverged: some are not finite, many times as large as they were, or flat; those within a limit have their range.
+        """
+        for name, value in variables.items():
+            (size, spread), (first, shown) = size_and_spread(value), begun[name]
+            far = name.startswith("condition/") or self.limit is not None
+            beyond = ~(size <= (torch.inf if far else LARGEST * first.clamp_min(1.0)))
+            flat = (spread < FLAT) & (shown >= FLAT) if value.dim() == 4 else torch.zeros_like(beyond)
+            bad = beyond | flat
+            if bad.any():
+                if beyond.any():
+                    what = f"have a root mean square of {float(size[beyond].max()):.3g}, and began with {float(first.mean()):.2g}"
+                else:
+                    what = (
+                        f"are the same at every place, to {float(spread[flat].max()):.1g}: their pictures show nothing"
+                    )
+                told = ", ".join(f"{type(one).__name__} (weight {one.weight:g})" for one in self.objectives)
+                raise Diverged(
+                    f"Optimize by {told} diverged at step {step} for class {context.name_classes(draft.labels[bad.cpu()])}: "
+                    f"{name} {what}; lower lr={self.lr} or a weight, or give a limit"
+                )
 
     def _moved(self, draft: Draft, variables: Latents) -> Draft:
         """The draft with the variables in their places."""

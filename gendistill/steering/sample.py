@@ -20,7 +20,7 @@ from gendistill.priors.schedule import Solver, check_solver
 from gendistill.steering.base import Steering, asked
 from gendistill.steering.conditioning import Conditioning
 from gendistill.steering.drafts import candidates, earlier, joined, turns
-from gendistill.steering.guide import BoundGuide, Guide, Moment, bind, displaced, gradient
+from gendistill.steering.guide import BoundGuide, Guide, Moment, bind, displaced, gradient, refuse_what_guides_left
 from gendistill.types import CLEAN, LATENT, Conditions, Diverged, Estimate, Level, UserError
 from gendistill.work import Work
 
@@ -160,6 +160,8 @@ class Sample(Steering):
         if not torch.isfinite(x).all():
             bad = draft.labels[~torch.isfinite(x).flatten(1).all(1).cpu()]
             raise Diverged(f"sampling diverged for class {context.name_classes(bad)} with {self}")
+        if bound:
+            refuse_what_guides_left(x, bound, draft, steps - 1, context.name_classes)
         return replace(draft, latents={LATENT: x}, level=CLEAN)
 
     def _solver(self, draft: Draft) -> Solver:

@@ -1,6 +1,7 @@
 """CaO2 (Wang et al., ICCV 2025), https://arxiv.org/abs/2506.22637, its selection: correctly classified, by confidence.
 
-Few pictures per class must be typical, many may be hard: the most confident come first at low IPC, the least at high.
+Few pictures per class must be typical, many may be hard: the most confident come first at low IPC, the least at high. Where
+too few are correct, those fill up whose class asked for is most probable; in the authors' code those of which any class is.
 """
 
 from __future__ import annotations

@@ -54,6 +54,21 @@ def test_principal_components_see_what_varies_most_and_no_more(context, monkeypa
     assert apart[1][0] < 0.3 and apart[1][1] > 1.6
 
 
+def test_pooled_latents_are_clustered_by_level_and_modes_are_of_whole_ones(context, monkeypatch):
+    """Columns of 5 and -5 are 0 when pooled by 2: four pictures are 0, three are 1.
+
+    Of three with columns one way and one the other the mean is 2.5 and -2.5, the nearest of them 5 and -5.
+    """
+    columns = 5.0 * torch.tensor([1.0, -1.0, 1.0, -1.0]).expand(1, 4, 4)
+    latents = torch.stack([columns, columns, columns, -columns, 1 + columns, 1 - columns, torch.ones(1, 4, 4)])
+    monkeypatch.setattr(type(context), "latents", lambda self, index: latents)
+    rows = {medoid: Modes(pool=2, medoid=medoid).find(context, 0, torch.arange(2))[:, 0, 0] for medoid in (False, True)}
+    torch.testing.assert_close(rows[False], torch.tensor([[2.5, -2.5, 2.5, -2.5], [1.0, 1.0, 1.0, 1.0]]))
+    torch.testing.assert_close(rows[True], torch.tensor([[5.0, -5.0, 5.0, -5.0], [1.0, 1.0, 1.0, 1.0]]))
+    whole = Modes().find(context, 0, torch.arange(2))[:, 0, 0]
+    assert not torch.allclose(whole, rows[False], atol=0.5), "unpooled, columns decide"
+
+
 @pytest.mark.parametrize("medoid", [False, True])
 def test_a_class_of_few_different_latents_has_as_many_modes(medoid, context, monkeypatch):
     values = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0])

@@ -11,7 +11,7 @@ import torch
 from gendistill.images import StoredImages
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.base import build
-from gendistill.nets.class_order import best_order, check_order
+from gendistill.nets.class_order import best_order, check_order, rings
 from gendistill.nets.trained import Loaded, load, shape_of
 from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.objectives.margin import Margin
@@ -146,10 +146,34 @@ def test_one_answer_for_everything_is_chance(caplog):
 
 
 def test_two_classes_that_look_the_same_are_no_other_order():
-    """A good teacher of many classes may swap a pair that nobody can tell apart."""
+    """A good teacher of many classes may call a pair that nobody can tell apart by one name."""
     table = torch.full((40, 40), -9.0).fill_diagonal_(9.0)
-    table[[6, 7]] = table[[7, 6]]
+    table[7] = table[6]
     check_order(Says(table), numbered(40, 10), CPU)
+
+
+@pytest.mark.parametrize("ring", [[6, 7], [3, 50, 98]], ids=["a pair", "a triple"])
+def test_a_few_classes_of_a_hundred_called_each_other_are_refused(ring):
+    table = torch.full((100, 100), -9.0).fill_diagonal_(9.0)
+    table[ring] = table[[*ring[1:], ring[0]]]
+    told = rf"{len(ring)} of its 100 classes.*10 of 10 pictures of class {ring[0]} 'class {ring[1]}'.*\[:, order\]"
+    with pytest.raises(UserError, match=told):
+        check_order(Says(table), numbered(100, 10), CPU)
+    check_order(Says(table), numbered(100, 4), CPU)  # too few pictures to say
+
+
+def test_a_ring_is_believed_where_chance_does_not_make_it():
+    """Heads of a fair coin: 18 of 20 is 211 in a million, 17 of 20 is 1288; in a ring of three, 18 of 24 is 11 in a thousand."""
+
+    def found(rows):
+        return [order.tolist() for order in rings(torch.tensor(rows))]
+
+    assert found([[1, 9, 0], [9, 1, 0], [0, 0, 9]]) == [[1, 0, 2]]
+    assert found([[2, 8, 0], [9, 1, 0], [0, 0, 9]]) == []
+    assert found([[2, 6, 0], [0, 2, 6], [6, 0, 2]]) == []
+    assert found([[0, 6, 0], [0, 0, 6], [6, 0, 0]]) == [[1, 2, 0]]
+    assert found([[0, 9, 0], [0, 9, 0], [0, 0, 9]]) == [], "one name for both is no ring"
+    assert found([[0, 5, 5], [9, 0, 0], [0, 0, 9]]) == [], "half is no majority"
 
 
 def test_the_best_order_takes_clear_answers_first_and_keeps_the_rest():

@@ -11,7 +11,8 @@ import torch
 from gendistill.images import Subset
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.steering.guide import Guide, Moment, bind, gradient
+from gendistill.steering.guide import Guide, Moment, bind, displaced, gradient
+from gendistill.steering.latent_range import size_and_spread
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Constant, OnMean, OnStep, Power
 from gendistill.toys import ToyData, ToyPrior, toy_context, toy_draft
@@ -213,3 +214,60 @@ def test_a_guide_that_runs_away_is_stopped_where_it_does(context):
     far = Guide(ModePull(weight=400.0), scale=Power(0, 0))
     with pytest.raises(Diverged, match=r"ModePull.*step 0 .*class 0, class 1.*root mean square"):
         Sample(steps=5, guides=(far,))(empty(context), context)
+
+
+@dataclass(frozen=True)
+class Raise(Objective):
+    """Wants every number of the clean latent higher: at weight 1 a guide adds 1 to them."""
+
+    weight: float = 1.0
+
+    def bind(self, context):
+        return lambda synthetic: -synthetic.clean.flatten(1).sum(1)
+
+
+@pytest.mark.parametrize(("size", "step"), [(7.0, 7), (18.0, 5)])
+def test_an_estimate_too_large_for_its_level_is_refused_at_that_step(size, step, context):
+    """Ten steps of the toy's cosine: noise is 0.75 of the signal at step 5, 0.33 at step 7."""
+    guide = Guide(Raise(weight=size))
+    with pytest.raises(Diverged, match=rf"by Raise \(weight {size:g}\) diverged at step {step} .*class 0, class 1"):
+        Sample(steps=10, guides=(guide,))(empty(context), context)
+
+
+def test_a_large_estimate_where_noise_is_high_passes(context):
+    """There an estimate seven times as large is noise that is off by little, and the network mends it."""
+    made = Sample(steps=10, guides=(Guide(Raise(weight=7.0), window=(0.5, 1.0)),))(empty(context), context)
+    assert float(made.latents[LATENT].square().mean().sqrt()) < 1.2
+
+
+def test_a_guide_that_makes_a_large_estimate_smaller_is_not_refused(context):
+    """An untrained network answers with what no picture has; that is not the guide's work."""
+    x = toy_draft(context).latents[LATENT]
+    now = replace(at(context, x), level=Level(0.99, 0.14, 0.1))
+
+    def moved(objective, size):
+        return displaced(Estimate(size * x.sign()), bind([Guide(objective)], context), now, str).clean
+
+    assert float(moved(Probe(weight=0.1), 8.0).abs().max()) == pytest.approx(7.2)
+    for objective, size in ((Raise(weight=7.0), 3.0), (Probe(weight=0.1), 30.0)):
+        with pytest.raises(Diverged, match=rf"{type(objective).__name__} .*root mean square"):
+            moved(objective, size)
+
+
+def test_a_constant_estimate_is_refused_where_a_guide_makes_it(context):
+    with pytest.raises(Diverged, match=r"Probe .*at step 0 .*class 0, class 1: .*the same at every place"):
+        Sample(steps=5, guides=(Guide(Probe("clean", weight=1.0)),))(empty(context), context)
+
+
+def test_what_cfg_makes_of_a_guide_is_refused_at_the_end(context):
+    guide = Guide(Raise(weight=3.0), window=(0.0, 0.05), before_cfg=True)
+    with pytest.raises(Diverged, match=r"by Raise \(weight 3\) diverged by the last step, 4, for .*class 0, class 1"):
+        Sample(steps=5, cfg=4.0, guides=(guide,))(empty(context), context)
+
+
+def test_size_and_spread_are_those_of_each_picture():
+    rows = torch.tensor([[[[1.0, 3.0]], [[2.0, 2.0]]], [[[0.0, float("nan")]], [[0.0, 0.0]]]])
+    size, spread = size_and_spread(rows)
+    assert float(size[0]) == pytest.approx(((1 + 9 + 4 + 4) / 4) ** 0.5) and not torch.isfinite(size[1])
+    assert float(spread[0]) == pytest.approx(0.5**0.5)
+    assert size_and_spread(torch.tensor([[3.0, 4.0]]))[0].item() == pytest.approx(12.5**0.5)

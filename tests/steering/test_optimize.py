@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ import torch
 from gendistill.draft import Synthetic
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
+from gendistill.objectives.base import Objective
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering import optimize
@@ -59,6 +60,42 @@ def test_a_killed_optimisation_goes_on_to_the_same_bits(optimizer, context, monk
 def test_a_loss_that_is_not_finite_is_named(context):
     with pytest.raises(Diverged, match="ModePull"):
         Optimize((ModePull(),), steps=50, lr=1e30, optimizer="SGD")(toy_draft(context), context)
+
+
+@dataclass(frozen=True)
+class Wants(Objective):
+    """The latents higher, all zero, or of a gradient that is no number."""
+
+    what: str = "high"
+    weight: float = 1.0
+
+    def bind(self, context):
+        def loss(synthetic):
+            x = synthetic.clean
+            found = {"high": -x, "zero": 0.5 * x.square(), "none": (x - x.detach()).abs().sqrt()}[self.what]
+            return found.flatten(1).sum(1)
+
+        return loss
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("high", r"step 4 .*latent/latent have a root mean square of 5\.\d+"),
+        ("zero", r"step 0 .*latent/latent are the same at every place"),
+        ("none", r"step 0 .*root mean square of nan"),
+    ],
+)
+def test_latents_of_no_picture_are_refused_at_the_step_that_makes_them(what, says, context):
+    step = Optimize((Wants(what),), steps=9, lr=1.0, optimizer="SGD", momentum=0.0)
+    with pytest.raises(Diverged, match=r"Optimize by Wants \(weight 1\) .*" + says) as refused:
+        step(toy_draft(context), context)
+    assert "class 0" in str(refused.value)
+
+
+def test_within_a_limit_latents_may_be_as_large_as_it_says(context):
+    step = Optimize((Wants(),), steps=5, lr=1.0, optimizer="SGD", limit=8.0)
+    assert float(step(toy_draft(context), context).latents[LATENT].max()) == 8.0
 
 
 def test_an_empty_draft_is_refused(context):
