@@ -41,6 +41,8 @@ TEACHER = Trained(
     training=Training(epochs=1, least_steps=60, batch=8, optimizer="Adam", weight_decay=0, augment=None),
 )
 """Knows toy pictures and digits well enough to label them: one that guesses is refused."""
+QUICK = dataclasses.replace(TEACHER, training=dataclasses.replace(TEACHER.training, least_steps=0))
+"""As that one, of one epoch: enough where nothing is labelled."""
 WANTED = (CrossEntropy((TEACHER,)),)
 REQUIRED: dict[str, Any] = {
     "objectives": WANTED, "teachers": (TEACHER,), "average": "logits", "optimize": Optimize(WANTED),

@@ -12,7 +12,7 @@ from gendistill.objectives.logit_matching import LogitMatching
 from gendistill.priors.small_gan import SmallGan
 from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.toys import ToyData, toy_context
-from tests.parts_under_test import TEACHER
+from tests.parts_under_test import QUICK
 
 
 class FreshGan(SmallGan):
@@ -30,7 +30,7 @@ LOGITS = LogitMatching(
     Warming((ConvNet(2, 4), ConvNet(1, 8)), steps=2, every=3, batch=4, lr=0.1), batch=3, augment=None
 )
 SHORT = TuneGenerator(
-    objectives=(LOGITS, CrossEntropy((TEACHER,), weight=0.1)),
+    objectives=(LOGITS, CrossEntropy((QUICK,), weight=0.1)),
     max_train_steps=7,
     batch=24,
     learning_rate=1e-3,

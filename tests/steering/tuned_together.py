@@ -13,11 +13,11 @@ from gendistill.priors.difffit import DiffFit
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.steering.finetune import FineTune
 from gendistill.toys import toy_context
-from tests.parts_under_test import TEACHER
+from tests.parts_under_test import QUICK
 from tests.priors.test_latent_diffusion import CPU, data, pipeline
 
 SHORT = FineTune(
-    (Representativeness(weight=0.5), Diversity(weight=0.5), CrossEntropy((TEACHER,))),
+    (Representativeness(weight=0.5), Diversity(weight=0.5), CrossEntropy((QUICK,))),
     parameters=DiffFit(1.0),
     max_train_steps=7,
     batch=6,
