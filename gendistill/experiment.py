@@ -166,7 +166,7 @@ def work(
             others = make_baselines(recipe, protocol, context)
         if ranks.first():
             with timed(folder, "evaluate"):
-                report = measure({"distilled": made, **others}, protocol, context)
+                report = measure({"distilled": made, **others}, protocol, context, same_bytes=True)
     return publish(folder, made[0], report, text) if ranks.first() else Run(folder, report)
 
 

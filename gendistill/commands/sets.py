@@ -72,7 +72,7 @@ def evaluate(
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
         sets, context = beside(path, chosen, real=against, device=pick_device(device), progress=progress)
-        report = measure(sets, chosen, context, fidelity=fidelity, features=seen)
+        report = measure(sets, chosen, context, same_bytes=True, fidelity=fidelity, features=seen)
     made, folder = sets["distilled"][0], Path(path)
     leakage = leakage_of(made, context.real)
     click.echo(f"{report}\n\nLeakage: {leakage}")

@@ -25,6 +25,7 @@ from gendistill.evaluation.metrics.likeness import Features, likeness
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Report
 from gendistill.evaluation.rows import Sets, rows
+from gendistill.evaluation.same_bytes import more_for_the_bytes
 from gendistill.images import StoredImages
 from gendistill.labelers.guessing import check_teachers
 from gendistill.priors.base import Prior
@@ -51,6 +52,8 @@ def evaluate(
 ) -> Report:
     """What a small set is worth, beside random real pictures, those the protocol chooses, the unsteered prior, and all real ones.
 
+    Where its bytes hold half as many random real pictures again, since its labels or its generator cost so much, these have a row.
+
     Args:
         distilled: one set, several made by the same recipe from different seeds, or where one is: a run, a folder of images or
             Parquet files, a data set of the hub, or a .pt file of images and labels.
@@ -67,7 +70,7 @@ def evaluate(
         UserError: nothing readable is there, it does not fit the real data, or these are not known.
     """
     sets, opened = beside(distilled, protocol, real=real, device=device, progress=progress, context=context)
-    return measure(sets, protocol, opened, fidelity=fidelity, features=features)
+    return measure(sets, protocol, opened, same_bytes=True, fidelity=fidelity, features=features)
 
 
 def beside(
@@ -189,10 +192,17 @@ def make(
 
 
 def measure(
-    sets: Sets, protocol: Protocol, context: Context, *, fidelity: bool = False, features: Features | None = None
+    sets: Sets,
+    protocol: Protocol,
+    context: Context,
+    *,
+    same_bytes: bool = False,
+    fidelity: bool = False,
+    features: Features | None = None,
 ) -> Report:
     """Rows for every set, with every kind of labels and of every student of the protocol. Opens the held-out pictures.
 
+    ``same_bytes`` adds random real pictures for the bytes of the set "distilled", where these hold many more of them.
     ``fidelity`` also says how the pictures of the small sets lie among the real training pictures, and ``features`` by what.
 
     Raises:
@@ -215,6 +225,11 @@ def measure(
         started = time.monotonic()
         found += rows(name, made, protocol, context, held_out)
         seconds[f"evaluate {name}"] = time.monotonic() - started
+    for words, made in more_for_the_bytes(found, sets.get("random_real", ()), context) if same_bytes else ():
+        started = time.monotonic()
+        found += rows("random_real", made, replace(protocol, labelers=()), context, held_out)
+        notes.append(words)
+        seconds[f"evaluate {made[0].ipc} random real"] = time.monotonic() - started
     return Report(found, seconds, (*notes, *leakage(protocol, context.real)), lying)
 
 
