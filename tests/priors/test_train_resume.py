@@ -15,7 +15,9 @@ import torch
 from diffusers import DiTPipeline
 
 from gendistill.priors.style_generator import StyleGenerator
-from tests.priors.killed_training import pictures
+from gendistill.priors.train_gan import train_gan
+from gendistill.priors.training import checkpoints
+from tests.priors.killed_training import GAN, pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +64,23 @@ def test_nothing_half_written_is_left(told, family):
     assert FAMILIES[family][1] in left
     assert not [name for name in left if name.endswith(".part") or name == "autoencoder"]
     assert [name for name in left if name.startswith("checkpoint-")] == ["checkpoint-12", "checkpoint-15"]
+
+
+def test_an_old_checkpoint_that_a_kill_kept_is_dropped_at_the_end(tmp_path, monkeypatch):
+    drop = checkpoints.drop
+
+    def killed(accelerator, folder, total_limit):
+        if max(checkpoints.found(folder)) == 15:
+            raise KeyboardInterrupt
+        drop(accelerator, folder, total_limit)
+
+    monkeypatch.setattr(checkpoints, "drop", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_gan(pictures(), tmp_path, GAN, seed=5)
+    assert list(checkpoints.found(tmp_path)) == [9, 12, 15]
+    monkeypatch.setattr(checkpoints, "drop", drop)
+    train_gan(pictures(), tmp_path, GAN, seed=5, resume_from_checkpoint="latest")
+    assert list(checkpoints.found(tmp_path)) == [12, 15]
 
 
 def twice(folder: Path, words: list[str]) -> Path:

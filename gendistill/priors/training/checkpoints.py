@@ -73,6 +73,11 @@ def write_folder(folder: Path, write: Callable[[Path], object], accelerator: Acc
 def save(accelerator: Accelerator, folder: Path, step: int, total_limit: int | None) -> None:
     """Write the state after ``step`` optimiser steps, then drop the oldest beyond ``total_limit``."""
     write_folder(folder / f"checkpoint-{step}", lambda part: accelerator.save_state(str(part)), accelerator)
+    drop(accelerator, folder, total_limit)
+
+
+def drop(accelerator: Accelerator, folder: Path, total_limit: int | None) -> None:
+    """Drop the oldest checkpoints beyond ``total_limit``."""
     if accelerator.is_main_process and total_limit is not None:
         for old in list(found(folder).values())[:-total_limit]:
             shutil.rmtree(old)

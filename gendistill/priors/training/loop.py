@@ -188,6 +188,9 @@ def optimize(
         if (step + 1) % stage.checkpointing_steps == 0 and not last:
             stage.watch()
             checkpoints.save(accelerator, stage.folder, step + 1, stage.checkpoints_total_limit)
+    checkpoints.drop(
+        accelerator, stage.folder, stage.checkpoints_total_limit
+    )  # a kill may have come before an earlier one
     if stage.ema is not None:
         stage.ema.copy_to(averaged)
     return accelerator.unwrap_model(model).eval()
