@@ -6,7 +6,7 @@ the gradients that real ones give it.
     gendistill run ld3m real.root=DIR ipc=10 --out runs/ld3m
 
 Paper     ImageNet-A ipc 10, mean of four networks, hard labels: 55.2 (matching gradients), 57.0 (matching distributions)
-Measured  see benchmarks/, at one picture a class; its optimisation through the sampler takes hours without a GPU
+Measured  see benchmarks/; its optimisation through the sampler takes hours without a GPU
 Differs   the residual holds the latent itself, theirs its nearest code: no prior here declares a codebook. DiT's autoencoder
           is not quantised, theirs (cin256-v2) is. Adam moves both variables, theirs SGD with rates that fit the gradient's size.
           Gradients are those of a ConvNet-6 at 256 px, one network at each step; theirs of a ConvNet-5 at 128 px.
