@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from gendistill.formatting import plural, spell_bytes
@@ -20,8 +20,6 @@ from gendistill.labelers.interpolate import Interpolate
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.types import Images, UserError
-from gendistill.views.mixup import MixUp
-from gendistill.views.numbered import Views
 
 L = TypeVar("L", bound=Ensemble)
 SHARES = (0.3, 0.1, 0.03, 0.01)
@@ -73,8 +71,9 @@ def candidates(asked: Ensemble, images: Images, budget: int, most: int) -> list[
 def published(asked: Ensemble, images: Images, budget: int, most: int) -> list[Labeler]:
     """What others make of a budget, where it fits: LPQLD, GIFT and HALD of as many views, INFER of the pictures; and hard labels.
 
-    LPQLD keeps a tenth of the classes in 16 bits, whose temperature cools from 20; the others keep all classes in 8 bits. Each is
-    learned as published. A loss that ``asked`` brings is the user's choice, beside which none of these is tried but hard labels.
+    LPQLD keeps a tenth of the classes in 16 bits, whose temperature cools from 20; the others keep all classes in 8 bits. LPQLD and
+    GIFT bring their losses, HALD and INFER are learned as the training says. A loss that ``asked`` brings is the user's choice,
+    beside which none of these is tried but hard labels.
     """
     n, classes = len(images), len(images.classes)
     if asked.loss is not None:
@@ -90,9 +89,8 @@ def published(asked: Ensemble, images: Images, budget: int, most: int) -> list[L
         found += views(few, most, temperature=LPQLD_TEMPERATURE, cooling=Cooling(), loss=AlignedDivergence())
     found += views(EightBit(), most, loss=CosineDistance())
     found += map(Alternate, views(EightBit(), Phases().soft(most)))
-    mixed = getattr(asked, "views", Views(mix=MixUp()))
-    if mixed.mix is not None and n * EightBit().bytes(classes) <= budget:
-        found.append(replace(like(Interpolate, asked, codec=EightBit()), views=mixed))
+    if getattr(asked, "views", Interpolate.views).mix is not None and n * EightBit().bytes(classes) <= budget:
+        found.append(like(Interpolate, asked, codec=EightBit()))
     return [*found, Hard()]
 
 
@@ -109,7 +107,12 @@ def described(labeler: Labeler) -> str:
     if isinstance(labeler, Alternate):
         return f"{described(labeler.labeler)}, taking turns with hard ones"
     assert isinstance(labeler, Relabel | RelabelViews)
-    seen = f"of {plural(labeler.count, 'view')}" if isinstance(labeler, RelabelViews) else "of the pictures"
-    mixed = ", mixed as the pictures are" if isinstance(labeler, Interpolate) else ""
-    cooled = ", cooled" if isinstance(labeler, RelabelViews) and labeler.cooling is not None else ""
-    return f"{seen}, {labeler.codec}{mixed}{cooled}" + (f", learned by {labeler.loss}" if labeler.loss else "")
+    words = [f"of {plural(labeler.count, 'view')}" if isinstance(labeler, RelabelViews) else "of the pictures"]
+    words.append(str(labeler.codec))
+    if isinstance(labeler, Interpolate):
+        words.append("mixed as the pictures are")
+    if isinstance(labeler, RelabelViews) and labeler.cooling is not None:
+        words.append("cooled")
+    if labeler.loss is not None:
+        words.append(f"learned by {labeler.loss}")
+    return ", ".join(words)

@@ -149,7 +149,7 @@ def distill(
             check_room(recipe, context.real, folder)
             if ranks.first():
                 if not isinstance(recipe.labeler, Online):  # whose teachers are asked, and then looked at, later
-                    check_teachers(recipe.labeler, context.of(()))
+                    check_teachers(recipe.labeler, replace(given, seed=recipe.seed, ipc=recipe.ipc))
                 clear_parts(folder)
             ranks.wait()
             for stage in stages(recipe):

@@ -22,7 +22,7 @@ from gendistill.evaluation.compare_charts import (
 from gendistill.evaluation.compare_words import differing, several
 from gendistill.evaluation.groups import Group, Pair
 from gendistill.evaluation.result import LAST_EPOCH, Result
-from gendistill.evaluation.tables import CALIBRATION, MARK, ONE_SET, by_stress, indices_notes, spell_figure
+from gendistill.evaluation.tables import CALIBRATION, MARK, ONE_SET, spell_figure, stressed
 from gendistill.formatting import plural, spell_bytes, spell_labels, spell_score, spell_set, template
 
 KINDS = ("hard", "soft", "views", "online")
@@ -107,11 +107,7 @@ def of_group(group: Group) -> dict[str, Any]:
         "unseen": unseen(marks, drawn),
         "rows": [row(by_mark[name, id(one)]) for name, one in in_order(group)],
         "calibrated": any(one.calibration_error is not None for one in group.results),
-        "stressed": [
-            (f"Accuracy in % of pictures {title}", cells, indices_notes(cells))
-            for what, title in (("attacked", "under attack"), ("corrupted", "corrupted"))
-            if (cells := by_stress(by_name(group), what))
-        ],
+        "stressed": [(title.capitalize(), cells, notes) for title, cells, notes in stressed(by_name(group))],
         "scored": any(one.lrs is not None or one.ars is not None for one in group.results),
         "marked": any(one.published or one.rule != LAST_EPOCH for one in group.results),
         "pairs": [

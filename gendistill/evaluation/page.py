@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gendistill.evaluation.charts import accuracy_chart, axis, histogram, shares, stacked_bar
 from gendistill.evaluation.report import Block, Report, Row
-from gendistill.evaluation.tables import CALIBRATION, among_real, by_stress, calibrations, indices_notes
+from gendistill.evaluation.tables import CALIBRATION, among_real, calibrations, stressed
 from gendistill.formatting import describe, plural, spell_bytes, spell_seconds, template
 from gendistill.parquet import spell_id, unique_names
 from gendistill.pictures import encode, resize, to_pil, viewable
@@ -95,9 +95,7 @@ def beyond(report: Report) -> list[tuple[str, list[list[str]], list[str]]]:
     for block in report.blocks:
         if told := calibrations(block):
             found.append((f"{block.title} · expected calibration error", told, [CALIBRATION]))
-        for what, title in (("attacked", "under attack"), ("corrupted", "corrupted")):
-            if cells := by_stress(block.named, what):
-                found.append((f"{block.title} · accuracy in % of pictures {title}", cells, indices_notes(cells)))
+        found += [(f"{block.title} · {title}", cells, notes) for title, cells, notes in stressed(block.named)]
     for ipc in dict.fromkeys(one.ipc for one in report.likeness):
         found.append((f"IPC {ipc}", *among_real([one for one in report.likeness if one.ipc == ipc])))
     return found

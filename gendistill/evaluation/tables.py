@@ -133,6 +133,13 @@ def by_stress(named: Named, what: str) -> list[list[str]]:
     return [["set", "labels", *names, *(INDICES if told else [])], *body] if body else []
 
 
+def stressed(named: Named) -> Iterator[tuple[str, list[list[str]], list[str]]]:
+    """Title, cells and notes of every table of `by_stress` that there is."""
+    for what, words in (("attacked", "under attack"), ("corrupted", "corrupted")):
+        if cells := by_stress(named, what):
+            yield f"accuracy in % of pictures {words}", cells, indices_notes(cells)
+
+
 def among_real(found: Sequence[Likeness]) -> tuple[list[list[str]], list[str]]:
     """Cells of where pictures lie among real ones, with a header, and what the columns are."""
     head = ["set", "Fréchet", "precision", "recall", "density", "coverage", "copies in pixels", "in features"]

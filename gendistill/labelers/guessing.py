@@ -12,6 +12,7 @@ from gendistill.images import Subset
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.ensemble import Ensemble
 from gendistill.nets import trained
+from gendistill.nets.reference import Reference
 from gendistill.parts import inside
 from gendistill.training import accuracy
 from gendistill.types import UserError
@@ -32,21 +33,25 @@ def check_teachers(labeler: Labeler, context: Context) -> None:
     """
     for one in inside(labeler):
         for reference in one.teachers if isinstance(one, Ensemble) else ():
-            check_net(trained.load(reference, context), repr(reference), context)
+            check_teacher(reference, context)
 
 
-def check_net(net: nn.Module, name: str, context: Context) -> None:
-    """`check_teachers` for one that is loaded."""
+def check_teacher(reference: Reference, context: Context, net: nn.Module | None = None) -> None:
+    """`check_teachers` for one, ``net`` where it is loaded. Who was asked about these pictures before is not asked again."""
     real = context.real.train
-    if not len(real):
+    known = context.lasting("teachers that do not guess", set[tuple[str, str]])
+    key = reference.identity(context), real.fingerprint
+    if not len(real) or key in known:
         return
     classes, count = len(real.classes), min(len(real), ASKED)
     some = Subset(real, torch.linspace(0, len(real) - 1, count).round().long())
+    net = trained.load(reference, context) if net is None else net
     right = accuracy(net, some, context.device)  # pyright: ignore[reportArgumentType]
     chance = 100 / classes
     least = chance + SURE * 100 * math.sqrt((classes - 1) / count) / classes
     if right < least:
         raise UserError(
-            f"{name} knows too little to label: it is right on {right:.1f} % of {count:,} real training pictures, a guess is "
+            f"{reference} knows too little to label: it is right on {right:.1f} % of {count:,} real training pictures, a guess is "
             f"on {chance:.1f} %, and below {least:.1f} % it may be one. Train it longer, or check that its classes are the data's"
         )
+    known.add(key)

@@ -12,7 +12,7 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.label_losses import LabelLoss
 from gendistill.labelers.ensemble import Committee, Ensemble
-from gendistill.labelers.guessing import check_net
+from gendistill.labelers.guessing import check_teacher
 from gendistill.labelers.relabel import learned
 from gendistill.store import fingerprint
 from gendistill.training import reader
@@ -46,11 +46,9 @@ class OnlineLabels(SoftLabels):
     @cached_property
     def _committee(self) -> Committee:
         ensemble, context = self._teachers
-        committee, known = ensemble.committee(context), context.lasting("teachers that do not guess", set[str])
+        committee = ensemble.committee(context)
         for net, reference in zip(committee.nets, ensemble.teachers, strict=True):
-            if (name := reference.identity(context)) not in known:
-                check_net(net, repr(reference), context)
-                known.add(name)
+            check_teacher(reference, context, net)
         return committee
 
     @property

@@ -119,3 +119,8 @@ def of_class(values: Tensor, labels: Labels, index: int) -> Tensor:
 def widest(scopes: list[Scope]) -> Scope:
     """The widest of some scopes, at least 'picture'."""
     return SCOPES[max((SCOPES.index(scope) for scope in scopes), default=0)]
+
+
+def named(objectives: Iterable[Objective]) -> str:
+    """Objectives and their weights, for an error."""
+    return ", ".join(f"{type(one).__name__} (weight {one.weight:g})" for one in objectives)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.draft import Draft, Loss, Synthetic
-from gendistill.objectives.base import Objective
+from gendistill.objectives.base import Objective, named
 from gendistill.priors.small_decoder import as_decoder, load_decoder
 from gendistill.steering.in_parts import Term, backward
 from gendistill.steering.latent_range import FLAT, LARGEST, size_and_spread
@@ -155,7 +155,7 @@ def _refuse_what_is_no_picture(
         else:
             what = f"is the same at every place, to {float(spread[flat].max()):.1g}: a picture of it shows nothing"
         raise Diverged(
-            f"guidance by {type(guide.objective).__name__} (weight {guide.objective.weight:g}) diverged at step {now.step} "
+            f"guidance by {named([guide.objective])} diverged at step {now.step} "
             f"(time {float(now.level.time):.2f}) for class {names(now.draft.labels[bad.cpu()])}: the clean estimate {what}; "
             f"lower its weight, narrow its window, or use another scale than {guide.scale}"
         )
@@ -176,11 +176,9 @@ def refuse_what_guides_left(
     size = size_and_spread(x)[0]
     bad = ~(size <= 2 * LARGEST)
     if bad.any():
-        told = ", ".join(
-            f"{type(item.guide.objective).__name__} (weight {item.guide.objective.weight:g})" for item in bound
-        )
         raise Diverged(
-            f"guidance by {told} diverged by the last step, {step}, for class {names(draft.labels[bad.cpu()])}: the latents have "
+            f"guidance by {named(item.guide.objective for item in bound)} diverged by the last step, {step}, for class "
+            f"{names(draft.labels[bad.cpu()])}: the latents have "
             f"a root mean square of {float(size.max()):.3g}, those of pictures are near 1; lower a weight, or narrow a window"
         )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from gendistill.capabilities import Embeds
 from gendistill.context import Context, blocks, together
 from gendistill.draft import Draft, Loss, Synthetic
-from gendistill.objectives.base import Objective
+from gendistill.objectives.base import Objective, named
 from gendistill.steering.base import Steering, asked, unshaped
 from gendistill.steering.drafts import joined
 from gendistill.steering.in_parts import Term, backward
@@ -184,9 +184,9 @@ class Optimize(Steering):
                     what = (
                         f"are the same at every place, to {float(spread[flat].max()):.1g}: their pictures show nothing"
                     )
-                told = ", ".join(f"{type(one).__name__} (weight {one.weight:g})" for one in self.objectives)
                 raise Diverged(
-                    f"Optimize by {told} diverged at step {step} for class {context.name_classes(draft.labels[bad.cpu()])}: "
+                    f"Optimize by {named(self.objectives)} diverged at step {step} for class "
+                    f"{context.name_classes(draft.labels[bad.cpu()])}: "
                     f"{name} {what}; lower lr={self.lr} or a weight, or give a limit"
                 )
 

@@ -25,7 +25,7 @@ LARGE = ("RDED_CROSS",)
 @pytest.mark.parametrize("name", [name for name in VALUES if name not in LARGE])
 def test_it_runs(name, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "check_teachers", lambda *given: None)  # tiny ones guess
-    monkeypatch.setattr(online, "check_net", lambda *given: None)
+    monkeypatch.setattr(online, "check_teacher", lambda *given: None)
     protocol = shrink(VALUES[name])
     sets = {"random_real": [Distilled.of(Subset(DATA.train, torch.tensor([0, 1, 4, 5, 8, 9])))]}
     report = module.measure(sets, protocol, replace(toy_context(tmp_path), real=DATA))

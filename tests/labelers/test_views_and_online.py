@@ -52,7 +52,7 @@ def test_teachers_that_see_otherwise_are_others(tmp_path, monkeypatch):
     )
     assert small.fingerprint != large.fingerprint
     monkeypatch.setattr(TimmClassifier, "load", load)
-    monkeypatch.setattr(online, "check_net", lambda *given: None)  # its weights are drawn: it guesses
+    monkeypatch.setattr(online, "check_teacher", lambda *given: None)  # its weights are drawn: it guesses
     every = torch.arange(4)
     assert not torch.allclose(small.at(every), large.at(every))
 
