@@ -1,10 +1,11 @@
-"""Other ways to take a student's optimiser step, beside the one that is taken: what pays, and what does not.
+"""Other ways to take a student's optimiser step, and to judge it, beside those that are taken: what pays, and what does not.
 
     python benchmarks/step_ways.py
 
-A batch of 100 pictures of 32 px that is ready, a ConvNet-3, SGD. "compiled" is ``torch.compile``, whose own seconds are told apart;
-"channels last" is how pictures and weights lie in memory; "three at once" are three students in one call (``torch.func.vmap``),
-counted as a third of its time. Turns of all ways are interleaved, and each is compared with plain float32 of the same round.
+A batch of 100 pictures of 32 px that is ready, a ConvNet-3, SGD; 512 pictures are judged at a time. "compiled" is
+``torch.compile``, whose own seconds are told apart; "channels last" is how pictures and weights lie in memory; "three at once" are
+three students in one call (``torch.func.vmap``), counted as a third of its time. Turns of all ways are interleaved, and each is
+compared with plain float32 of the same round.
 """
 
 from __future__ import annotations
@@ -77,31 +78,62 @@ def together(width: int, pixels: Tensor, labels: Tensor) -> Callable[[], None]:
     return step
 
 
-def ways(width: int, device: torch.device) -> dict[str, Callable[[], None]]:
-    """Every way by name; a call is a step of one student, or of three."""
+def judging(
+    net: Classifier, pixels: Tensor, half: bool = False, ask: Callable[[Tensor], Tensor] | None = None
+) -> Callable[[], None]:
+    """The classes that a student gives pictures; ``ask`` is called in its place."""
+    net.eval()
+
+    @torch.no_grad()
+    def judge() -> None:
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
+            (net if ask is None else ask)(pixels).argmax(1)
+
+    return judge
+
+
+def some(count: int, device: torch.device) -> Tensor:
+    """So many pictures."""
     draws = torch.Generator().manual_seed(0)
-    pixels = torch.rand(100, *(SHAPE.channels, SHAPE.size, SHAPE.size), generator=draws).to(device)
-    labels = (torch.arange(100) % SHAPE.classes).to(device)
+    return torch.rand(count, *(SHAPE.channels, SHAPE.size, SHAPE.size), generator=draws).to(device)
+
+
+def lying(width: int, device: torch.device) -> Classifier:
+    """A student whose weights lie with channels last."""
+    return student(width, 0, device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def judged(width: int, device: torch.device) -> dict[str, Callable[[], None]]:
+    """Every way to judge by name; a call is a batch of test pictures."""
+    pixels, compiled = some(512, device), student(width, 0, device).eval()
     last = pixels.to(memory_format=torch.channels_last)
-
-    def lying(seed: int) -> Classifier:
-        return student(width, seed, device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-
-    compiled = student(width, 0, device)
     return {
-        PLAIN: stepping(student(width, 0, device), pixels, labels),
-        "float32, channels last": stepping(lying(0), last, labels),
-        "float32, compiled": stepping(compiled, pixels, labels, ask=torch.compile(compiled)),
-        "float32, three at once": together(width, pixels, labels),
-        "bfloat16": stepping(student(width, 0, device), pixels, labels, half=True),
-        "bfloat16, channels last": stepping(lying(0), last, labels, half=True),
+        PLAIN: judging(student(width, 0, device), pixels),
+        "float32, channels last": judging(lying(width, device), last),
+        "float32, compiled": judging(compiled, pixels, ask=torch.compile(compiled)),
+        "bfloat16": judging(student(width, 0, device), pixels, half=True),
+        "bfloat16, channels last": judging(lying(width, device), last, half=True),
     }
 
 
-def measured(width: int, steps: int, count: int, device: torch.device) -> dict[str, object]:
+def stepped(width: int, device: torch.device) -> dict[str, Callable[[], None]]:
+    """Every way to step by name; a call is a step of one student, or of three."""
+    pixels = some(100, device)
+    labels = (torch.arange(100) % SHAPE.classes).to(device)
+    last, compiled = pixels.to(memory_format=torch.channels_last), student(width, 0, device)
+    return {
+        PLAIN: stepping(student(width, 0, device), pixels, labels),
+        "float32, channels last": stepping(lying(width, device), last, labels),
+        "float32, compiled": stepping(compiled, pixels, labels, ask=torch.compile(compiled)),
+        "float32, three at once": together(width, pixels, labels),
+        "bfloat16": stepping(student(width, 0, device), pixels, labels, half=True),
+        "bfloat16, channels last": stepping(lying(width, device), last, labels, half=True),
+    }
+
+
+def measured(known: dict[str, Callable[[], None]], steps: int, count: int, device: torch.device) -> dict[str, object]:
     """The time of every way by that of float32, CPU seconds, or those of the clock on a GPU."""
     clock = "cpu" if device.type == "cpu" else "wall"
-    known = ways(width, device)
     first = {name: spent(step)["wall"] for name, step in known.items()}
 
     def turn(name: str) -> Callable[[], float]:
@@ -113,17 +145,16 @@ def measured(width: int, steps: int, count: int, device: torch.device) -> dict[s
     return {"ratios": ratios, "seconds of the first step": {name: round(value, 2) for name, value in first.items()}}
 
 
-def table(state: dict) -> str:
-    """The ratios as Markdown."""
-    widths = list(state["widths"])
+def table(what: str, found: dict[str, dict]) -> str:
+    """The ratios as Markdown, of what was done at each width."""
     lines = [
-        f"| time of float32 | {' | '.join(f'width {width}' for width in widths)} |",
-        "|---|" + "---|" * len(widths),
+        f"| time of a float32 {what} | {' | '.join(f'width {width}' for width in found)} |",
+        "|---|" + "---|" * len(found),
     ]
-    for name in state["widths"][widths[0]]["ratios"]:
+    for name in next(iter(found.values()))["ratios"]:
         cells = []
-        for width in widths:
-            one = state["widths"][width]["ratios"][name]
+        for width in found:
+            one = found[width]["ratios"][name]
             low, high = one["95 % interval"]
             cells.append(f"{one['median time ratio']:.2f}, {low:.2f} to {high:.2f}")
         lines.append(f"| {name} | {' | '.join(cells)} |")
@@ -147,10 +178,16 @@ def main() -> None:
         "torch": torch.__version__.partition("+")[0],
         "rounds": given.rounds,
     }
-    state["widths"] = {str(width): measured(width, given.steps, given.rounds, device) for width in given.widths}
+    for what, ways in WHAT.items():
+        state[what] = {
+            str(width): measured(ways(width, device), given.steps, given.rounds, device) for width in given.widths
+        }
     name = "step-ways" + ("" if device.type == "cpu" else f"-{device.type}")
     write_json(Path(RESULTS) / f"{name}.json", state)
-    print(json.dumps(state["widths"], indent=1), table(state), sep="\n\n")
+    print(json.dumps(state, indent=1), *(table(what, state[what]) for what in WHAT), sep="\n\n")
+
+
+WHAT = {"step": stepped, "batch that is judged": judged}
 
 
 if __name__ == "__main__":

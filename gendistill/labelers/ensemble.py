@@ -6,15 +6,16 @@ probs    log of the weighted mean over teachers of softmax                  (dee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from gendistill.context import Context, together
+from gendistill.context import Context, passing
 from gendistill.devices import beside
 from gendistill.label_losses import LabelLoss
 from gendistill.labelers import batch_statistics, weighing
@@ -87,18 +88,22 @@ class Ensemble(Labeler):
         how = (self.average, self.weights, self.softening, self.batch_statistics)
         return [*(one.identity(context) for one in self.teachers), repr(how)]
 
-    def blocks(self, images: Images, seed: int = 0, view: int = 0) -> Sequence[Tensor]:
-        """Positions of the pictures of a set, as they are shown to the teachers together: in batches of their own for each view."""
+    def blocks(self, images: Images, device: torch.device, seed: int = 0, view: int = 0) -> Sequence[Tensor]:
+        """Positions of the pictures of a set, as teachers on a device are shown them together.
+
+        By the statistics of a batch, each view has batches of its own.
+        """
         if self.batch_statistics:
             return batch_statistics.batches(len(images), self.batch_statistics, seed, view)
-        return torch.arange(len(images)).split(together(images.shape))
+        return torch.arange(len(images)).split(passing(images.shape, device))
 
     def passes(self, images: Images, context: Context, looks: int = 1) -> Iterable[Work]:
         """Training of the teachers that are trained in place, and so many passes of each over the pictures."""
         for reference in self.teachers:
             yield from trained.work(reference, context)
         committee = self.committee(replace(context, dry=True))
-        probe = torch.zeros(min(together(images.shape), len(images)), *images.shape, device=context.device)
+        size = min(passing(images.shape, context.device), len(images))
+        probe = torch.zeros(size, *images.shape, device=context.device)
         yield Work("label", looks * len(images) / len(probe), lambda: committee(probe), rows=len(probe))
 
     def origins(self, licence: str) -> list[dict[str, str]]:
@@ -146,15 +151,15 @@ class Committee:
         return (logits.log_softmax(2) + weights.log()).logsumexp(0)
 
 
-def blockwise(images: Images, say: Callable[[Tensor], LogProbs], blocks: Sequence[Tensor]) -> LogProbs:
-    """What is said of all pictures of a set, (N, k) on the CPU in their order; ``say`` gets the positions of a block at a time.
+def blockwise(images: Images, answers: Iterable[LogProbs], blocks: Sequence[Tensor]) -> LogProbs:
+    """What is said of all pictures of a set, (N, k) on the CPU in their order, from the answers about one block after the other.
 
-    Of a picture that is in two blocks, what is said first counts.
+    A block is the positions of its pictures. Of a picture that is in two, what is said first counts.
 
     Raises:
         Diverged: some of it is no number.
     """
-    said, order = torch.cat([say(block).cpu() for block in blocks]), torch.cat(list(blocks))
+    said, order = torch.cat([one.cpu() for one in islice(answers, len(blocks))]), torch.cat(list(blocks))
     if bool(said.isnan().any()):
         raise Diverged(
             f"the teachers' answers hold NaN for {int(said.isnan().any(1).sum())} of {len(said)} pictures: weights are broken, or "

@@ -76,8 +76,8 @@ class Relabel(Ensemble):
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """One label per picture."""
         committee = self.committee(context)
-        blocks = self.blocks(images)
-        said = blockwise(images, lambda part: committee(images.pixels(part, context.device)), blocks)
+        blocks = self.blocks(images, context.device)
+        said = blockwise(images, (committee(images.pixels(part, context.device)) for part in blocks), blocks)
         return StaticLabels.of(said, self.temperature, self.codec, self.loss)
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:

@@ -6,7 +6,8 @@ random (LPLD, Xiao & He, NeurIPS 2024, https://arxiv.org/abs/2410.15919) is to k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from gendistill.context import Context
+from gendistill.context import blocks as spans
 from gendistill.label_losses import LabelLoss
 from gendistill.labelers.codecs.base import Codec
 from gendistill.labelers.codecs.floats import Half
@@ -24,13 +26,15 @@ from gendistill.labelers.ensemble import Committee, Ensemble, blockwise
 from gendistill.labelers.relabel import learned, written
 from gendistill.store import fingerprint, fingerprint_file, read_tensors, tensor_bytes, write_tensors
 from gendistill.training import reader
-from gendistill.types import Images, LogProbs, SoftLabels, UserError
+from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError
 from gendistill.views.base import Read
 from gendistill.views.numbered import Views
 from gendistill.work import Work
 
 SHARD_BYTES = 64 << 20
 """Labels of one file, about: one is in memory at a time."""
+MADE_PIXELS = 1 << 20
+"""Pictures of views hold so many pixels when they are made at once: ten views of a hundred pictures of 32 px."""
 
 
 class ViewLabels(SoftLabels):
@@ -149,16 +153,31 @@ class RelabelViews(Ensemble):
         for number, part in enumerate(context.progress(parts, "label views", len(parts))):
             file = folder / shard_name(number)
             if not file.exists():
-                write_tensors(file, stacked([self.codec.encode(say(view)) for view in part]))
+                write_tensors(file, stacked([self.codec.encode(said) for said in say(part)]))
 
-    def asked(self, images: Images, context: Context) -> Callable[[int], LogProbs]:
-        """What the teachers say of all pictures in a view, by its number."""
+    def asked(self, images: Images, context: Context) -> Callable[[Sequence[int]], Iterator[LogProbs]]:
+        """What the teachers say of all pictures in each of some views, by their numbers."""
         committee, read = self.committee(context), reader(images, context.device)
-        return lambda view: self._said(view, committee, read, images)
+        return lambda views: self._said(views, committee, read, images, context.device)
 
-    def _said(self, view: int, committee: Committee, read: Read, images: Images) -> LogProbs:
-        blocks = self.blocks(images, self.views.seed, view)
-        return blockwise(images, lambda part: committee(self.views.look(read, part, view, len(images)).pixels), blocks)
+    def _said(
+        self, views: Sequence[int], committee: Committee, read: Read, images: Images, device: torch.device
+    ) -> Iterator[LogProbs]:
+        """View after view. The pictures of several are made at once where the set is small; teachers see each view alone."""
+        each = max(1, MADE_PIXELS // (math.prod(images.shape[1:]) * len(images)))
+        for some in (views[at] for at in spans(len(views), each)):
+            blocks = [self.blocks(images, device, self.views.seed, view) for view in some]
+            parts = [(view, block) for view, mine in zip(some, blocks, strict=True) for block in mine]
+            at_once = [parts] if each > 1 else [[part] for part in parts]
+            said = (committee(pixels) for some in at_once for pixels in self._made(some, read, images))
+            yield from (blockwise(images, said, mine) for mine in blocks)
+
+    def _made(self, parts: Sequence[tuple[int, Tensor]], read: Read, images: Images) -> Sequence[Pixels]:
+        """What each of some views shows at some positions, all of it made at once."""
+        sizes = [len(positions) for _, positions in parts]
+        views = torch.tensor([view for view, _ in parts]).repeat_interleave(torch.tensor(sizes))
+        shown = self.views.look(read, torch.cat([positions for _, positions in parts]), views, len(images))
+        return shown.pixels.split(sizes)
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """A pass of every teacher for every view."""

@@ -70,8 +70,7 @@ def _fill(writers: Sequence[_Writer], images: Images, context: Context) -> None:
     if not wanted:
         return
     say = writers[0].labeler.asked(images, context)
-    for view in context.progress(wanted, "label views", len(wanted)):
-        said = say(view)
+    for view, said in zip(context.progress(wanted, "label views", len(wanted)), say(wanted), strict=True):
         for one in writers:
             for file, part in one.shards.items():
                 if view in part:

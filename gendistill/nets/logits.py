@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from gendistill.context import together
+from gendistill.context import passing
 from gendistill.nets.base import Classifier
 from gendistill.types import Diverged, Images, Labels, UserError
 
@@ -22,7 +22,7 @@ def logits(net: nn.Module, images: Images, device: str | torch.device = "cpu") -
         Diverged: an answer is not finite.
     """
     check_channels(net, images)
-    blocks = torch.arange(len(images)).split(together(images.shape))
+    blocks = torch.arange(len(images)).split(passing(images.shape, device))
     with evaluating(net):
         found = torch.cat([net(images.pixels(block, device)).float().cpu() for block in blocks])
     wanted = (len(images), len(images.classes))

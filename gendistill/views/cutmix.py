@@ -14,6 +14,7 @@ from gendistill.devices import beside
 from gendistill.types import Pixels
 from gendistill.views.base import Mix
 from gendistill.views.beta import beta_numbers, check
+from gendistill.views.either import either
 from gendistill.views.numbers import Draw
 
 
@@ -43,4 +44,4 @@ class CutMix(Mix):
         inside_x = (columns >= x - (wide / 2).floor()) & (columns < x + (wide / 2).floor())
         share = 1 - inside_y.sum(1) * inside_x.sum(1) / (height * width)
         inside = beside(inside_y, pixels).unsqueeze(2) & beside(inside_x, pixels).unsqueeze(1)
-        return torch.where(inside.unsqueeze(1), partners, pixels), beside(share, pixels)
+        return either(inside.unsqueeze(1), pixels, partners), beside(share, pixels)

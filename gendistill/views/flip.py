@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from gendistill.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
+from gendistill.views.either import either
 from gendistill.views.numbers import Draw
 
 
@@ -27,4 +26,4 @@ class Flip(Operation):
 
     def __call__(self, pixels: Pixels, draw: Draw) -> Pixels:
         """Mirrored where a number is below the share."""
-        return torch.where(beside(draw(1, 1, 1) < self.share, pixels), pixels.flip(3), pixels)
+        return either(beside(draw(1, 1, 1) < self.share, pixels), pixels, pixels.flip(3))

@@ -18,7 +18,7 @@ from gendistill.views.base import Mix, Operation, Read, Shown
 from gendistill.views.crop import RandomResizedCrop
 from gendistill.views.cutmix import CutMix
 from gendistill.views.flip import Flip
-from gendistill.views.numbers import Draw, numbered, permutation
+from gendistill.views.numbers import Draw, apart, numbered, permutation
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,19 @@ class Views:
                 f"views are made of operations such as RandomResizedCrop() and a mix such as CutMix(), got {wrong or self.mix!r}"
             )
 
-    def look(self, read: Read, positions: Tensor, view: int, count: int) -> Shown:
-        """The pictures at these positions of a set of ``count``, seen in this view."""
+    def look(self, read: Read, positions: Tensor, view: int | Tensor, count: int) -> Shown:
+        """The pictures at these positions of a set of ``count``, seen in one view, or (n,) each in a view of its own."""
         if self.mix is None:
             return Shown(self._seen(read, positions, view))
-        partners = permutation(self.seed, view, count)[positions]
+        partners = self._partners(positions, view, count)
+        views, rows = apart(view, positions)
+        own, other = (rows * count + which for which in (positions, partners))
         # A picture that is another's partner is made once: where the whole set is looked at, all of them are.
-        both, places = torch.cat([positions, partners]).unique(return_inverse=True)
-        seen = self._seen(read, both, view)
-        own, other = (seen[place] for place in beside(places, seen).split(len(positions)))
-        pixels, share = self.mix(own, other, self._mixing(positions, view))
+        made = torch.cat([own, other[~torch.isin(other, own)].unique()])
+        seen = self._seen(read, made % count, views[made // count])
+        ranked, order = made.sort()
+        place = order[torch.searchsorted(ranked, other)]
+        pixels, share = self.mix(seen[: len(own)], seen[beside(place, seen)], self._mixing(positions, view))
         return Shown(pixels, partners, share)
 
     def mixing(self, positions: Tensor, view: int, count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -69,12 +72,20 @@ class Views:
             return positions, torch.ones(len(positions))
         blank = torch.zeros(len(positions), 1, *size)
         _, share = self.mix(blank, blank, self._mixing(positions, view))
-        return permutation(self.seed, view, count)[positions], share
+        return self._partners(positions, view, count), share
 
-    def _mixing(self, positions: Tensor, view: int) -> Draw:
+    def _partners(self, positions: Tensor, view: int | Tensor, count: int) -> Tensor:
+        """Which pictures these are mixed with, (n,)."""
+        partners, (views, rows) = torch.empty_like(positions), apart(view, positions)
+        for number, one in enumerate(views.tolist()):
+            mine = rows == number
+            partners[mine] = permutation(self.seed, one, count)[positions[mine]]
+        return partners
+
+    def _mixing(self, positions: Tensor, view: int | Tensor) -> Draw:
         return numbered(seeds.number(self.seed, "mix"), positions, view)
 
-    def _seen(self, read: Read, positions: Tensor, view: int) -> Pixels:
+    def _seen(self, read: Read, positions: Tensor, view: int | Tensor) -> Pixels:
         pixels = read(positions)
         draw = numbered(self.seed, positions, view)
         for operation in self.operations:

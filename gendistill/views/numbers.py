@@ -31,8 +31,8 @@ def mixed(x: Words) -> Words:
     return x ^ (x >> np.uint64(31))
 
 
-def numbered(seed: int, positions: Tensor, view: int) -> Draw:
-    """A draw for these pictures in this view: each call goes on where the one before it stopped.
+def numbered(seed: int, positions: Tensor, view: int | Tensor) -> Draw:
+    """A draw for these pictures in a view: each call goes on where the one before it stopped.
 
     Numbers are on the CPU, and so is what operations make of them before pictures are touched: what is rounded is the same on every
     device.
@@ -40,11 +40,11 @@ def numbered(seed: int, positions: Tensor, view: int) -> Draw:
     Args:
         seed: of all views.
         positions: (n,) int64, the pictures' places in their set.
-        view: its number.
+        view: its number; or (n,) int64, that of each picture.
     """
-    start = mixed(
-        positions.long().cpu().numpy().astype(np.uint64) * GOLDEN + np.uint64(seeds.number(seed, "view", view))
-    )
+    views, rows = apart(view, positions)
+    begins = np.array([seeds.number(seed, "view", one) for one in views.tolist()], dtype=np.uint64)
+    start = mixed(positions.long().cpu().numpy().astype(np.uint64) * GOLDEN + begins[rows.numpy()])
     used = 0
 
     def draw(*shape: int) -> Tensor:
@@ -56,6 +56,13 @@ def numbered(seed: int, positions: Tensor, view: int) -> Draw:
         return torch.from_numpy(bits.astype(np.float32) / np.float32(1 << 24)).view(len(start), *shape)
 
     return draw
+
+
+def apart(view: int | Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """The views there are, in their order, and (n,) which of them each picture is in, on the CPU."""
+    if isinstance(view, int):
+        return torch.tensor([view]), torch.zeros(len(positions), dtype=torch.long)
+    return view.cpu().unique(return_inverse=True)
 
 
 @lru_cache(maxsize=4)

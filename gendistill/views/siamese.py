@@ -17,6 +17,7 @@ from torch import Tensor
 from gendistill.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.crop import taken
+from gendistill.views.either import either
 from gendistill.views.numbers import Draw
 
 ROTATE_DEG = 15.0
@@ -70,7 +71,7 @@ def cutout(x: Tensor, draw: Draw) -> Tensor:
 
 def flip(x: Tensor, draw: Draw) -> Tensor:
     """Mirror left and right, every other time."""
-    return torch.where(draw(1, 1, 1) < 0.5, x.flip(3), x)
+    return either(draw(1, 1, 1) < 0.5, x, x.flip(3))
 
 
 def _affine(x: Tensor, rows: list[Tensor]) -> Tensor:

@@ -114,4 +114,5 @@ def test_answers_that_are_no_numbers_are_told_before_they_are_kept():
     )
     torch.nn.init.constant_(broken.nets[0].head.bias, math.nan)
     with pytest.raises(Diverged, match="hold NaN for 36 of 36 pictures"):
-        blockwise(images, lambda part: broken(images.pixels(part)), torch.arange(len(images)).split(10))
+        blocks = torch.arange(len(images)).split(10)
+        blockwise(images, (broken(images.pixels(block)) for block in blocks), blocks)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gendistill.labelers import relabel_views
 from gendistill.labelers.codecs.eight_bit import EightBit
 from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.relabel_views import RelabelViews
@@ -19,23 +18,6 @@ from tests.parts_under_test import TEACHER
 
 ONE = RelabelViews((TEACHER,), "logits", count=2, codec=Half())
 WAYS = [ONE, replace(ONE, count=5, codec=EightBit()), replace(ONE, count=3, codec=EightBit())]
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """The views that teachers are asked about, by number; they are killed at the one that is put into ``kill``."""
-    views, real, kill = [], RelabelViews._said, []
-
-    def watched(self, view, *rest):
-        if view in kill:
-            kill.clear()
-            raise KeyboardInterrupt
-        views.append(view)
-        return real(self, view, *rest)
-
-    monkeypatch.setattr(relabel_views, "SHARD_BYTES", 1)  # a file for every view
-    monkeypatch.setattr(RelabelViews, "_said", watched)
-    return views, kill
 
 
 def test_together_they_are_what_each_is_alone(tmp_path, asked):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from gendistill import seeds
-from gendistill.labelers import online, stored
+from gendistill.labelers import online, relabel_views, stored
 from gendistill.labelers.codecs.floats import Half, Single
 from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.online import Online, OnlineLabels
@@ -24,11 +26,12 @@ from tests.nets.tiny_classifiers import timm_folder
 from tests.parts_under_test import TEACHER
 
 VIEWS = Views(seed=3)
+BN = replace(TEACHER, net=ConvNet(depth=2, width=8, norm="batch"))
 
 
-def labels_of(kind, tmp_path, **more):
+def labels_of(kind, tmp_path, teacher=TEACHER, **more):
     context = toy_context(tmp_path)
-    labeler = kind((TEACHER,), "logits", views=VIEWS, **more)
+    labeler = kind((teacher,), "logits", views=VIEWS, **more)
     return labeler(context.real.train, context), context
 
 
@@ -104,23 +107,28 @@ def test_they_survive_the_disk(tmp_path):
     assert (again.views, again.temperature_at(99, 100), again.count) == (soft.views, soft.temperature_at(99, 100), 3)
 
 
-def test_a_killed_relabelling_makes_no_shard_twice(tmp_path, monkeypatch):
-    from gendistill.labelers import relabel_views
-
-    monkeypatch.setattr(relabel_views, "SHARD_BYTES", 1)
-    said, real = [], RelabelViews._said
-
-    def once(self, view, *rest):
-        said.append(view)
-        if len(said) == 3:
-            raise KeyboardInterrupt
-        return real(self, view, *rest)
-
-    monkeypatch.setattr(RelabelViews, "_said", once)
+def test_a_killed_relabelling_makes_no_shard_twice(tmp_path, asked):
+    said, kill = asked
+    kill.append(2)
     with pytest.raises(KeyboardInterrupt):
         labels_of(RelabelViews, tmp_path, count=4)
+    assert said == [0, 1]
     soft, _ = labels_of(RelabelViews, tmp_path, count=4)
-    assert said == [0, 1, 2, 2, 3] and isinstance(soft, ViewLabels) and soft.count == 4
+    assert said == [0, 1, 2, 3] and isinstance(soft, ViewLabels) and soft.count == 4
+
+
+@pytest.mark.parametrize("more", [{}, {"batch_statistics": 8}], ids=["alone", "by batch"])
+def test_labels_are_the_same_however_many_views_are_made_at_once(tmp_path, monkeypatch, more):
+    found, made, real = [], [], RelabelViews._made
+    monkeypatch.setattr(
+        RelabelViews, "_made", lambda self, parts, *rest: made.append(len(parts)) or real(self, parts, *rest)
+    )
+    for pixels in (1, 1 << 20):
+        monkeypatch.setattr(relabel_views, "MADE_PIXELS", pixels)
+        soft, context = labels_of(RelabelViews, tmp_path / str(pixels), teacher=BN, count=3, codec=Single(), **more)
+        found.append(torch.stack([soft.at(torch.arange(len(context.real.train)), view) for view in range(3)]))
+    assert torch.equal(*found)
+    assert made[-1] == len(made) - 1 > 1, "one block after the other, then all at once"
 
 
 class Step:

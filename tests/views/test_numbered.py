@@ -40,6 +40,21 @@ def test_a_picture_is_the_same_in_any_batch_and_order(mix):
         assert torch.equal(whole.partners[[9, 2, 30]], some.partners)
 
 
+@pytest.mark.parametrize("mix", [None, CutMix(), MixUp()])
+def test_several_views_at_once_are_each_as_alone(mix):
+    views, positions, numbers = (
+        Views(ALL, mix, seed=3),
+        torch.tensor([9, 2, 30, 9, 2]),
+        torch.tensor([4, 4, 1 << 43, 0, 4]),
+    )
+    found = seen(views, positions, numbers)
+    for row, (position, number) in enumerate(zip(positions.tolist(), numbers.tolist(), strict=True)):
+        alone = seen(views, [position], number)
+        assert torch.equal(found.pixels[row], alone.pixels[0])
+        if mix is not None:
+            assert (found.partners[row], found.share[row]) == (alone.partners[0], alone.share[0])
+
+
 def test_views_and_seeds_differ():
     looks = [seen(views, range(COUNT), view).pixels for views in (Views(), Views(seed=1)) for view in (0, 1)]
     assert not any(torch.equal(a, b) for i, a in enumerate(looks) for b in looks[:i])

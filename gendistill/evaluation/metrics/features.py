@@ -13,7 +13,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from gendistill.context import together
+from gendistill.context import passing
 from gendistill.nets import ensemble
 from gendistill.types import Images, Pixels, UserError
 
@@ -37,7 +37,7 @@ def blocks(images: Images, see: See, device: str | torch.device = "cpu") -> Iter
     """
     if not len(images):
         raise UserError("there is no picture to look at")
-    for block in torch.arange(len(images)).split(together(images.shape)):
+    for block in torch.arange(len(images)).split(passing(images.shape, device)):
         with torch.no_grad():
             found = see(images.pixels(block, device))
         if found.ndim != 2 or len(found) != len(block):
