@@ -293,9 +293,12 @@ class Scene:
         )
 
     def optimize_rule(self, one: Optimize) -> Optimize:
-        """Adam for all: the published SGD rates are made for ten to a hundred times as many steps."""
-        lr = 0.01 if one.optimizer == "SGD" else one.lr
-        return self.inside(one, steps=min(one.steps, self.optimize), optimizer="Adam", lr=lr)
+        """Adam for all: the published SGD rates are made for ten to a hundred times as many steps.
+
+        Of a small denoiser, memory holds all that is computed on the way.
+        """
+        lr, steps = 0.01 if one.optimizer == "SGD" else one.lr, min(one.steps, self.optimize)
+        return self.inside(one, steps=steps, optimizer="Adam", lr=lr, gradient_checkpointing=False)
 
 
 class Opened:

@@ -43,6 +43,8 @@ class Optimize(Steering):
                   beside "latent", "latent/NAME" has a rate of its own, where there is one of that name
     limit         latents that move stay within +-limit; None for no bound
     through       a sampler the latents pass, re-noised, before they are decoded (LD3M); None for none
+    gradient_checkpointing  of that sampler: memory holds one evaluation of the denoiser, which is computed again on the way back;
+                  without it memory holds all of them, and a step takes some half of the time
     chunk         pictures decoded together when a gradient is taken; None by their size
     """
 
@@ -55,6 +57,7 @@ class Optimize(Steering):
     variables: tuple[str, ...] = ("latent",)
     limit: float | None = None
     through: Sample | None = None
+    gradient_checkpointing: bool = True
     chunk: int | None = None
 
     def __post_init__(self) -> None:
@@ -217,7 +220,9 @@ class Optimize(Steering):
     def _sampled(self, draft: Draft, context: Context, step: int) -> Draft:
         """What the sampler makes of a draft; another noise at every step of the optimisation."""
         assert self.through is not None
-        return self.through.chain(draft, context, "optimize", context.place, step)
+        return self.through.chain(
+            draft, context, "optimize", context.place, step, checkpointed=self.gradient_checkpointing
+        )
 
     def _backward(self, draft: Draft, variables: Latents, losses: list[Loss], step: int, context: Context) -> None:
         """Leave the gradients of the loss at the variables.

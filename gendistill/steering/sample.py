@@ -118,10 +118,12 @@ class Sample(Steering):
         *key: seeds.Part,
         bound: Sequence[BoundGuide] = (),
         made: Draft | None = None,
+        checkpointed: bool = True,
     ) -> Draft:
         """The draft after all steps; ``key`` says which noise is drawn. Differentiable where gradients are enabled.
 
-        Then every evaluation of the denoiser is computed again on the way back, so that memory holds one of them.
+        Then every evaluation of the denoiser is computed again on the way back where it is ``checkpointed``, so that memory holds
+        one of them.
         """
         prior, unrolled = cast(Diffusion, draft.prior), torch.is_grad_enabled()
         solver = self._solver(draft)
@@ -150,7 +152,8 @@ class Sample(Steering):
                 return self._estimate(prior, seen, now, early, context.name_classes, block)
 
             with torch.set_grad_enabled(through or unrolled):
-                estimate = checkpoint(estimated, seen, use_reentrant=False) if unrolled else estimated(seen)
+                again = unrolled and checkpointed
+                estimate = checkpoint(estimated, seen, use_reentrant=False) if again else estimated(seen)
             if late:
                 estimate = displaced(estimate, late, now, context.name_classes)
             if self.keep_start and start is not None:

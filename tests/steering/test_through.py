@@ -72,6 +72,18 @@ def test_chunks_give_the_same_pictures(context):
     torch.testing.assert_close(whole, parts)
 
 
+def test_what_the_denoiser_computed_is_made_again_or_kept_to_the_same_bits(context, monkeypatch):
+    asked, found, denoise = [], {}, type(context.prior).denoise
+    monkeypatch.setattr(type(context.prior), "denoise", lambda *given: asked.append(1) or denoise(*given))
+    step = Optimize((Dark(),), steps=2, lr=0.05, variables=("latent", "condition"), through=CHAIN)
+    for again in (True, False):
+        asked.clear()
+        made = replace(step, gradient_checkpointing=again)(toy_draft(context), context).latents[LATENT]
+        found[again] = made, len(asked)
+    assert torch.equal(found[True][0], found[False][0])
+    assert found[True][1] - found[False][1] == 2 * 3, "three levels, each once more in both steps"
+
+
 def test_the_residual_keeps_the_start_at_the_first_step_and_not_at_the_last(context):
     draft = toy_draft(context)
     one = Sample(steps=1, cfg=1.0, keep_start=1.0, strength=1.0, scheduler="DDIM")
