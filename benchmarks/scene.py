@@ -295,10 +295,10 @@ class Scene:
     def optimize_rule(self, one: Optimize) -> Optimize:
         """Adam for all: the published SGD rates are made for ten to a hundred times as many steps.
 
-        Of a small denoiser, memory holds all that is computed on the way.
+        Of the denoiser of a sampler, a small one, memory holds all that is computed on the way.
         """
         lr, steps = 0.01 if one.optimizer == "SGD" else one.lr, min(one.steps, self.optimize)
-        return self.inside(one, steps=steps, optimizer="Adam", lr=lr, gradient_checkpointing=False)
+        return self.inside(one, steps=steps, optimizer="Adam", lr=lr, gradient_checkpointing=one.through is None)
 
 
 class Opened:

@@ -145,6 +145,9 @@ def measured(known: dict[str, Callable[[], None]], steps: int, count: int, devic
     return {"ratios": ratios, "seconds of the first step": {name: round(value, 2) for name, value in first.items()}}
 
 
+WHAT = {"step": stepped, "batch of 512 that is judged": judged}
+
+
 def table(what: str, found: dict[str, dict]) -> str:
     """The ratios as Markdown, of what was done at each width."""
     lines = [
@@ -177,6 +180,7 @@ def main() -> None:
         "hardware": hardware(),
         "torch": torch.__version__.partition("+")[0],
         "rounds": given.rounds,
+        "steps of a turn": given.steps,
     }
     for what, ways in WHAT.items():
         state[what] = {
@@ -185,9 +189,6 @@ def main() -> None:
     name = "step-ways" + ("" if device.type == "cpu" else f"-{device.type}")
     write_json(Path(RESULTS) / f"{name}.json", state)
     print(json.dumps(state, indent=1), *(table(what, state[what]) for what in WHAT), sep="\n\n")
-
-
-WHAT = {"step": stepped, "batch that is judged": judged}
 
 
 if __name__ == "__main__":

@@ -161,11 +161,13 @@ def together(shape: Sequence[int]) -> int:
 
 
 def passing(shape: Sequence[int], device: str | torch.device) -> int:
-    """How many pass networks that keep nothing for a gradient: `together`, or sixteen times as many on a GPU.
+    """How many pass networks that keep nothing for a gradient: `together`, on a GPU of sixteen times the pixels, 1 to 256.
 
-    A few pictures of 224 px leave a GPU idle most of the time.
+    A few pictures of 224 px leave a GPU idle most of the time. Of small ones there are no more: networks may enlarge them.
     """
-    return together(shape) * (1 if torch.device(device).type == "cpu" else 16)
+    if torch.device(device).type == "cpu":
+        return together(shape)
+    return max(1, min(256, 16 * TOGETHER_PIXELS // (shape[-1] * shape[-2])))
 
 
 def blocks(total: int, size: int) -> list[slice]:

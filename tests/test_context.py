@@ -14,4 +14,5 @@ def test_a_block_holds_as_many_pixels_whatever_their_size(side, pictures):
 
 
 def test_a_gpu_is_shown_more_where_no_gradient_is_wanted():
-    assert passing((3, 224, 224), "cpu") == 5 and passing((3, 224, 224), "cuda") == 80
+    assert passing((3, 224, 224), "cpu") == 5 and passing((3, 224, 224), "cuda") == 83
+    assert passing((3, 32, 32), "cuda") == 256 and passing((3, 4096, 4096), "cuda") == 1

@@ -154,7 +154,8 @@ class Committee:
 def blockwise(images: Images, answers: Iterable[LogProbs], blocks: Sequence[Tensor]) -> LogProbs:
     """What is said of all pictures of a set, (N, k) on the CPU in their order, from the answers about one block after the other.
 
-    A block is the positions of its pictures. Of a picture that is in two, what is said first counts.
+    A block is the positions of its pictures; as many answers are taken as there are blocks. Of a picture that is in two, what is
+    said first counts.
 
     Raises:
         Diverged: some of it is no number.

@@ -17,7 +17,6 @@ from safetensors import safe_open
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.context import blocks as spans
 from gendistill.label_losses import LabelLoss
 from gendistill.labelers.codecs.base import Codec
 from gendistill.labelers.codecs.floats import Half
@@ -164,19 +163,25 @@ class RelabelViews(Ensemble):
         self, views: Sequence[int], committee: Committee, read: Read, images: Images, device: torch.device
     ) -> Iterator[LogProbs]:
         """View after view. The pictures of several are made at once where the set is small; teachers see each view alone."""
-        each = max(1, MADE_PIXELS // (math.prod(images.shape[1:]) * len(images)))
-        for some in (views[at] for at in spans(len(views), each)):
-            blocks = [self.blocks(images, device, self.views.seed, view) for view in some]
-            parts = [(view, block) for view, mine in zip(some, blocks, strict=True) for block in mine]
-            at_once = [parts] if each > 1 else [[part] for part in parts]
-            said = (committee(pixels) for some in at_once for pixels in self._made(some, read, images))
-            yield from (blockwise(images, said, mine) for mine in blocks)
+        for bundle in self._bundles(views, images):
+            blocks = [self.blocks(images, device, self.views.seed, view) for view in bundle]
+            looks = [(view, block) for view, mine in zip(bundle, blocks, strict=True) for block in mine]
+            at_once = [looks] if len(bundle) > 1 else [[look] for look in looks]
+            # One stream of answers, of which every view takes those about its own blocks.
+            answers = (committee(pixels) for some in at_once for pixels in self._made(some, read, images))
+            yield from (blockwise(images, answers, mine) for mine in blocks)
 
-    def _made(self, parts: Sequence[tuple[int, Tensor]], read: Read, images: Images) -> Sequence[Pixels]:
-        """What each of some views shows at some positions, all of it made at once."""
-        sizes = [len(positions) for _, positions in parts]
-        views = torch.tensor([view for view, _ in parts]).repeat_interleave(torch.tensor(sizes))
-        shown = self.views.look(read, torch.cat([positions for _, positions in parts]), views, len(images))
+    def _bundles(self, views: Sequence[int], images: Images) -> Iterator[Sequence[int]]:
+        """Views whose pictures are made at once. A single picture is not summed over as it is among others: its views are not."""
+        pixels = math.prod(images.shape[1:]) * len(images)
+        each = max(1, MADE_PIXELS // pixels) if len(images) > 1 else 1
+        return (views[first : first + each] for first in range(0, len(views), each))
+
+    def _made(self, looks: Sequence[tuple[int, Tensor]], read: Read, images: Images) -> Sequence[Pixels]:
+        """What is seen in each of some views at some positions, (n, c, h, w) each, all of it made at once."""
+        sizes = [len(positions) for _, positions in looks]
+        views = torch.tensor([view for view, _ in looks]).repeat_interleave(torch.tensor(sizes))
+        shown = self.views.look(read, torch.cat([positions for _, positions in looks]), views, len(images))
         return shown.pixels.split(sizes)
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from gendistill.context import Context, passing
+from gendistill.context import Context, together
 from gendistill.nets import trained
 from gendistill.nets.reference import Reference
 from gendistill.types import Class, Pixels, Stored, UserError
@@ -56,7 +56,7 @@ def features(nets: Sequence[nn.Module], pixels: Pixels) -> Tensor:
 @torch.no_grad()
 def look(stored: Stored, see: Callable[[Pixels], Tensor], context: Context) -> Tensor:
     """What ``see`` makes of 8-bit pictures, on the CPU, block by block."""
-    blocks = stored.split(passing(stored.shape, context.device))
+    blocks = stored.split(together(stored.shape))
     return torch.cat([see(block.to(context.device).float() / 255).cpu() for block in blocks])
 
 
@@ -66,8 +66,9 @@ def work(references: Iterable[Reference], context: Context, pictures: int, share
     for reference in references:
         yield from trained.work(reference, context)
     nets = [trained.load(reference, replace(context, dry=True)) for reference in references]
-    shape, device = context.real.train.shape, context.device
-    probe = torch.zeros(min(passing(shape, device), max(pictures, 1)), *shape, device=device)
+    probe = torch.zeros(
+        min(together(context.real.train.shape), max(pictures, 1)), *context.real.train.shape, device=context.device
+    )
 
     @torch.no_grad()
     def once() -> Tensor:

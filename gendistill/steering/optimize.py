@@ -43,8 +43,8 @@ class Optimize(Steering):
                   beside "latent", "latent/NAME" has a rate of its own, where there is one of that name
     limit         latents that move stay within +-limit; None for no bound
     through       a sampler the latents pass, re-noised, before they are decoded (LD3M); None for none
-    gradient_checkpointing  of that sampler: memory holds one evaluation of the denoiser, which is computed again on the way back;
-                  without it memory holds all of them, and a step takes some half of the time
+    gradient_checkpointing  memory holds one evaluation of that sampler's denoiser, which is computed again on the way back;
+                  without it memory holds all of them, of all pictures, and a step takes a third to a half less time
     chunk         pictures decoded together when a gradient is taken; None by their size
     """
 
@@ -83,6 +83,8 @@ class Optimize(Steering):
             raise UserError(f"lr={self.lr} must be one number, or one for each of the {len(self.variables)} variables")
         if "condition" in self.variables and self.through is None:
             raise UserError("conditions reach the pictures through a sampler only: give through=Sample(...)")
+        if self.through is None and not self.gradient_checkpointing:
+            raise UserError("gradient_checkpointing=False is about a sampler: give through=Sample(...)")
         if self.through is not None and (self.through.guides or self.through.copies != 1):
             raise UserError("through=Sample(...) is differentiated as it is: without guides and oversampling")
 
@@ -221,7 +223,7 @@ class Optimize(Steering):
         """What the sampler makes of a draft; another noise at every step of the optimisation."""
         assert self.through is not None
         return self.through.chain(
-            draft, context, "optimize", context.place, step, checkpointed=self.gradient_checkpointing
+            draft, context, "optimize", context.place, step, gradient_checkpointing=self.gradient_checkpointing
         )
 
     def _backward(self, draft: Draft, variables: Latents, losses: list[Loss], step: int, context: Context) -> None:

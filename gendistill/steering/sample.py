@@ -118,12 +118,12 @@ class Sample(Steering):
         *key: seeds.Part,
         bound: Sequence[BoundGuide] = (),
         made: Draft | None = None,
-        checkpointed: bool = True,
+        gradient_checkpointing: bool = True,
     ) -> Draft:
         """The draft after all steps; ``key`` says which noise is drawn. Differentiable where gradients are enabled.
 
-        Then every evaluation of the denoiser is computed again on the way back where it is ``checkpointed``, so that memory holds
-        one of them.
+        Then, with ``gradient_checkpointing``, every evaluation of the denoiser is computed again on the way back, so that memory
+        holds one of them.
         """
         prior, unrolled = cast(Diffusion, draft.prior), torch.is_grad_enabled()
         solver = self._solver(draft)
@@ -135,7 +135,7 @@ class Sample(Steering):
         x, first = self._begin(draft, solver, generators, context)
         draft = replace(draft, latents={LATENT: x.detach()})
         chunk, steps = together(context.real.train.shape), len(solver.levels)
-        # What is unrolled is computed again as a whole: blocks of their own would be once more.
+        # What is unrolled is one whole, kept or computed again: blocks of their own would be computed once more.
         block = None if unrolled else context.block * self.copies
         for index in range(first, steps):
             level, after = solver.levels[index], solver.after(index)
@@ -152,7 +152,7 @@ class Sample(Steering):
                 return self._estimate(prior, seen, now, early, context.name_classes, block)
 
             with torch.set_grad_enabled(through or unrolled):
-                again = unrolled and checkpointed
+                again = unrolled and gradient_checkpointing
                 estimate = checkpoint(estimated, seen, use_reentrant=False) if again else estimated(seen)
             if late:
                 estimate = displaced(estimate, late, now, context.name_classes)

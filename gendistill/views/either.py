@@ -11,6 +11,6 @@ from gendistill.types import Pixels
 def either(which: Tensor, pixels: Pixels, others: Pixels) -> Pixels:
     """``others`` where ``which`` holds, elsewhere ``pixels``, of their shape; of finite pixels exactly what `torch.where` gives.
 
-    That is not vectorised on a CPU, and takes ten times as long as a weighted mean with weights 0 and 1.
+    That is not vectorised on a CPU, and takes several times as long as a weighted mean with weights 0 and 1.
     """
     return torch.lerp(pixels, others, which.to(pixels.dtype))

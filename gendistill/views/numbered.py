@@ -43,13 +43,15 @@ class Views:
             )
 
     def look(self, read: Read, positions: Tensor, view: int | Tensor, count: int) -> Shown:
-        """The pictures at these positions of a set of ``count``, seen in one view, or (n,) each in a view of its own."""
+        """The pictures at these positions of a set of ``count``, seen in one view; or each in its own, (n,) int64."""
         if self.mix is None:
             return Shown(self._seen(read, positions, view))
         partners = self._partners(positions, view, count)
         views, rows = apart(view, positions)
-        own, other = (rows * count + which for which in (positions, partners))
-        # A picture that is another's partner is made once: where the whole set is looked at, all of them are.
+        own, other = (
+            rows * count + which for which in (positions, partners)
+        )  # a number for every picture in every view
+        # A picture that is another's partner in the same view is made once: where the whole set is looked at, all of them are.
         made = torch.cat([own, other[~torch.isin(other, own)].unique()])
         seen = self._seen(read, made % count, views[made // count])
         ranked, order = made.sort()
@@ -76,7 +78,7 @@ class Views:
 
     def _partners(self, positions: Tensor, view: int | Tensor, count: int) -> Tensor:
         """Which pictures these are mixed with, (n,)."""
-        partners, (views, rows) = torch.empty_like(positions), apart(view, positions)
+        partners, (views, rows) = torch.empty(len(positions), dtype=torch.long), apart(view, positions)
         for number, one in enumerate(views.tolist()):
             mine = rows == number
             partners[mine] = permutation(self.seed, one, count)[positions[mine]]

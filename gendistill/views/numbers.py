@@ -59,9 +59,9 @@ def numbered(seed: int, positions: Tensor, view: int | Tensor) -> Draw:
 
 
 def apart(view: int | Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """The views there are, in their order, and (n,) which of them each picture is in, on the CPU."""
-    if isinstance(view, int):
-        return torch.tensor([view]), torch.zeros(len(positions), dtype=torch.long)
+    """The views there are, (v,) int64 ascending, and which of them each picture is in, (n,), on the CPU."""
+    if not isinstance(view, Tensor):
+        return torch.tensor([int(view)]), torch.zeros(len(positions), dtype=torch.long)
     return view.cpu().unique(return_inverse=True)
 
 

@@ -10,7 +10,7 @@ from gendistill.labelers.relabel_views import RelabelViews
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The views that teachers are asked about, by number; they are killed at the one that is put into ``kill``."""
+    """The views that teachers have answered about, by number; they are killed at the one that is put into ``kill``."""
     views, real, kill = [], RelabelViews._said, []
 
     def watched(self, numbers, *rest):

@@ -34,6 +34,15 @@ def test_together_they_are_what_each_is_alone(tmp_path, asked):
     assert views == [0, 1, 2, 3, 4], "nothing is asked again"
 
 
+def test_views_are_made_at_once_for_all_ways(tmp_path, monkeypatch):
+    made, real, context = [], RelabelViews._made, toy_context(tmp_path)
+    monkeypatch.setattr(
+        RelabelViews, "_made", lambda self, looks, *rest: made.append(len(looks)) or real(self, looks, *rest)
+    )
+    label_together(WAYS, context.real.train, context)
+    assert made == [5]
+
+
 def test_what_is_there_is_not_asked_for(tmp_path, asked):
     context, (views, _) = toy_context(tmp_path), asked
     WAYS[1](context.real.train, context)

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from gendistill import seeds
-from gendistill.labelers import online, relabel_views, stored
+from gendistill.images import Subset
+from gendistill.labelers import ensemble, online, relabel_views, stored
 from gendistill.labelers.codecs.floats import Half, Single
 from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.online import Online, OnlineLabels
@@ -117,18 +118,44 @@ def test_a_killed_relabelling_makes_no_shard_twice(tmp_path, asked):
     assert said == [0, 1, 2, 3] and isinstance(soft, ViewLabels) and soft.count == 4
 
 
-@pytest.mark.parametrize("more", [{}, {"batch_statistics": 8}], ids=["alone", "by batch"])
-def test_labels_are_the_same_however_many_views_are_made_at_once(tmp_path, monkeypatch, more):
-    found, made, real = [], [], RelabelViews._made
+@pytest.fixture
+def made(monkeypatch):
+    """How many blocks of views were made at once, time after time."""
+    found, real = [], RelabelViews._made
     monkeypatch.setattr(
-        RelabelViews, "_made", lambda self, parts, *rest: made.append(len(parts)) or real(self, parts, *rest)
+        RelabelViews, "_made", lambda self, looks, *rest: found.append(len(looks)) or real(self, looks, *rest)
     )
-    for pixels in (1, 1 << 20):
-        monkeypatch.setattr(relabel_views, "MADE_PIXELS", pixels)
-        soft, context = labels_of(RelabelViews, tmp_path / str(pixels), teacher=BN, count=3, codec=Single(), **more)
-        found.append(torch.stack([soft.at(torch.arange(len(context.real.train)), view) for view in range(3)]))
-    assert torch.equal(*found)
-    assert made[-1] == len(made) - 1 > 1, "one block after the other, then all at once"
+    return found
+
+
+@pytest.mark.parametrize("more", [{}, {"batch_statistics": 8}], ids=["alone", "by batch"])
+def test_labels_are_the_same_however_many_views_are_made_at_once(tmp_path, monkeypatch, made, more):
+    found, count = [], len(toy_context(tmp_path).real.train)
+    for sets in (0.5, 2.5, 9):
+        monkeypatch.setattr(relabel_views, "MADE_PIXELS", int(sets * count * 8 * 8))
+        made.append("then")
+        soft, _ = labels_of(RelabelViews, tmp_path / str(sets), teacher=BN, count=5, codec=Single(), **more)
+        found.append(torch.stack([soft.at(torch.arange(count), view) for view in range(5)]))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    each = 5 if more else 1  # blocks of a view
+    assert made == ["then", *[1] * 5 * each, "then", 2 * each, 2 * each, *[1] * each, "then", 5 * each]
+
+
+def test_the_views_of_a_single_picture_are_made_alone(tmp_path, made):
+    context = toy_context(tmp_path)
+    labeler = RelabelViews((TEACHER,), "logits", count=3)
+    labeler(Subset(context.real.train, torch.tensor([4])), context)
+    assert made == [1, 1, 1]
+
+
+def test_a_gpu_is_shown_as_many_pictures_as_it_takes(tmp_path, monkeypatch):
+    context = toy_context(tmp_path)
+    monkeypatch.setattr(ensemble, "passing", lambda shape, device: {"cpu": 10, "cuda": 20}[device.type])
+    asked = [
+        len(RelabelViews((TEACHER,), "logits").blocks(context.real.train, torch.device(name)))
+        for name in ("cpu", "cuda")
+    ]
+    assert asked == [4, 2]
 
 
 class Step:

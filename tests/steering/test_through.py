@@ -120,6 +120,7 @@ def test_it_resumes_only_where_the_state_of_a_loss_begins_anew(context, monkeypa
         ({"variables": ("condition",)}, "through"),
         ({"variables": ()}, "variables"),
         ({"through": Sample(oversample=2)}, "oversampling"),
+        ({"gradient_checkpointing": False}, "about a sampler"),
         ({"lr": (0.1, -1.0), "variables": ("latent", "condition")}, "lr > 0"),
         ({"lr": (0.1, 0.2)}, "one for each of the 1 variables"),
         ({"variables": ("latent/",)}, "latent/NAME"),

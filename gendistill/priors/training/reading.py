@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gendistill.types import Images
+from gendistill.views.either import either
 
 IN_MEMORY = 2**30
 """Bytes of 8-bit pictures that are kept in memory."""
@@ -34,4 +35,4 @@ def reader(images: Images, resolution: int) -> Read:
 
 def mirrored(pixels: Tensor, flip: Tensor) -> Tensor:
     """The pictures, those that ``flip`` marks mirrored left to right."""
-    return torch.where(flip.view(-1, 1, 1, 1), pixels.flip(-1), pixels)
+    return either(flip.view(-1, 1, 1, 1), pixels, pixels.flip(-1))
