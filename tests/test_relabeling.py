@@ -276,7 +276,7 @@ def test_students_learn_as_the_protocol_says_of_such_a_set_and_all_of_them_do(ru
 
 def test_teachers_are_asked_once_for_each_view(run, tmp_path, monkeypatch):
     said, real = [], RelabelViews._said
-    monkeypatch.setattr(RelabelViews, "_said", lambda self, view, *rest: said.append(view) or real(self, view, *rest))
+    monkeypatch.setattr(RelabelViews, "_said", lambda self, some, *rest: said.extend(some) or real(self, some, *rest))
     monkeypatch.setattr(relabeling, "score", lambda *rest: 50.0)
     views = Views((), seed=77)  # that nobody labelled yet
     done = relabel(run / "sets" / "seed-0", tmp_path / "new", 500, views=views, protocol=PROTOCOL)

@@ -28,7 +28,7 @@ def test_answers_are_those_of_eval_mode_in_order_whatever_the_blocks(monkeypatch
     found = logits(one, IMAGES)
     assert one.training, "the network was left in another mode"
     torch.testing.assert_close(found, one.eval()(IMAGES.pixels(range(len(IMAGES)))).detach())
-    monkeypatch.setattr(module, "together", lambda shape: 5)
+    monkeypatch.setattr(module, "passing", lambda shape, device: 5)
     torch.testing.assert_close(logits(one, IMAGES), found)
 
 

@@ -59,7 +59,7 @@ def test_the_likeliest_copy_comes_first():
 def test_blocks_and_forgetting_change_nothing(monkeypatch):
     ours, real = of(noise("ours", count=5)), of(noise("real", count=9))
     whole = copying(ours, real)
-    monkeypatch.setattr(features, "together", lambda shape: 2)
+    monkeypatch.setattr(features, "passing", lambda shape, device: 2)
     assert copying(ours, real) == whole
     monkeypatch.setattr(features, "HELD_BYTES", 0)
     monkeypatch.setattr(module, "ENTRIES", 1)
