@@ -157,7 +157,7 @@ def open_real(source: Source, device: torch.device, progress: Callable[..., Iter
 
 def together(shape: Sequence[int]) -> int:
     """How many pictures of shape (..., h, w) make a block, 1 to 256."""
-    return max(1, min(256, TOGETHER_PIXELS // (shape[-1] * shape[-2])))
+    return _filling(TOGETHER_PIXELS, shape)
 
 
 def passing(shape: Sequence[int], device: str | torch.device) -> int:
@@ -165,9 +165,12 @@ def passing(shape: Sequence[int], device: str | torch.device) -> int:
 
     A few pictures of 224 px leave a GPU idle most of the time. Of small ones there are no more: networks may enlarge them.
     """
-    if torch.device(device).type == "cpu":
-        return together(shape)
-    return max(1, min(256, 16 * TOGETHER_PIXELS // (shape[-1] * shape[-2])))
+    times = 1 if torch.device(device).type == "cpu" else 16
+    return _filling(times * TOGETHER_PIXELS, shape)
+
+
+def _filling(pixels: int, shape: Sequence[int]) -> int:
+    return max(1, min(256, pixels // (shape[-1] * shape[-2])))
 
 
 def blocks(total: int, size: int) -> list[slice]:

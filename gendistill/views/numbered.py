@@ -46,12 +46,11 @@ class Views:
         """The pictures at these positions of a set of ``count``, seen in one view; or each in its own, (n,) int64."""
         if self.mix is None:
             return Shown(self._seen(read, positions, view))
-        partners = self._partners(positions, view, count)
         views, rows = apart(view, positions)
-        own, other = (
-            rows * count + which for which in (positions, partners)
-        )  # a number for every picture in every view
-        # A picture that is another's partner in the same view is made once: where the whole set is looked at, all of them are.
+        partners = self._partners(positions, views, rows, count)
+        own, other = (rows * count + which for which in (positions, partners))
+        # Each of these is a picture in a view. One that is another's partner there is made once: where the whole set is looked at,
+        # all of them are.
         made = torch.cat([own, other[~torch.isin(other, own)].unique()])
         seen = self._seen(read, made % count, views[made // count])
         ranked, order = made.sort()
@@ -74,11 +73,11 @@ class Views:
             return positions, torch.ones(len(positions))
         blank = torch.zeros(len(positions), 1, *size)
         _, share = self.mix(blank, blank, self._mixing(positions, view))
-        return self._partners(positions, view, count), share
+        return self._partners(positions, *apart(view, positions), count), share
 
-    def _partners(self, positions: Tensor, view: int | Tensor, count: int) -> Tensor:
-        """Which pictures these are mixed with, (n,)."""
-        partners, (views, rows) = torch.empty(len(positions), dtype=torch.long), apart(view, positions)
+    def _partners(self, positions: Tensor, views: Tensor, rows: Tensor, count: int) -> Tensor:
+        """Which pictures these are mixed with, (n,); ``rows`` says which of the views each is in."""
+        partners = torch.empty(len(positions), dtype=torch.long)
         for number, one in enumerate(views.tolist()):
             mine = rows == number
             partners[mine] = permutation(self.seed, one, count)[positions[mine]]

@@ -24,3 +24,13 @@ def asked(monkeypatch):
     monkeypatch.setattr(relabel_views, "SHARD_BYTES", 1)  # a file for every view
     monkeypatch.setattr(RelabelViews, "_said", watched)
     return views, kill
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """How many blocks of views were made at once, time after time."""
+    found, real = [], RelabelViews._made
+    monkeypatch.setattr(
+        RelabelViews, "_made", lambda self, looks, *rest: found.append(len(looks)) or real(self, looks, *rest)
+    )
+    return found

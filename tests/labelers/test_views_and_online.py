@@ -118,16 +118,6 @@ def test_a_killed_relabelling_makes_no_shard_twice(tmp_path, asked):
     assert said == [0, 1, 2, 3] and isinstance(soft, ViewLabels) and soft.count == 4
 
 
-@pytest.fixture
-def made(monkeypatch):
-    """How many blocks of views were made at once, time after time."""
-    found, real = [], RelabelViews._made
-    monkeypatch.setattr(
-        RelabelViews, "_made", lambda self, looks, *rest: found.append(len(looks)) or real(self, looks, *rest)
-    )
-    return found
-
-
 @pytest.mark.parametrize("more", [{}, {"batch_statistics": 8}], ids=["alone", "by batch"])
 def test_labels_are_the_same_however_many_views_are_made_at_once(tmp_path, monkeypatch, made, more):
     found, count = [], len(toy_context(tmp_path).real.train)

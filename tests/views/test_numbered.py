@@ -42,11 +42,8 @@ def test_a_picture_is_the_same_in_any_batch_and_order(mix):
 
 @pytest.mark.parametrize("mix", [None, CutMix(), MixUp()])
 def test_several_views_at_once_are_each_as_alone(mix):
-    views, positions, numbers = (
-        Views(ALL, mix, seed=3),
-        torch.tensor([9, 2, 30, 9, 2]),
-        torch.tensor([4, 4, 1 << 43, 0, 4]),
-    )
+    views = Views(ALL, mix, seed=3)
+    positions, numbers = torch.tensor([9, 2, 30, 9, 2]), torch.tensor([4, 4, 1 << 43, 0, 4])
     found = seen(views, positions, numbers)
     for row, (position, number) in enumerate(zip(positions.tolist(), numbers.tolist(), strict=True)):
         alone = seen(views, [position], number)
