@@ -448,7 +448,9 @@ def main() -> None:
     parser.add_argument("--half-seeds", type=int, default=5, help="trainings in bfloat16")
     parser.add_argument("--judged", type=int, default=1000, help="test pictures of a turn of judging")
     parser.add_argument("--views", type=int, default=10, help="of every picture, in a turn of relabelling")
-    parser.add_argument("--workers", type=int, nargs="+", default=WORKERS, help="processes of each loader")
+    parser.add_argument(
+        "--workers", type=int, nargs="*", default=WORKERS, help="processes of each loader; none for no loader"
+    )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one"
     )

@@ -5,7 +5,8 @@
 A batch of 100 pictures of 32 px that is ready, a ConvNet-3, SGD; 512 pictures are judged at a time. "compiled" is
 ``torch.compile``, whose own seconds are told apart; "channels last" is how pictures and weights lie in memory; "three at once" are
 three students in one call (``torch.func.vmap``), counted as a third of its time. Turns of all ways are interleaved, and each is
-compared with plain float32 of the same round.
+compared with plain float32 of the same round. On a GPU "passes recorded" is what trainings do (`gendistill.nets.recorded`), and
+"step recorded" one CUDA graph of passes, loss and optimiser together.
 """
 
 from __future__ import annotations
@@ -26,12 +27,17 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from gendistill.environment import keep_memory
 from gendistill.nets.base import Classifier, Shape, build
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.recorded import WARM, recorded, side_stream
 from gendistill.store import write_json
 
 SHAPE = Shape(3, 32, 10, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 PLAIN = "float32"
 AT_ONCE = 3
 """Students of one call."""
+JUDGED = 512
+"""Pictures that are judged at a time."""
+FEWER = (256, 128, 64)
+"""So many of them at a time: their maps may fit a cache."""
 
 
 def student(width: int, seed: int, device: torch.device) -> Classifier:
@@ -53,6 +59,47 @@ def stepping(
         optimizer.step()
 
     return step
+
+
+def replayed(width: int, pixels: Tensor, labels: Tensor) -> Callable[[], None]:
+    """A step of SGD as one CUDA graph, which reads and writes the same memory again and again."""
+    net = student(width, 0, pixels.device)
+    rate = torch.tensor(0.01, device=pixels.device)  # read where it lies, so that it may fall
+    optimizer = torch.optim.SGD(net.parameters(), rate, 0.9, weight_decay=5e-4, fused=True)
+    shown, told, side = pixels.clone(), labels.clone(), side_stream(pixels.device)
+
+    def step() -> None:
+        loss = F.cross_entropy(net(shown), told)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(WARM):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=side):
+        step()
+
+    def again() -> None:
+        shown.copy_(pixels)
+        told.copy_(labels)
+        graph.replay()
+
+    return again
+
+
+def on_a_gpu(width: int, pixels: Tensor, labels: Tensor) -> dict[str, Callable[[], None]]:
+    """The ways that a GPU has beside."""
+    if pixels.device.type != "cuda":
+        return {}
+    net = student(width, 0, pixels.device)
+    return {
+        "float32, passes recorded": stepping(net, pixels, labels, ask=recorded(net, pixels)),
+        "float32, step recorded": replayed(width, pixels, labels),
+    }
 
 
 def together(width: int, pixels: Tensor, labels: Tensor) -> Callable[[], None]:
@@ -79,15 +126,20 @@ def together(width: int, pixels: Tensor, labels: Tensor) -> Callable[[], None]:
 
 
 def judging(
-    net: Classifier, pixels: Tensor, half: bool = False, ask: Callable[[Tensor], Tensor] | None = None
+    net: Classifier,
+    pixels: Tensor,
+    half: bool = False,
+    ask: Callable[[Tensor], Tensor] | None = None,
+    at_once: int = JUDGED,
 ) -> Callable[[], None]:
-    """The classes that a student gives pictures; ``ask`` is called in its place."""
+    """The classes that a student gives pictures, some at a time; ``ask`` is called in its place."""
     net.eval()
 
     @torch.no_grad()
     def judge() -> None:
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
-            (net if ask is None else ask)(pixels).argmax(1)
+            for some in pixels.split(at_once):
+                (net if ask is None else ask)(some).argmax(1)
 
     return judge
 
@@ -105,12 +157,13 @@ def lying(width: int, device: torch.device) -> Classifier:
 
 def judged(width: int, device: torch.device) -> dict[str, Callable[[], None]]:
     """Every way to judge by name; a call is a batch of test pictures."""
-    pixels, compiled = some(512, device), student(width, 0, device).eval()
+    pixels, compiled = some(JUDGED, device), student(width, 0, device).eval()
     last = pixels.to(memory_format=torch.channels_last)
     return {
         PLAIN: judging(student(width, 0, device), pixels),
         "float32, channels last": judging(lying(width, device), last),
         "float32, compiled": judging(compiled, pixels, ask=torch.compile(compiled)),
+        **{f"float32, {count} at a time": judging(student(width, 0, device), pixels, at_once=count) for count in FEWER},
         "bfloat16": judging(student(width, 0, device), pixels, half=True),
         "bfloat16, channels last": judging(lying(width, device), last, half=True),
     }
@@ -125,6 +178,7 @@ def stepped(width: int, device: torch.device) -> dict[str, Callable[[], None]]:
         PLAIN: stepping(student(width, 0, device), pixels, labels),
         "float32, channels last": stepping(lying(width, device), last, labels),
         "float32, compiled": stepping(compiled, pixels, labels, ask=torch.compile(compiled)),
+        **on_a_gpu(width, pixels, labels),
         "float32, three at once": together(width, pixels, labels),
         "bfloat16": stepping(student(width, 0, device), pixels, labels, half=True),
         "bfloat16, channels last": stepping(lying(width, device), last, labels, half=True),
@@ -145,7 +199,7 @@ def measured(known: dict[str, Callable[[], None]], steps: int, count: int, devic
     return {"ratios": ratios, "seconds of the first step": {name: round(value, 2) for name, value in first.items()}}
 
 
-WHAT = {"step": stepped, "batch of 512 that is judged": judged}
+WHAT = {"step": stepped, f"batch of {JUDGED} that is judged": judged}
 
 
 def table(what: str, found: dict[str, dict]) -> str:
