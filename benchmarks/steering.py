@@ -5,7 +5,8 @@
 
 Goes on where it was stopped: sets and students are kept in the cache, rows in ``results/steering-NAME.json``. ``--split val``
 judges by a tenth of the training pictures, which no row is made from, and is what settings are chosen by; the test pictures
-are opened by ``--split test`` alone. ``--protocol matching`` trains students as the field does, minutes each.
+are opened by ``--split test`` alone. ``--protocol matching`` trains students as the field does, minutes each. ``--pipelines`` takes files,
+too: recipes that were looked at and not taken are in ``candidates/``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 from ledger import RESULTS, about, add, cell, failed, read, updated
@@ -42,7 +44,7 @@ def rows(opened: Opened, name: str, ipc: int, protocol: Protocol, labels: Sequen
     made, context = opened.sets(name, ipc, draws=protocol.students)
     if "soft" not in labels:
         made = [one.hard() for one in made]
-    return [asdict(row) for row in measure({name: made}, protocol, context).rows]
+    return [asdict(row) for row in measure({Path(name).stem: made}, protocol, context).rows]
 
 
 def whole(opened: Opened) -> list[dict]:
@@ -148,8 +150,8 @@ def main() -> None:
 
 def titled(scene: Scene, name: str, ipc: int, protocol: Protocol) -> tuple[str, dict[str, object]]:
     """What a pipeline's rows at one IPC are called where they fail, and what they have in common."""
-    title = f"{name} ipc {ipc}" + (f" {protocol.name}" if protocol != scene.protocol else "")
-    return title, {"set": name, "ipc": ipc, "protocol": protocol.name}
+    title = f"{Path(name).stem} ipc {ipc}" + (f" {protocol.name}" if protocol != scene.protocol else "")
+    return title, {"set": Path(name).stem, "ipc": ipc, "protocol": protocol.name}
 
 
 if __name__ == "__main__":
