@@ -5,8 +5,8 @@
 
 Goes on where it was stopped: sets and students are kept in the cache, rows in ``results/steering-NAME.json``. ``--split val``
 judges by a tenth of the training pictures, which no row is made from, and is what settings are chosen by; the test pictures
-are opened by ``--split test`` alone. ``--protocol matching`` trains students as the field does, minutes each. ``--pipelines`` takes files,
-too: recipes that were looked at and not taken are in ``candidates/``.
+are opened by ``--split test`` alone. ``--protocol matching`` trains students as the field does, minutes each. ``--pipelines``
+takes files, too: recipes that were looked at and not taken are in ``candidates/``.
 """
 
 from __future__ import annotations
