@@ -25,7 +25,7 @@ from steering import rows, titled
 from gendistill.evaluation.significance import agreement
 from gendistill.types import UserError
 
-TUNED = ("house", "house_moved_far", "guided")
+TUNED = ("house", "house_begun", "house_moved_far", "guided")
 """Chosen by the protocol that is in question."""
 LEAST = 12
 """Sets without which an order says little."""
