@@ -6,7 +6,7 @@
 Goes on where it was stopped: sets and students are kept in the cache, rows in ``results/steering-NAME.json``. ``--split val``
 judges by a tenth of the training pictures, which no row is made from, and is what settings are chosen by; the test pictures
 are opened by ``--split test`` alone. ``--protocol matching`` trains students as the field does, minutes each. ``--pipelines``
-takes files, too: recipes that were looked at and not taken are in ``candidates/``.
+takes files, too: recipes that were looked at are in ``candidates/``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def rows(opened: Opened, name: str, ipc: int, protocol: Protocol, labels: Sequen
     made, context = opened.sets(name, ipc, draws=protocol.students)
     if "soft" not in labels:
         made = [one.hard() for one in made]
-    return [asdict(row) for row in measure({Path(name).stem: made}, protocol, context).rows]
+    return [asdict(row) for row in measure({called(name): made}, protocol, context).rows]
 
 
 def whole(opened: Opened) -> list[dict]:
@@ -150,8 +150,13 @@ def main() -> None:
 
 def titled(scene: Scene, name: str, ipc: int, protocol: Protocol) -> tuple[str, dict[str, object]]:
     """What a pipeline's rows at one IPC are called where they fail, and what they have in common."""
-    title = f"{Path(name).stem} ipc {ipc}" + (f" {protocol.name}" if protocol != scene.protocol else "")
-    return title, {"set": Path(name).stem, "ipc": ipc, "protocol": protocol.name}
+    title = f"{called(name)} ipc {ipc}" + (f" {protocol.name}" if protocol != scene.protocol else "")
+    return title, {"set": called(name), "ipc": ipc, "protocol": protocol.name}
+
+
+def called(name: str) -> str:
+    """The name of a pipeline, or of one in a file."""
+    return Path(name).stem
 
 
 if __name__ == "__main__":

@@ -46,10 +46,15 @@ def student(width: int, seed: int, device: torch.device) -> Classifier:
 
 
 def stepping(
-    net: Classifier, pixels: Tensor, labels: Tensor, half: bool = False, ask: Callable[[Tensor], Tensor] | None = None
+    net: Classifier,
+    pixels: Tensor,
+    labels: Tensor,
+    half: bool = False,
+    ask: Callable[[Tensor], Tensor] | None = None,
+    rate: float | Tensor = 0.01,
 ) -> Callable[[], None]:
     """A step of SGD; ``ask`` is called in the place of the network."""
-    optimizer = torch.optim.SGD(net.parameters(), 0.01, 0.9, weight_decay=5e-4, fused=True)
+    optimizer = torch.optim.SGD(net.parameters(), rate, 0.9, weight_decay=5e-4, fused=True)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -63,17 +68,9 @@ def stepping(
 
 def replayed(width: int, pixels: Tensor, labels: Tensor) -> Callable[[], None]:
     """A step of SGD as one CUDA graph, which reads and writes the same memory again and again."""
-    net = student(width, 0, pixels.device)
-    rate = torch.tensor(0.01, device=pixels.device)  # read where it lies, so that it may fall
-    optimizer = torch.optim.SGD(net.parameters(), rate, 0.9, weight_decay=5e-4, fused=True)
     shown, told, side = pixels.clone(), labels.clone(), side_stream(pixels.device)
-
-    def step() -> None:
-        loss = F.cross_entropy(net(shown), told)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-
+    rate = torch.tensor(0.01, device=pixels.device)  # read where it lies, so that it may fall
+    step = stepping(student(width, 0, pixels.device), shown, told, rate=rate)
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(WARM):
