@@ -4,8 +4,8 @@
         --prior cifar10_dit
 
 The sets are those of `steering.py` at IPC 10, with hard labels; rows of either protocol that it wrote are read, and what is missing
-is measured and added to its file, so that each goes on where the other was stopped. ``house`` and ``guided`` are left out: of many
-recipes they are those that the screening protocol liked best.
+is measured and added to its file, so that each goes on where the other was stopped. ``house``, ``guided`` and the recipes of
+``candidates/`` are left out: they were chosen by the screening protocol, or for being near what it chose.
 
 screening  `SCREENING`: ConvNet-3 of width 32, 300 steps of AdamW, 3 students (some twenty seconds each)
 matching   DSA's: ConvNet-3 of width 128, 1000 epochs of SGD, siamese augmentation, bfloat16 (some four minutes each)
@@ -19,13 +19,13 @@ import logging
 from dataclasses import replace
 
 import ledger
-from scene import Opened, Scene, arguments
+from scene import CANDIDATES, Opened, Scene, arguments
 from steering import rows, titled
 
 from gendistill.evaluation.significance import agreement
 from gendistill.types import UserError
 
-TUNED = ("house", "house_begun", "house_moved_far", "guided")
+TUNED = ("house", "guided", *CANDIDATES)
 """Chosen by the protocol that is in question."""
 LEAST = 12
 """Sets without which an order says little."""

@@ -59,6 +59,8 @@ from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.training import Training
 from gendistill.types import RealData, UserError
 
+CANDIDATES = {page.stem: str(page) for page in sorted(Path(__file__).with_name("candidates").glob("*.py"))}
+"""Recipes that were looked at when the house recipe was chosen, by their names."""
 UNSTEERED = "unsteered "
 """Before the name of a pipeline: its prior as it is."""
 PUBLISHED_NUMBERS = 4 * 32 * 32
@@ -174,8 +176,8 @@ class Scene:
         return held if split == "val" else replace(held, test=self.whole().test, split="test")
 
     def recipe(self, pipeline: str, ipc: int) -> Recipe:
-        """A pipeline of the folder, at the size of this scene; without prompts where its prior takes none."""
-        page = find_pipeline(pipeline).recipe
+        """A pipeline of the package or a candidate, at the size of this scene; without prompts where its prior takes none."""
+        page = find_pipeline(CANDIDATES.get(pipeline, pipeline)).recipe
         published = self.fitted(page)
         published = replace(published, steering=self.levelled(published.steering, schedule_of(page.prior)))
         prior = self.prior_of(published)

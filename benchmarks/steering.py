@@ -6,7 +6,7 @@
 Goes on where it was stopped: sets and students are kept in the cache, rows in ``results/steering-NAME.json``. ``--split val``
 judges by a tenth of the training pictures, which no row is made from, and is what settings are chosen by; the test pictures
 are opened by ``--split test`` alone. ``--protocol matching`` trains students as the field does, minutes each. ``--pipelines``
-takes files, too: recipes that were looked at are in ``candidates/``.
+takes the names in ``candidates/``, too. ``--pictures FILE`` draws what was made.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from gendistill.evaluation.protocols import Protocol
 from gendistill.formatting import spell_bytes
 from gendistill.images import Subset
 from gendistill.nets import trained
+from gendistill.pictures import sheet
 from gendistill.pipeline import list_pipelines
 from gendistill.runs import distill
 from gendistill.training import accuracy
@@ -44,7 +45,7 @@ def rows(opened: Opened, name: str, ipc: int, protocol: Protocol, labels: Sequen
     made, context = opened.sets(name, ipc, draws=protocol.students)
     if "soft" not in labels:
         made = [one.hard() for one in made]
-    return [asdict(row) for row in measure({called(name): made}, protocol, context).rows]
+    return [asdict(row) for row in measure({name: made}, protocol, context).rows]
 
 
 def whole(opened: Opened) -> list[dict]:
@@ -125,7 +126,10 @@ def main() -> None:
         "--labels", choices=["hard", "soft"], nargs="+", default=["hard", "soft"], help="hard alone, or both"
     )
     parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
+    parser.add_argument("--pictures", type=Path, help="draw pictures of --pipelines to this PNG, and measure nothing")
     given = parser.parse_args()
+    if given.pictures and not given.pipelines:
+        parser.error("--pictures draws those of --pipelines")
     logging.basicConfig(level=logging.WARNING)
     scene = Scene.of(given)
     file = RESULTS / f"steering-{given.name}-{given.split}.json"
@@ -136,6 +140,10 @@ def main() -> None:
     first = ["random_real", "diffusion", *GENERATORS * bool(given.gan)]
     every = [*first, *(p.name for p in list_pipelines() if p.name not in (*first, *LEFT_OUT))]
     names = every if given.pipelines is None else given.pipelines
+    if given.pictures:
+        drawn = [(f"IPC {ipc}: {name}", firsts(opened, name, ipc)) for ipc in given.ipc for name in names]
+        sheet(drawn, side=2 * given.size).save(given.pictures)
+        return
     protocol = scene.protocol if given.protocol == "screening" else scene.matching
     for ipc in sorted(given.ipc, reverse=True):
         for name in names:
@@ -148,15 +156,16 @@ def main() -> None:
             state["prior"] = prior
 
 
+def firsts(opened: Opened, name: str, ipc: int) -> torch.Tensor:
+    """The first picture of every class of a set, (classes, c, h, w) uint8."""
+    images = opened.sets(name, ipc)[0][0].images
+    return images.stored([int(images.where(c)[0]) for c in range(len(images.classes))])
+
+
 def titled(scene: Scene, name: str, ipc: int, protocol: Protocol) -> tuple[str, dict[str, object]]:
     """What a pipeline's rows at one IPC are called where they fail, and what they have in common."""
-    title = f"{called(name)} ipc {ipc}" + (f" {protocol.name}" if protocol != scene.protocol else "")
-    return title, {"set": called(name), "ipc": ipc, "protocol": protocol.name}
-
-
-def called(name: str) -> str:
-    """The name of a pipeline, or of one in a file."""
-    return Path(name).stem
+    title = f"{name} ipc {ipc}" + (f" {protocol.name}" if protocol != scene.protocol else "")
+    return title, {"set": name, "ipc": ipc, "protocol": protocol.name}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The guided sampler: this project's own, the house recipe's three wishes while sampling and nothing afterwards.
+"""The guided sampler: this project's own, the house recipe's three wishes while sampling from noise, and nothing afterwards.
 
 Each picture is pulled towards its own mode of the class while it is mostly noise; below that a random network, anew at every step,
 pulls the class towards the real pictures' mean features, and a teacher towards its name, both gradients through the decoder and as

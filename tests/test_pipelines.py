@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import diffusers
 import pytest
@@ -21,6 +22,9 @@ from tests.parts_under_test import shrink
 from tests.priors.test_latent_diffusion import pipeline
 
 NAMES = [listed.name for listed in list_pipelines()]
+
+
+CANDIDATES = sorted(Path(__file__).parent.parent.glob("benchmarks/candidates/*.py"))
 
 
 def tiny(name):
@@ -61,6 +65,13 @@ def test_runs_and_repeats(name, tmp_path):
     first, second = pictures(name, tmp_path / "a"), pictures(name, tmp_path / "b")
     assert first.shape == (6, 1, 8, 8)
     assert torch.equal(first, second)
+
+
+def test_candidates_are_recipes_of_their_own():
+    """They are made of the pages as these are now, by changes that may come to change nothing."""
+    said = [repr(find_pipeline(name).recipe.steering) for name in ("house", "guided", "d4m", *map(str, CANDIDATES))]
+    assert len(said) > 3
+    assert len(set(said)) == len(said)
 
 
 def test_no_two_make_identical_pictures(tmp_path, monkeypatch):
