@@ -22,8 +22,6 @@ from tests.parts_under_test import shrink
 from tests.priors.test_latent_diffusion import pipeline
 
 NAMES = [listed.name for listed in list_pipelines()]
-
-
 CANDIDATES = sorted(Path(__file__).parent.parent.glob("benchmarks/candidates/*.py"))
 
 

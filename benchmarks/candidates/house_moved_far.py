@@ -1,13 +1,14 @@
 """The house recipe as it was first: sampled from noise with the pull alone, its latents moved at five times the rate."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.pipeline import find_pipeline
 
-house = find_pipeline("house")
-_, sample, optimize = house.recipe.steering
+from_noise = find_pipeline(str(Path(__file__).with_name("house_from_noise.py")))
+sample, optimize = from_noise.recipe.steering
 guides = tuple(guide for guide in sample.guides if isinstance(guide.objective, ModePull))
 
-recipe = replace(house.recipe, steering=(replace(sample, strength=1.0, guides=guides), replace(optimize, lr=0.05)))
-protocol = house.protocol
+recipe = replace(from_noise.recipe, steering=(replace(sample, guides=guides), replace(optimize, lr=0.05)))
+protocol = from_noise.protocol
