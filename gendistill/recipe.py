@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -10,6 +11,7 @@ from gendistill.data.given import as_source
 from gendistill.data.values import with_tuples
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
+from gendistill.parts import inside, is_settings
 from gendistill.priors.base import Prior, lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.text_to_image import TextToImage
@@ -59,6 +61,7 @@ class Recipe:
         object.__setattr__(self, "steering", tuple(self.steering))
         for field in fields(self):
             object.__setattr__(self, field.name, with_tuples(getattr(self, field.name)))
+        check_numbers(self)
         if self.ipc < 1 or self.block < 1:
             raise UserError(f"a recipe needs ipc >= 1 and block >= 1, got ipc={self.ipc}, block={self.block}")
         if abs(self.seed) > SEEDS:
@@ -112,6 +115,16 @@ class Recipe:
             )
         if lacks(loads, [Saves]):
             raise UserError(f"draws={self.draws} stores the generator, and {loads.__name__} has nothing to store")
+
+
+def check_numbers(value: object) -> None:
+    """Raise `UserError` where a setting somewhere inside is no finite number: comparisons let NaN pass."""
+    for part in filter(lambda part: is_settings(type(part)), inside(value)):
+        for field in fields(part):
+            given = getattr(part, field.name)
+            for one in given if isinstance(given, tuple) else (given,):
+                if isinstance(one, float) and not math.isfinite(one):
+                    raise UserError(f"{type(part).__name__}({field.name}={given}): give finite numbers")
 
 
 def as_prior(given: Any) -> Prior:

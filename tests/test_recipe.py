@@ -57,6 +57,16 @@ def test_lists_are_tuples_wherever_they_stand():
     assert replace(strict).steering[1] is strict.steering[1], "what is strict stays what it is"
 
 
+def test_numbers_that_are_none_are_refused_wherever_they_stand():
+    def asked(number):
+        return replace(RECIPE, steering=(*RECIPE.steering, Loose((Inner((0.2, number)),), Loaded([number]))))
+
+    assert asked(0.5).steering[1].parts
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(UserError, match=rf"Inner\(window=\(0.2, {number}\)\): give finite numbers"):
+            asked(number)
+
+
 def test_seeds_fit_the_rows_of_a_data_set():
     for seed in (-(2**62), 2**62):
         assert replace(RECIPE, seed=seed).seed == seed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Mapping
 from typing import ClassVar, Literal, TypeAlias
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.draft import Loss, Synthetic
-from gendistill.types import Labels, Losses
+from gendistill.types import Labels, Losses, UserError
 from gendistill.work import Work
 
 Scope = Literal["picture", "class", "set"]
@@ -119,6 +120,13 @@ def of_class(values: Tensor, labels: Labels, index: int) -> Tensor:
 def widest(scopes: list[Scope]) -> Scope:
     """The widest of some scopes, at least 'picture'."""
     return SCOPES[max((SCOPES.index(scope) for scope in scopes), default=0)]
+
+
+def check_weights(who: str, objectives: Iterable[Objective]) -> None:
+    """Raise `UserError` where the weight of an objective is not a finite number of at least 0."""
+    for one in objectives:
+        if not 0 <= one.weight < math.inf:
+            raise UserError(f"{who} needs objectives with weights of at least 0, {one} has {one.weight}")
 
 
 def named(objectives: Iterable[Objective]) -> str:

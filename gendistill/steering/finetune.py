@@ -16,7 +16,7 @@ from gendistill import ranks
 from gendistill.capabilities import Encodes, Trains
 from gendistill.context import Context, encoding, together
 from gendistill.draft import Draft
-from gendistill.objectives.base import MemoryLoss, Objective
+from gendistill.objectives.base import MemoryLoss, Objective, check_weights
 from gendistill.priors.training.finetune import Task, one_step, tune_denoiser
 from gendistill.priors.training.look import RealLatents
 from gendistill.priors.training.tuned_card import card
@@ -44,6 +44,7 @@ class FineTune(Tuning, TunesPrior):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "objectives", tuple(self.objectives))
+        check_weights("FineTune", self.objectives)
 
     @property
     def needs(self) -> tuple[type, ...]:

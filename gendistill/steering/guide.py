@@ -5,9 +5,10 @@ clean <- clean - weight * scale(level) * gradient
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from gendistill.context import Context
 from gendistill.draft import Draft, Loss, Synthetic
 from gendistill.objectives.base import Objective, named
 from gendistill.priors.small_decoder import as_decoder, load_decoder
+from gendistill.steering.blown_out import blown_out, unusual
 from gendistill.steering.in_parts import Term, backward
 from gendistill.steering.latent_range import FLAT, LARGEST, size_and_spread
 from gendistill.steering.render import decode
@@ -25,6 +27,10 @@ from gendistill.types import Conditions, Diverged, Estimate, Latents, Level, Pix
 NOISIEST = 20.0
 """Root mean square beyond which the noise that a clean estimate stands for left what any noise has, 1: where noise is high,
 guides that work pass the range of clean latents for a while."""
+
+
+OVERSHOOTS = 2.0
+"""Share of the way to where a gradient is zero from which every step ends further away than it began."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +73,44 @@ class Guide:
 
     def _check_strength(self) -> None:
         weight, curvature = self.objective.weight, self.objective.curvature
-        if not 0 < weight < float("inf"):
+        if not 0 < weight < math.inf:
             raise UserError(f"a guide needs an objective with a weight above 0, {self.objective} has {weight}")
-        if curvature and isinstance(self.scale, Constant) and not self.matched and weight * curvature >= 2:
+        if curvature and (self.scale.constant or 0) * self.stiffness >= OVERSHOOTS:
             raise UserError(
-                f"{type(self.objective).__name__} with weight={weight:g} and Constant() overshoots further at every step: "
-                f"it diverges from {2 / curvature:g} on; 0.05 to 1 is usual"
+                f"{type(self.objective).__name__} with weight={weight:g} and {self.scale} overshoots further at every step: "
+                f"it diverges from {OVERSHOOTS / curvature:g} on; 0.05 to 1 is usual"
             )
+
+    @property
+    def stiffness(self) -> float:
+        """How far a scale of 1 moves the estimate, as a share of its way to where the gradient is zero; 0 where it is not known."""
+        return 0.0 if self.matched else self.objective.weight * (self.objective.curvature or 0.0)
 
     def acts(self, level: Level) -> bool:
         """Whether ``level`` lies in the window."""
         return self.window[0] <= float(level.time) <= self.window[1]
+
+
+Scaling: TypeAlias = Callable[[Guide], float]
+"""The factor of a guide at some step."""
+
+
+def check_pulls(guides: Sequence[Guide], cfg: float, steps: Iterable[tuple[float, Scaling]]) -> None:
+    """Raise `UserError` where guides overshoot at every one of these steps, (time, scaling), that any acts at.
+
+    Those that act together add up, and classifier-free guidance multiplies what comes before it.
+    """
+    totals = []
+    for time, scale in steps:
+        acting = [guide for guide in guides if guide.window[0] <= time <= guide.window[1]]
+        pulls = [scale(one) * one.stiffness * (cfg if one.before_cfg else 1.0) for one in acting]
+        totals += [sum(pulls)] if pulls else []
+    if min(totals, default=0.0) >= OVERSHOOTS:
+        raise UserError(
+            f"{named(guide.objective for guide in guides)} overshoot further at every step: together, and with cfg={cfg:g} for "
+            f"what comes before it, they move the estimate {min(totals):.3g} times its way; below {OVERSHOOTS:g} it converges, "
+            "lower a weight"
+        )
 
 
 @dataclass(frozen=True)
@@ -166,21 +199,25 @@ def largest(level: Level) -> float:
     return max(LARGEST, NOISIEST * float(level.sigma) / max(float(level.alpha), LEAST_ALPHA))
 
 
-def refuse_what_guides_left(
-    x: Tensor, bound: Sequence[BoundGuide], draft: Draft, step: int, names: Callable[[Tensor], str]
-) -> None:
-    """Raise `Diverged` where a guided chain ended, with ``step``, beyond what latents of pictures have.
+def refuse_what_guides_left(draft: Draft, bound: Sequence[BoundGuide], step: int, context: Context) -> None:
+    """Raise `Diverged` where a guided chain ended, with ``step``, beyond what latents of pictures have, or blown out or blank.
 
-    By twice the limit of a step: here nothing tells what the network alone had made.
+    Latents by twice the limit of a step: here nothing tells what the network alone had made.
     """
+    (x,) = draft.latents.values()
     size = size_and_spread(x)[0]
     bad = ~(size <= 2 * LARGEST)
     if bad.any():
-        raise Diverged(
-            f"guidance by {named(item.guide.objective for item in bound)} diverged by the last step, {step}, for class "
-            f"{names(draft.labels[bad.cpu()])}: the latents have "
-            f"a root mean square of {float(size.max()):.3g}, those of pictures are near 1; lower a weight, or narrow a window"
-        )
+        labels = draft.labels[bad.cpu()]
+        what = f"the latents have a root mean square of {float(size.max()):.3g}, those of pictures are near 1"
+    elif unusual(draft.latents) and (found := blown_out(draft, context)):
+        labels, what = found
+    else:
+        return
+    raise Diverged(
+        f"guidance by {named(item.guide.objective for item in bound)} diverged by the last step, {step}, for class "
+        f"{context.name_classes(labels)}: {what}; lower a weight, or narrow a window"
+    )
 
 
 def gradient(item: BoundGuide, estimate: Estimate, start: Tensor, now: Moment) -> Tensor:

@@ -14,8 +14,9 @@ from torch import Tensor
 from gendistill.capabilities import Embeds
 from gendistill.context import Context, blocks, together
 from gendistill.draft import Draft, Loss, Synthetic
-from gendistill.objectives.base import Objective, named
+from gendistill.objectives.base import Objective, check_weights, named
 from gendistill.steering.base import Steering, asked, unshaped
+from gendistill.steering.blown_out import blown_out, unusual
 from gendistill.steering.drafts import joined
 from gendistill.steering.in_parts import Term, backward
 from gendistill.steering.latent_range import FLAT, LARGEST, size_and_spread
@@ -26,6 +27,8 @@ from gendistill.types import Conditions, Diverged, Latents, UserError
 from gendistill.work import Work
 
 SAVE_EVERY_S = 30.0
+OPTIMIZERS = ("SGD", "Adam", "AdamW")
+LR_SCHEDULERS = ("constant", "cosine")
 VARIABLES = ("latent", "condition")
 """What moves as a whole."""
 
@@ -65,12 +68,15 @@ class Optimize(Steering):
         object.__setattr__(self, "variables", tuple(self.variables))
         if not isinstance(self.lr, float | int):
             object.__setattr__(self, "lr", tuple(self.lr))
+        check_weights("Optimize", self.objectives)
         if not self.objectives:
             raise UserError("Optimize needs at least one objective")
-        if self.steps < 0 or min(self._rates) <= 0 or (self.limit is not None and self.limit <= 0):
+        limit = 1.0 if self.limit is None else self.limit
+        if self.steps < 0 or not all(0 < one < math.inf for one in (*self._rates, limit)):
             raise UserError(
                 f"Optimize needs steps >= 0, lr > 0 and limit > 0, got steps={self.steps}, lr={self.lr}, limit={self.limit}"
             )
+        self._check_optimizer()
         kinds = [name.partition("/") for name in self.variables]
         wrong = [
             kind for kind, slash, part in kinds if kind not in VARIABLES or (slash and (kind != "latent" or not part))
@@ -88,6 +94,22 @@ class Optimize(Steering):
         if self.through is not None and (self.through.guides or self.through.copies != 1):
             raise UserError("through=Sample(...) is differentiated as it is: without guides and oversampling")
 
+    def _check_optimizer(self) -> None:
+        if self.optimizer not in OPTIMIZERS or self.lr_scheduler not in LR_SCHEDULERS:
+            raise UserError(
+                f"optimizer={self.optimizer!r}: one of {', '.join(OPTIMIZERS)}; lr_scheduler={self.lr_scheduler!r}: one of "
+                f"{', '.join(LR_SCHEDULERS)}"
+            )
+        if not 0 <= self.momentum < 1 or (self.chunk is not None and self.chunk < 1):
+            raise UserError(f"momentum={self.momentum} must be in [0, 1), chunk={self.chunk} at least 1 or None")
+        stiff = sum(one.weight * (one.curvature or 0.0) for one in self.objectives)
+        largest = max(self._rates)
+        if self.optimizer == "SGD" and self.through is None and largest * stiff >= 2 * (1 + self.momentum):
+            raise UserError(
+                f"SGD with lr={largest:g} overshoots {named(self.objectives)} further at every step: with "
+                f"momentum={self.momentum:g} it diverges from {2 * (1 + self.momentum) / stiff:.3g} on"
+            )
+
     @property
     def _rates(self) -> tuple[float, ...]:
         """The learning rate of each variable."""
@@ -104,8 +126,8 @@ class Optimize(Steering):
 
         Raises:
             UserError: there are no latents yet.
-            Diverged: a loss is not finite, or latents are not, left their range or show nothing any more; names step, classes
-                and objectives.
+            Diverged: a loss is not finite, or latents are not, left their range or show nothing any more, or their pictures, which
+                are looked at ever more rarely, are blown out; names step, classes and objectives.
         """
         if not draft.latents:
             raise UserError(
@@ -126,15 +148,19 @@ class Optimize(Steering):
             optimizer.step()
             self._bound(variables)
             self._check(variables, begun, draft, step, context)
+            if self.through is None and ((step + 1) & step == 0 or step + 1 == self.steps):
+                self._look(self._moved(draft, _detached(variables)), begun, step, context)
             at_rest = (step + 1) % period == 0
             if context.resume is not None and at_rest and monotonic() - saved > SAVE_EVERY_S:
                 write_state(context.resume, variables, optimizer, step + 1)
                 saved = monotonic()
-        moved = self._moved(draft, {name: value.detach() for name, value in variables.items()})
+        moved = self._moved(draft, _detached(variables))
         if self.through is None:
             return moved
         with torch.no_grad():
-            return self._sampled(moved, context, self.steps)
+            made = self._sampled(moved, context, self.steps)
+        self._look(made, {}, self.steps, context)
+        return made
 
     def _variables(self, draft: Draft) -> dict[str, Tensor]:
         """What moves, by name: ``latent/...`` and ``condition/...``.
@@ -189,11 +215,19 @@ class Optimize(Steering):
                     what = (
                         f"are the same at every place, to {float(spread[flat].max()):.1g}: their pictures show nothing"
                     )
-                raise Diverged(
-                    f"Optimize by {named(self.objectives)} diverged at step {step} for class "
-                    f"{context.name_classes(draft.labels[bad.cpu()])}: "
-                    f"{name} {what}; lower lr={self.lr} or a weight, or give a limit"
-                )
+                raise self._diverged(step, context.name_classes(draft.labels[bad.cpu()]), f"{name} {what}")
+
+    def _look(self, moved: Draft, begun: dict[str, tuple[Tensor, Tensor]], step: int, context: Context) -> None:
+        """Refuse pictures that are blown out or blank, where latents became unusual enough to look at them."""
+        sizes = {name.partition("/")[2]: value for name, value in begun.items()}
+        if unusual(moved.latents, sizes) and (found := blown_out(moved, context)):
+            raise self._diverged(step, context.name_classes(found[0]), found[1])
+
+    def _diverged(self, step: int, classes: str, what: str) -> Diverged:
+        return Diverged(
+            f"Optimize by {named(self.objectives)} diverged at step {step} for class {classes}: {what}; "
+            f"lower lr={self.lr} or a weight, or give a limit"
+        )
 
     def _moved(self, draft: Draft, variables: Latents) -> Draft:
         """The draft with the variables in their places."""
@@ -272,6 +306,10 @@ class Optimize(Steering):
             lambda: self._backward(draft, variables, losses, 0, context),
             rows=len(draft),
         )
+
+
+def _detached(variables: Latents) -> Latents:
+    return {name: value.detach() for name, value in variables.items()}
 
 
 def _below(kind: str, variables: Latents) -> dict[str, Tensor]:

@@ -20,12 +20,24 @@ from gendistill.priors.schedule import Solver, check_solver
 from gendistill.steering.base import Steering, asked
 from gendistill.steering.conditioning import Conditioning
 from gendistill.steering.drafts import candidates, earlier, joined, turns
-from gendistill.steering.guide import BoundGuide, Guide, Moment, bind, displaced, gradient, refuse_what_guides_left
+from gendistill.steering.guide import (
+    BoundGuide,
+    Guide,
+    Moment,
+    Scaling,
+    bind,
+    check_pulls,
+    displaced,
+    gradient,
+    refuse_what_guides_left,
+)
 from gendistill.types import CLEAN, LATENT, Conditions, Diverged, Estimate, Level, UserError
 from gendistill.work import Work
 
 SAME_LEVEL = 2e-3
 """Training times this near are one level: schedulers round their steps to whole ones of a thousand."""
+MOST_CFG = 100.0
+"""Beyond it the difference that classifier-free guidance multiplies is all that is left; published ones go to some 20."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +71,14 @@ class Sample(Steering):
     begins = True
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.oversample < 1 or not 0 < self.strength <= 1 or self.cfg < 0:
+        if self.steps < 1 or self.oversample < 1 or not 0 < self.strength <= 1:
             raise UserError(
-                f"Sample needs steps >= 1, oversample >= 1, 0 < strength <= 1 and cfg >= 0, got steps={self.steps}, "
-                f"oversample={self.oversample}, strength={self.strength}, cfg={self.cfg}"
+                f"Sample needs steps >= 1, oversample >= 1 and 0 < strength <= 1, got steps={self.steps}, "
+                f"oversample={self.oversample}, strength={self.strength}"
+            )
+        if not (0 <= self.cfg <= MOST_CFG and 0 <= self.eta <= 1):
+            raise UserError(
+                f"cfg={self.cfg} must be in [0, {MOST_CFG:g}], 1.5 to 10 is usual; eta={self.eta} in [0, 1], 0 adds no noise"
             )
         if int(self.steps * self.strength) < 1:
             raise UserError(f"strength={self.strength} of steps={self.steps} is less than one step; raise one of them")
@@ -72,6 +88,8 @@ class Sample(Steering):
             )
         check_solver(self.scheduler)
         object.__setattr__(self, "guides", tuple(self.guides))
+        for guide in self.guides:
+            check_pulls(self.guides, self.cfg, [(guide.window[0], lambda one: one.scale.constant or 0.0)])
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -98,10 +116,13 @@ class Sample(Steering):
         """Clean latents, ``oversample`` times as many as came in.
 
         Raises:
-            UserError: the scheduler cannot step this prior in so many steps, or not from what came in.
-            Diverged: latents are not finite or left the range of latents; names class, step and objective.
+            UserError: the scheduler cannot step this prior in so many steps, or not from what came in; or guides overshoot at
+                every step they act at.
+            Diverged: latents are not finite or left the range of latents, or guides blew pictures out; names class, step and
+                objective.
         """
-        self._first(draft, self._solver(draft))  # refuses what cannot be stepped before an objective trains a network
+        solver = self._solver(draft)
+        self._check_levels(solver, self._first(draft, solver))  # refuse what cannot work before a network is trained
         draft, bound = candidates(draft, self.oversample), bind(self.guides, context)
         if self.at_once is None:
             return self.chain(draft, context, "sample", context.place, bound=bound)
@@ -164,11 +185,20 @@ class Sample(Steering):
             bad = draft.labels[~torch.isfinite(x).flatten(1).all(1).cpu()]
             raise Diverged(f"sampling diverged for class {context.name_classes(bad)} with {self}")
         if bound:
-            refuse_what_guides_left(x, bound, draft, steps - 1, context.name_classes)
+            refuse_what_guides_left(replace(draft, latents={LATENT: x}), bound, steps - 1, context)
         return replace(draft, latents={LATENT: x}, level=CLEAN)
 
     def _solver(self, draft: Draft) -> Solver:
         return cast(Diffusion, draft.prior).schedule.solver(self.scheduler, self.steps, self.eta)
+
+    def _check_levels(self, solver: Solver, first: int) -> None:
+        """Raise `UserError` where guides overshoot at every step that they act at."""
+
+        def scaled(index: int) -> Scaling:
+            return lambda guide: guide.scale(solver.levels[index], solver.after(index))
+
+        steps = range(first, len(solver.levels))
+        check_pulls(self.guides, self.cfg, [(float(solver.levels[i].time), scaled(i)) for i in steps])
 
     def _first(self, draft: Draft, solver: Solver) -> int:
         """The step a draft comes in at: the first from noise, that of a noisy level, by ``strength`` from a clean start.
@@ -256,6 +286,7 @@ class Sample(Steering):
         times = len(draft) / len(turn)
         solver = self._solver(draft)
         first, draft = self._first(draft, solver), draft[turn]
+        self._check_levels(solver, first)
         prior, made = cast(Diffusion, draft.prior), replace(draft, latents=draft.prior.noise(context.seed, draft.ids))
         x, conditions = made.latents[LATENT], prior.condition(draft.labels)
         chunk, level = together(context.real.train.shape), solver.levels[len(solver.levels) // 2]

@@ -26,6 +26,11 @@ LEAST_ALPHA = 1e-4
 class Scale(ABC):
     """How strong guidance is at a level."""
 
+    @property
+    def constant(self) -> float | None:
+        """The factor, where it is the same at every level."""
+        return None
+
     @abstractmethod
     def __call__(self, level: Level, after: Level) -> float:
         """The factor at ``level`` when the next one below is ``after``."""
@@ -34,6 +39,11 @@ class Scale(ABC):
 @dataclass(frozen=True)
 class Constant(Scale):
     """The same displacement of the clean estimate at every level."""
+
+    @property
+    def constant(self) -> float | None:
+        """1."""
+        return 1.0
 
     def __call__(self, level: Level, after: Level) -> float:
         """1."""
@@ -55,6 +65,11 @@ class Power(Scale):
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sigma) and math.isfinite(self.alpha)):
             raise UserError(f"{self}: exponents must be finite")
+
+    @property
+    def constant(self) -> float | None:
+        """1 where nothing is raised."""
+        return 1.0 if self.sigma == self.alpha == 0 else None
 
     def __call__(self, level: Level, after: Level) -> float:
         """Unitless."""
@@ -81,6 +96,10 @@ class OnStep(Scale):
     """
 
     sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.sigma):
+            raise UserError(f"{self}: the exponent must be finite")
 
     def __call__(self, level: Level, after: Level) -> float:
         """sigma^p over A."""

@@ -424,6 +424,8 @@ def test_batches_hold_their_classes_equally_and_every_picture_comes_once_before_
         ({"ema_decay": 1.0}, "ema_decay"),
         ({"window": (0.5, 0.5)}, "window"),
         ({"lr_scheduler": "cosin"}, "cosine"),
+        ({"learning_rate": float("nan")}, "learning_rate > 0"),
+        ({"objectives": (Sparsity(weight=-1.0),)}, "weights of at least 0"),
     ],
 )
 def test_what_cannot_work_is_refused_at_construction(settings, says):

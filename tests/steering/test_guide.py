@@ -198,6 +198,7 @@ def test_a_decoder_of_another_size_is_refused(tmp_path):
     ("wrong", "says"),
     [
         ({"objective": ModePull(weight=2.5)}, "overshoots"),
+        ({"objective": ModePull(weight=2.5), "scale": Power(0, 0)}, "overshoots"),
         ({"objective": ModePull(weight=0.0)}, "above 0"),
         ({"objective": ModePull(weight=float("nan"))}, "above 0"),
         ({"objective": ModePull(), "window": (0.5, 0.5)}, "window"),
@@ -210,9 +211,36 @@ def test_what_cannot_work_is_refused_at_construction(wrong, says):
         Guide(**wrong)
 
 
+@pytest.mark.parametrize("exponents", [{"sigma": float("nan")}, {"sigma": float("-inf")}])
+@pytest.mark.parametrize("scale", [Power, OnStep])
+def test_exponents_that_are_no_number_are_refused(scale, exponents):
+    with pytest.raises(UserError, match="finite"):
+        scale(**exponents)
+
+
+def test_pulls_that_act_together_add_up_and_cfg_multiplies_what_comes_before_it():
+    early, late = Guide(ModePull(weight=1.2), window=(0.4, 1.0)), Guide(ModePull(weight=1.2), window=(0.0, 0.3))
+    Sample(guides=(early, late))
+    with pytest.raises(UserError, match=r"ModePull \(weight 1.2\), ModePull \(weight 1.2\) overshoot .* 2.4 times"):
+        Sample(guides=(early, replace(late, window=(0.0, 0.5))))
+    before = Guide(ModePull(weight=0.6), before_cfg=True)
+    Sample(cfg=3.0, guides=(before,))
+    with pytest.raises(UserError, match="cfg=4 for what comes before it"):
+        Sample(cfg=4.0, guides=(before,))
+
+
+def test_a_scale_that_overshoots_at_every_level_is_refused_before_its_objective_is_bound(context, monkeypatch):
+    bound = []
+    monkeypatch.setattr(ModePull, "bind", lambda self, context: bound.append(self))
+    for scale, weight in ((OnMean(), 1e6), (Power(0.5, 0.0), 1e3)):
+        with pytest.raises(UserError, match="overshoot further at every step"):
+            Sample(steps=5, guides=(Guide(ModePull(weight=weight), (0.1, 1.0), scale=scale),))(empty(context), context)
+    assert not bound
+
+
 def test_a_guide_that_runs_away_is_stopped_where_it_does(context):
-    far = Guide(ModePull(weight=400.0), scale=Power(0, 0))
-    with pytest.raises(Diverged, match=r"ModePull.*step 0 .*class 0, class 1.*root mean square"):
+    far = Guide(Probe(weight=400.0))
+    with pytest.raises(Diverged, match=r"Probe.*step 0 .*class 0, class 1.*root mean square"):
         Sample(steps=5, guides=(far,))(empty(context), context)
 
 

@@ -57,14 +57,9 @@ def test_a_killed_optimisation_goes_on_to_the_same_bits(optimizer, context, monk
     assert torch.equal(resumed.latents[LATENT], whole)
 
 
-def test_a_loss_that_is_not_finite_is_named(context):
-    with pytest.raises(Diverged, match="ModePull"):
-        Optimize((ModePull(),), steps=50, lr=1e30, optimizer="SGD")(toy_draft(context), context)
-
-
 @dataclass(frozen=True)
 class Wants(Objective):
-    """The latents higher, all zero, or of a gradient that is no number."""
+    """The latents higher, all zero, of a gradient that is no number, or nothing that is a number."""
 
     what: str = "high"
     weight: float = 1.0
@@ -72,7 +67,9 @@ class Wants(Objective):
     def bind(self, context):
         def loss(synthetic):
             x = synthetic.clean
-            found = {"high": -x, "zero": 0.5 * x.square(), "none": (x - x.detach()).abs().sqrt()}[self.what]
+            found = {"high": -x, "zero": 0.5 * x.square(), "none": (x - x.detach()).abs().sqrt(), "nan": x * math.nan}[
+                self.what
+            ]
             return found.flatten(1).sum(1)
 
         return loss
@@ -86,16 +83,53 @@ class Wants(Objective):
         ("none", r"step 0 .*root mean square of nan"),
     ],
 )
-def test_latents_of_no_picture_are_refused_at_the_step_that_makes_them(what, says, context):
+def test_latents_of_no_picture_are_refused_at_the_step_that_makes_them(what, says, context, monkeypatch):
     step = Optimize((Wants(what),), steps=9, lr=1.0, optimizer="SGD", momentum=0.0)
+    monkeypatch.setattr(optimize, "blown_out", lambda draft, context: None)
     with pytest.raises(Diverged, match=r"Optimize by Wants \(weight 1\) .*" + says) as refused:
         step(toy_draft(context), context)
     assert "class 0" in str(refused.value)
 
 
-def test_within_a_limit_latents_may_be_as_large_as_it_says(context):
+def test_a_loss_that_is_not_finite_is_named(context):
+    with pytest.raises(Diverged, match=r"Wants\(what='nan'.* is nan at step 0, class class 0, class 1; lower lr=0.01"):
+        Optimize((Wants("nan"),))(toy_draft(context), context)
+
+
+def test_within_a_limit_latents_may_be_as_large_as_it_says(context, monkeypatch):
+    monkeypatch.setattr(optimize, "blown_out", lambda draft, context: None)
     step = Optimize((Wants(),), steps=5, lr=1.0, optimizer="SGD", limit=8.0)
     assert float(step(toy_draft(context), context).latents[LATENT].max()) == 8.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"lr": float("nan")}, "lr > 0"),
+        ({"lr": (0.1, math.inf), "variables": ("latent", "condition")}, "lr > 0"),
+        ({"limit": float("nan")}, "limit > 0"),
+        ({"momentum": -1.0}, "momentum"),
+        ({"chunk": 0}, "chunk"),
+        ({"objectives": (ModePull(weight=float("nan")),)}, "weights of at least 0"),
+        ({"objectives": (ModePull(weight=-1.0),)}, "weights of at least 0"),
+        ({"optimizer": "SGD", "lr": 3.0}, r"lr=3 overshoots ModePull \(weight 1\).* from 3 on"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_construction(settings, says):
+    with pytest.raises(UserError, match=says):
+        Optimize(**{"objectives": (ModePull(),)} | settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [("optimizer", "Foo", "one of SGD, Adam, AdamW"), ("lr_scheduler", "cosin", "one of constant, cosine")],
+)
+def test_words_of_no_meaning_are_refused(name, wrong, says):
+    """By the package itself: tests check annotations, users' programs do not."""
+    step = Optimize((ModePull(),))
+    object.__setattr__(step, name, wrong)
+    with pytest.raises(UserError, match=says):
+        step.__post_init__()
 
 
 def test_an_empty_draft_is_refused(context):

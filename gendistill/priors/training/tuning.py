@@ -66,7 +66,8 @@ class Tuning:
         name, low, high = type(self).__name__, *self.window
         counts = (self.epochs, self.batch, self.gradient_accumulation_steps, self.checkpointing_steps)
         maybe = (self.max_train_steps, self.classes, self.checkpoints_total_limit)
-        if min(*counts, *(number for number in maybe if number is not None)) < 1 or self.learning_rate <= 0:
+        counted = min(*counts, *(number for number in maybe if number is not None)) >= 1
+        if not counted or not 0 < self.learning_rate < math.inf:
             raise UserError(
                 f"{name} needs epochs, max_train_steps, batch, classes, gradient_accumulation_steps, checkpointing_steps and "
                 f"checkpoints_total_limit of at least 1 and learning_rate > 0, got {self}"
