@@ -3,10 +3,10 @@
     python benchmarks/growth.py [--times 3]
 
 Modes, a guided sampler, then latents that move towards one more objective, at 256 px with small networks, so that pictures, not
-weights, decide. The objective judges a class as a whole (its pictures' mean features, `MeanFeatures`), or each picture by itself (a
-teacher, `CrossEntropy`). Seconds (of the CPU, which other work disturbs little) and the peak of anonymous memory are those of
-distilling alone: data and prior are open before; latents, modes and the teacher are in the cache from a run before. Each run has a
-process of its own.
+weights, decide. The objective judges a class as a whole (its pictures' mean features, `MeanFeatures`), each picture by itself (a
+teacher, `CrossEntropy`), or a class again, whose latents pass the sampler at every step (`through`, as in LD3M). Seconds (of the CPU,
+which other work disturbs little) and the peak of anonymous memory are those of distilling alone: data and prior are open before;
+latents, modes and the teacher are in the cache from a run before. Each run has a process of its own.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ import memory
 from ledger import RESULTS, about, add, failed, read
 from memory import write_data, write_prior
 
-SCOPES = ("class", "picture")
+SCOPES = ("class", "picture", "class, through the sampler")
 SIZES = ((4, 16), (8, 16), (16, 16), (4, 32), (4, 64))
 """Classes, pictures per class."""
 
 
 def child(folder: Path, scope: str, ipc: int) -> None:
     """A run of one size; says when data and prior are open, waits for a word, and writes down its seconds."""
+    from dataclasses import replace
+
     import torch
 
     from gendistill.anchors.modes import Modes
@@ -51,15 +53,16 @@ def child(folder: Path, scope: str, ipc: int) -> None:
     from gendistill.training import Training
 
     net = ConvNet(depth=6, width=16)
-    judged = {
-        "class": MeanFeatures(Fresh(net), batch=32),
-        "picture": CrossEntropy((Trained(net=net, training=Training(epochs=1)),)),
-    }
+    whole, alone = MeanFeatures(Fresh(net), batch=32), CrossEntropy((Trained(net=net, training=Training(epochs=1)),))
+    plain = Sample(steps=4, scheduler="DDIM")
+    moved = dict(
+        zip(SCOPES, (Optimize((whole,), 4), Optimize((alone,), 4), Optimize((whole,), 4, through=plain)), strict=True)
+    )
     recipe = Recipe(
         real=Parquet(train=str(folder / "data"), size=memory.SIDE), prior=LatentDiffusion(str(folder / "prior")),
         steering=(
-            Sample(steps=4, scheduler="DDIM", guides=(Guide(ModePull(Modes(count=4), weight=0.1), window=(0.3, 1.0)),)),
-            Optimize((judged[scope],), steps=4),
+            replace(plain, guides=(Guide(ModePull(Modes(count=4), weight=0.1), window=(0.3, 1.0)),)),
+            moved[scope],
         ),
         ipc=ipc, block=16,
     )  # fmt: skip
