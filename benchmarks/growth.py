@@ -5,8 +5,8 @@
 Modes, a guided sampler, then latents that move towards one more objective, at 256 px with small networks, so that pictures, not
 weights, decide. The objective judges a class as a whole (its pictures' mean features, `MeanFeatures`), each picture by itself (a
 teacher, `CrossEntropy`), or a class again, whose latents pass the sampler at every step (`through`, as in LD3M). Seconds (of the
-CPU, which other work disturbs little) and the peak of anonymous memory are those of distilling alone: data and prior are open before;
-latents, modes and the teacher are in the cache from a run before. Each run has a process of its own.
+CPU, which other work disturbs little) and the peak of anonymous memory are those of distilling alone: data and prior are open
+before; latents, modes and the teacher are in the cache from a run before. Each run has a process of its own.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from gendistill.errors import UserError
 NOISY = ("httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "filelock", "fsspec", "PIL", "datasets", "matplotlib")
 BARS = ("diffusers.utils.logging", "transformers.utils.logging")
 
-OF_PATHS = {errno.EACCES, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST}
+OF_PATHS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST}
 """What the system says of a path that cannot be written, or cannot be there."""
 
 

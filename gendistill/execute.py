@@ -50,6 +50,20 @@ def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> N
     ranks.wait()
 
 
+def rehearse(recipe: Recipe, context: Context) -> None:
+    """Ask every step whether it can work on what those before it will hand it. Nothing is trained or made.
+
+    Raises:
+        UserError: one cannot, such as a sampler that passes no level of what it is given.
+    """
+    inner = context.of((0,))
+    draft = first_draft(Unit((0,), 0, 1, 1), inner)
+    for step in recipe.steering:
+        if step.shapes:
+            step.fits(draft, inner)
+            draft = step.imagined(draft, inner)
+
+
 def tuned(steps: Iterable[Steering], context: Context) -> Context:
     """The context with the prior as these steps leave it; each makes what it needs once, or finds it in the store."""
     for step in steps:
@@ -77,7 +91,8 @@ def work_on(unit: Unit, stage: Stage, recipe: Recipe, working: list[Context], fo
     if stage.last:
         if float(draft.level.time) > 0:
             raise UserError("the last step leaves noise, not pictures: put Sample(...) after Start()")
-        kept["stored"] = render(draft, together(before.real.train.shape), before.name_classes)
+        names = None if recipe.keeps_real else before.name_classes
+        kept["stored"] = render(draft, together(before.real.train.shape), names)
     else:
         kept["level"] = torch.tensor([float(draft.level.alpha), float(draft.level.sigma), float(draft.level.time)])
         kept.update({f"latent/{name}": value for name, value in draft.latents.items()})

@@ -30,7 +30,7 @@ import torch
 from gendistill import ranks
 from gendistill.distilled import Distilled
 from gendistill.environment import versions
-from gendistill.evaluation.evaluate import check_held_out, make_baselines, measure
+from gendistill.evaluation.evaluate import check_held_out, check_judges, make_baselines, measure
 from gendistill.evaluation.keep import merged
 from gendistill.evaluation.page import page
 from gendistill.evaluation.protocols import Protocol
@@ -105,6 +105,7 @@ def run(
     recipe.prior.check(data)
     if len(data.train):
         check_held_out(data)
+        check_judges(protocol, data)
     finished = 0 if overwrite else sum((place / "set.json").exists() for _, place in sets(recipe, protocol, folder))
     if finished < protocol.sets:
         check_room(recipe, data, folder, protocol.sets - finished)
@@ -254,9 +255,15 @@ def look_at(folder: Path, text: str, resume: bool, overwrite: bool, **arithmetic
             for line in difflib.unified_diff(written.splitlines(), text.splitlines(), lineterm="", n=0)
             if line[:1] in "+-" and line[:3] not in ("+++", "---")
         ]
+        same = written.partition("\nprotocol = ")[0] == text.partition("\nprotocol = ")[0]
         raise UserError(
-            f"{folder} belongs to another recipe; it differs in\n  "
+            f"{folder} belongs to another {'protocol' if same else 'recipe'}; it differs in\n  "
             + "\n  ".join(changed[:8])
+            + (
+                f"\nits sets are the same: `gendistill evaluate {folder} --protocol ...` judges them by another"
+                if same
+                else ""
+            )
             + "\nchoose another --out, or remove it by --overwrite"
         )
     other = [name for name in arithmetic if kind(about.get(name, arithmetic[name])) != kind(arithmetic[name])]

@@ -14,6 +14,7 @@ from gendistill.labelers.hard import Hard
 from gendistill.parts import inside, is_settings
 from gendistill.priors.base import Prior, lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
+from gendistill.priors.pixels import Pixels
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.steering.base import Steering
 from gendistill.types import Source, UserError
@@ -103,6 +104,11 @@ class Recipe:
             raise UserError(
                 f"{copies} candidates per slot are left at the end: put a Select(...) after the oversampling"
             )
+
+    @property
+    def keeps_real(self) -> bool:
+        """Whether what comes out are real pictures as they are: nothing generates them, and no step moves them."""
+        return isinstance(self.prior, Pixels) and not any(step.moves for step in self.steering)
 
     def _check_drawn(self, loads: type) -> None:
         """A generator that draws for every epoch makes each picture alone, from its own noise, and nobody labels it before."""

@@ -24,10 +24,11 @@ from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, read_set
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
-from gendistill.execute import drawn, finished, run_stage, tuned
+from gendistill.execute import drawn, finished, rehearse, run_stage, tuned
 from gendistill.labelers.guessing import check_teachers
 from gendistill.labelers.online import Online
 from gendistill.locks import LOCK, alone, standing
+from gendistill.nets.trained import check_nets
 from gendistill.parts import inside
 from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
@@ -81,6 +82,7 @@ def check_data(data: RealData, recipe: Recipe) -> None:
     for step in recipe.steering:
         step.check(data, recipe.ipc)
     recipe.labeler.check(data)
+    check_nets(recipe, data)
 
 
 def check_names_do(data: RealData, recipe: Recipe) -> None:
@@ -127,8 +129,8 @@ def distill(
         context: data and prior that are open already, for several recipes over them.
 
     Raises:
-        UserError: the recipe cannot work with its data or prior, a teacher that is to label guesses, ``out`` belongs to another
-            recipe, or the disk is full.
+        UserError: the recipe cannot work with its data or prior, a teacher that is to steer or label guesses, ``out`` belongs to
+            another recipe, or the disk is full.
     """
     ranks.wait()  # who meets first says how long all will wait; a training in here would say less
     kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
@@ -142,14 +144,18 @@ def distill(
     # A finished set is only read, and may lie where nothing can be written.
     held = ranks.first() and not (folder / "set.json").exists()
     with alone(folder, wait=True) if held else nullcontext():
-        if ranks.first():
-            claim(folder, identity, resume)
-        ranks.wait()  # a folder that is just being claimed looks like one of something else
         if not (folder / "set.json").exists():
             check_room(recipe, context.real, folder)
+            rehearse(recipe, context)
             if ranks.first():
                 if not isinstance(recipe.labeler, Online):  # whose teachers are asked, and then looked at, later
                     check_teachers(recipe.labeler, replace(given, seed=recipe.seed, ipc=recipe.ipc))
+                check_teachers(recipe.steering, replace(given, seed=recipe.seed, ipc=recipe.ipc))
+        if ranks.first():  # what was refused until here leaves the folder to another recipe
+            claim(folder, identity, resume)
+        ranks.wait()  # a folder that is just being claimed looks like one of something else
+        if not (folder / "set.json").exists():
+            if ranks.first():
                 clear_parts(folder)
             ranks.wait()
             for stage in stages(recipe):

@@ -21,6 +21,7 @@ from gendistill.experiment import look_at, run, spell
 from gendistill.labelers.relabel import Relabel
 from gendistill.locks import alone
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.trained import Trained
 from gendistill.pipeline import find_pipeline
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample
@@ -190,6 +191,23 @@ def test_a_failure_before_any_work_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="class 2"):
         run(replace(RECIPE, real=Empty()), PROTOCOL, tmp_path / "out", progress=quiet)
     assert not (tmp_path / "out").exists()
+
+
+def test_students_and_teachers_that_pictures_cannot_pass_are_refused_before_any_work(tmp_path):
+    deep = ConvNet(depth=5)
+    for change in ({"student": deep}, {"also": (deep,)}, {"labelers": (Relabel((Trained(deep),), average="logits"),)}):
+        with pytest.raises(UserError, match="ConvNet-5 halves pictures 5 times"):
+            run(RECIPE, replace(PROTOCOL, **change), tmp_path / "out", progress=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_of_another_protocol_is_told_how_to_judge_its_sets(done):
+    other = spell(RECIPE, replace(PROTOCOL, students=2))
+    with pytest.raises(UserError, match="another protocol; it differs(.|\n)*`gendistill evaluate .*out --protocol"):
+        look_at(done.folder, other, True, False)
+    with pytest.raises(UserError, match="another recipe") as refused:
+        look_at(done.folder, spell(replace(RECIPE, ipc=3), PROTOCOL), True, False)
+    assert "gendistill evaluate" not in str(refused.value)
 
 
 def test_two_processes_do_not_share_a_directory_however_it_is_spelled(tmp_path, monkeypatch):

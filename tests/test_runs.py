@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from gendistill import execute, runs, seeds
+from gendistill.anchors.inverted import Inverted
 from gendistill.anchors.modes import Modes
 from gendistill.anchors.real_pictures import RealPictures
 from gendistill.context import open_real
 from gendistill.distilled import load, read_set
+from gendistill.images import StoredImages
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
@@ -22,6 +24,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
 from gendistill.nets.trained import Trained
 from gendistill.objectives.base import Objective
+from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import Pixels
@@ -32,6 +35,7 @@ from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.select import Select
+from gendistill.steering.select_confident import SelectConfident
 from gendistill.steering.start import Start
 from gendistill.store import read_tensors
 from gendistill.toys import Toy, ToyData
@@ -297,14 +301,52 @@ def test_noise_is_no_picture(tmp_path):
 def test_a_teacher_that_guesses_is_refused_before_a_picture_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "run_stage", lambda *given: pytest.fail("pictures were made"))
     idle = replace(TEACHER, training=replace(TEACHER.training, lr=1e-9))
-    with pytest.raises(UserError, match="knows too little to label"):
-        distill(replace(PLAIN, labeler=Relabel((TEACHER, idle), average="logits")), tmp_path / "out")
+    pair = (TEACHER, idle)
+    for change in (
+        {"labeler": Relabel(pair, average="logits")},
+        {"steering": (Sample(steps=5, guides=(Guide(CrossEntropy(pair)),)),)},
+        {"steering": (Sample(steps=5, oversample=2), SelectConfident(pair))},
+    ):
+        with pytest.raises(UserError, match="knows too little to be asked"):
+            distill(replace(PLAIN, **change), tmp_path / "out")
+
+
+def test_networks_that_pictures_cannot_pass_are_refused_before_the_prior_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(Toy, "load", lambda *given: pytest.fail("the prior was opened"))
+    deep = Fresh(ConvNet(depth=5))
+    for steering in ((Optimize((MeanFeatures(deep),)),), (Sample(steps=5, guides=(Guide(MeanFeatures(deep)),)),)):
+        with pytest.raises(UserError, match="ConvNet-5 halves pictures 5 times; 8 px are too few"):
+            distill(replace(PLAIN, steering=(*PLAIN.steering, *steering)), tmp_path / "out")
+
+
+def test_steps_that_do_not_fit_each_other_are_refused_before_the_first_works(tmp_path, monkeypatch):
+    monkeypatch.setattr(Inverted, "_measure", lambda *given: pytest.fail("a class was inverted"))
+    steering = (Start(Inverted(steps=8, to=0.62)), Sample(scheduler="DDIM", steps=5))
+    with pytest.raises(UserError, match=r"the draft is at time 0\.625, and 5 steps of DDIM pass 0\.600"):
+        distill(replace(PLAIN, steering=steering), tmp_path / "out")
+
+
+def test_real_pictures_of_one_value_are_pictures_and_steered_ones_are_not(tmp_path):
+    class Blank(ToyData):
+        """One picture of every class is white."""
+
+        def open(self):
+            data = super().open()
+            pictures = data.train.stored(range(len(data.train)))
+            pictures[data.train.where(0)[0]] = 255
+            return replace(data, train=StoredImages(data.classes, data.train.labels, pictures))
+
+    chosen = Recipe(real=Blank(), prior=Pixels(), steering=(Start(RealPictures()),), ipc=12)
+    assert (stored(distill(chosen, tmp_path / "chosen")).flatten(1).amin(1) == 255).sum() == 1
+    moved = replace(chosen, steering=(*chosen.steering, Optimize((ModePull(),), steps=1, lr=1e-6)))
+    with pytest.raises(Diverged, match="1 of 10 pictures of class class 0 are of one value"):
+        distill(moved, tmp_path / "moved")
 
 
 def test_online_teachers_that_guess_are_refused_when_they_are_asked(tmp_path):
     idle = replace(TEACHER, training=replace(TEACHER.training, lr=1e-9))
     made = distill(replace(ONLINE, labeler=Online((idle,), "logits")), tmp_path / "out")
-    with pytest.raises(UserError, match="knows too little to label"):
+    with pytest.raises(UserError, match="knows too little to be asked"):
         made.soft.at(torch.arange(2))
 
 

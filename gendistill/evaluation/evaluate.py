@@ -28,6 +28,7 @@ from gendistill.evaluation.rows import Sets, rows
 from gendistill.evaluation.same_bytes import more_for_the_bytes
 from gendistill.images import StoredImages
 from gendistill.labelers.guessing import check_teachers
+from gendistill.nets.trained import check_nets
 from gendistill.priors.base import Prior
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
@@ -208,6 +209,7 @@ def measure(
     Raises:
         UserError: the held-out pictures were learned from, labels are none, or a teacher of the protocol knows too little.
     """
+    check_judges(protocol, context.real)
     per_class = {one.ipc for name, made in sets.items() if name != "full_real" for one in made}
     for labeler in protocol.labelers:
         labeler.check(context.real)
@@ -252,6 +254,12 @@ def check_held_out(data: RealData) -> None:
             f"{data.name} has no test pictures to judge a set by: name some with test=..., or hold out a part of the "
             "training pictures with real='Validation(...)'"
         )
+
+
+def check_judges(protocol: Protocol, data: RealData) -> None:
+    """Refuse students and teachers of a protocol that cannot take pictures of this size, before anything is made."""
+    for value in (*protocol.nets, *protocol.labelers, *protocol.coresets):
+        check_nets(value, data)
 
 
 def open_held_out(data: RealData) -> Images:

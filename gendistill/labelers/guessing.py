@@ -1,4 +1,4 @@
-"""Teachers that guess must not label: each is asked about real training pictures first, whoever trained it."""
+"""Teachers that guess must neither steer nor label: each is asked about real training pictures first, whoever trained it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 from gendistill.context import Context
 from gendistill.images import Subset
 from gendistill.labelers.base import Labeler
-from gendistill.labelers.ensemble import Ensemble
 from gendistill.nets import trained
 from gendistill.nets.reference import Reference
 from gendistill.parts import inside
+from gendistill.steering.base import Steering
 from gendistill.training import accuracy
 from gendistill.types import UserError
 
@@ -23,7 +23,7 @@ SURE = 3.0
 """Standard deviations above chance that a teacher must reach."""
 
 
-def check_teachers(labeler: Labeler, context: Context) -> None:
+def check_teachers(asking: Labeler | tuple[Steering, ...], context: Context) -> None:
     """Refuse teachers that are not clearly better than a guess on real training pictures, where there are any.
 
     Those that are trained in place are trained now, so that one that learned nothing is known before a set is made.
@@ -31,8 +31,8 @@ def check_teachers(labeler: Labeler, context: Context) -> None:
     Raises:
         UserError: one of them is not.
     """
-    for one in inside(labeler):
-        for reference in one.teachers if isinstance(one, Ensemble) else ():
+    for one in inside(asking):
+        for reference in getattr(one, "teachers", ()):
             check_teacher(reference, context)
 
 
@@ -51,7 +51,8 @@ def check_teacher(reference: Reference, context: Context, net: nn.Module | None 
     least = chance + SURE * 100 * math.sqrt((classes - 1) / count) / classes
     if right < least:
         raise UserError(
-            f"{reference} knows too little to label: it is right on {right:.1f} % of {count:,} real training pictures, a guess is "
-            f"on {chance:.1f} %, and below {least:.1f} % it may be one. Train it longer, or check that its classes are the data's"
+            f"{reference} knows too little to be asked: it is right on {right:.1f} % of {count:,} real training pictures, a guess "
+            f"is on {chance:.1f} %, and below {least:.1f} % it may be one. Train it longer, or check that its classes are the "
+            "data's"
         )
     known.add(key)

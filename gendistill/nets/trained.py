@@ -20,10 +20,11 @@ from gendistill.nets.base import Classifier, Net, Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.loaded import Loaded
 from gendistill.nets.reference import Reference
+from gendistill.parts import inside
 from gendistill.schedules import CosineDecay
 from gendistill.store import read_tensors, write_tensors
 from gendistill.training import Training, train, training_work
-from gendistill.types import Class, Images, UserError
+from gendistill.types import Class, Images, RealData, UserError
 from gendistill.work import Work
 
 
@@ -168,19 +169,29 @@ def work(reference: Reference | Student, context: Context) -> Iterable[Work]:
     return reference.work(context)
 
 
+def check_nets(value: object, data: RealData) -> None:
+    """Raise `UserError` where an architecture somewhere in these settings cannot take the pictures of the data. Trains nothing."""
+    for net in dict.fromkeys(one for one in inside(value) if isinstance(one, Net)):
+        build(net, shape_for(data, (0.5,) * data.train.shape[0], (0.25,) * data.train.shape[0]), 0, torch.device("cpu"))
+
+
 def shape_of(context: Context) -> Shape:
     """The shape every classifier of these data has.
 
     Raises:
         UserError: the pictures are not square.
     """
-    channels, height, width = context.real.train.shape
+    return shape_for(context.real, *context.statistics)
+
+
+def shape_for(data: RealData, mean: tuple[float, ...], std: tuple[float, ...]) -> Shape:
+    """`shape_of`, for data of this mean and deviation of each channel."""
+    channels, height, width = data.train.shape
     if height != width:
         raise UserError(
-            f"{context.real.name} holds pictures of {height} × {width} px, and classifiers look at square ones: give size="
+            f"{data.name} holds pictures of {height} × {width} px, and classifiers look at square ones: give size="
         )
-    mean, std = context.statistics
-    return Shape(channels, height, len(context.real.classes), mean, std)
+    return Shape(channels, height, len(data.classes), mean, std)
 
 
 def checkpoint(reference: Trained, epoch: int, context: Context) -> Classifier:

@@ -45,7 +45,7 @@ class FrequencySampler:
                 f"FrequencySampler needs width >= 1, lr > 0 and period >= 1, got {self.width}, {self.lr}, {self.period}"
             )
 
-    def build(self, features: int, seed: int, device: torch.device) -> nn.Module:
+    def network(self, features: int, seed: int, device: torch.device) -> nn.Module:
         """A new network whose weights follow from ``seed`` alone."""
         sizes = (features, self.width, self.width, features)
         with seeds.as_global(seed):
@@ -132,7 +132,7 @@ class CharacteristicFunction(FeatureMatching):
         who, age = (*place, real.shape[1]), int(step) // sampler.period
         state = states.get(who)
         if state is None or state.step // sampler.period != age or state.step > int(step):
-            net = sampler.build(real.shape[1], seeds.number(*place, age, "sampler"), real.device)
+            net = sampler.network(real.shape[1], seeds.number(*place, age, "sampler"), real.device)
             state = states[who] = _Learning(int(step), net, torch.optim.Adam(net.parameters(), sampler.lr))
         elif state.step < int(step):
             state.optimizer.step()

@@ -213,6 +213,8 @@ class Solver:
         takes = accepted(self.scheduler.step)
         self.takes_generator = "generator" in takes
         self.takes_order, self.warms_up = "order" in takes, name == "PNDM"
+        if eta and "eta" not in takes:
+            raise UserError(f"eta={eta}: {name} adds its own noise or none; DDIM takes one, or leave it out")
         self.extra = {"eta": eta} if "eta" in takes else {}
 
     def _set_steps(self, name: str, steps: int, timing: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ class Steering(ABC):
     objectives  what it steers by, empty where it steers by none
     begins      works on an empty draft
     shapes      makes pictures or changes them; a step that only changes the prior does not
+    moves       makes or changes pixels; a step that only chooses among pictures does not
     keeps       leaves as many pictures as the recipe wants, however many candidates came in
     looks_at_real  looks at real pictures itself; its objectives, anchors and teachers say so for themselves
     """
@@ -34,6 +35,7 @@ class Steering(ABC):
     objectives: tuple[Objective, ...] = ()
     begins: ClassVar[bool] = False
     shapes: ClassVar[bool] = True
+    moves: ClassVar[bool] = True
     keeps: ClassVar[bool] = False
     looks_at_real: ClassVar[bool] = False
 
@@ -62,6 +64,10 @@ class Steering(ABC):
 
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if the data cannot give what the step takes from them. Reads no picture."""
+        return None
+
+    def fits(self, draft: Draft, context: Context) -> None:
+        """Raise `UserError` if the step cannot work on a draft such as this, which holds no picture yet. Computes nothing."""
         return None
 
     def tune(self, context: Context) -> LoadedPrior:

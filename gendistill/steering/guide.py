@@ -179,6 +179,13 @@ def _refuse_what_is_no_picture(
     if not (beyond | flat).any():
         return
     before, shown = size_and_spread(start)
+    lost = ~torch.isfinite(before)
+    if lost.any():
+        raise Diverged(
+            f"the prior's own estimate is no number at step {now.step} (time {float(now.level.time):.2f}) for class "
+            f"{names(now.draft.labels[lost.cpu()])}, before {named([guide.objective])} guides it: lower cfg, or the weights of "
+            "the guides that acted before"
+        )
     beyond &= ~(size <= 1.1 * before) | ~(size <= max(NOISIEST, largest(now.level)))
     flat &= shown >= FLAT
     bad = beyond | flat

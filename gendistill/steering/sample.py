@@ -15,7 +15,7 @@ from gendistill.capabilities import Denoises, Diffusion, Embeds
 from gendistill.classifier_free import guided
 from gendistill.context import Context, together
 from gendistill.draft import Draft
-from gendistill.objectives.base import Objective, Scope, widest
+from gendistill.objectives.base import Objective, Scope, named, widest
 from gendistill.priors.schedule import Solver, check_solver
 from gendistill.steering.base import Steering, asked
 from gendistill.steering.conditioning import Conditioning
@@ -116,13 +116,12 @@ class Sample(Steering):
         """Clean latents, ``oversample`` times as many as came in.
 
         Raises:
-            UserError: the scheduler cannot step this prior in so many steps, or not from what came in; or guides overshoot at
-                every step they act at.
+            UserError: the scheduler cannot step this prior in so many steps, or not from what came in; or a guide would never
+                act, or guides overshoot at every step they act at.
             Diverged: latents are not finite or left the range of latents, or guides blew pictures out; names class, step and
                 objective.
         """
-        solver = self._solver(draft)
-        self._check_levels(solver, self._first(draft, solver))  # refuse what cannot work before a network is trained
+        self.fits(draft, context)  # before an objective trains a network
         draft, bound = candidates(draft, self.oversample), bind(self.guides, context)
         if self.at_once is None:
             return self.chain(draft, context, "sample", context.place, bound=bound)
@@ -191,8 +190,23 @@ class Sample(Steering):
     def _solver(self, draft: Draft) -> Solver:
         return cast(Diffusion, draft.prior).schedule.solver(self.scheduler, self.steps, self.eta)
 
-    def _check_levels(self, solver: Solver, first: int) -> None:
-        """Raise `UserError` where guides overshoot at every step that they act at."""
+    def fits(self, draft: Draft, context: Context) -> None:
+        """Refuse levels that no step has, settings that nothing would come of, and guides that overshoot at every step."""
+        solver = self._solver(draft)
+        first = self._first(draft, solver)
+        if (not draft.latents or float(draft.level.time) >= 1) and (self.strength < 1 or self.keep_start):
+            raise UserError(
+                f"strength={self.strength} and keep_start={self.keep_start} are about a clean start, and Sample begins at noise "
+                "here: put one before it, such as Start(anchors=Modes()), or leave them out"
+            )
+        acting = solver.levels[first:]
+        for guide in self.guides:
+            if not any(map(guide.acts, acting)):
+                times = ", ".join(f"{float(level.time):.2f}" for level in acting)
+                raise UserError(
+                    f"the guide by {named([guide.objective])} would never act: its window={guide.window} holds none of the "
+                    f"{len(acting)} steps, whose times are {times}; widen it, or take more steps"
+                )
 
         def scaled(index: int) -> Scaling:
             return lambda guide: guide.scale(solver.levels[index], solver.after(index))
@@ -285,8 +299,8 @@ class Sample(Steering):
         turn = turns(draft, self.at_once)[0] if self.at_once else torch.arange(len(draft))
         times = len(draft) / len(turn)
         solver = self._solver(draft)
+        self.fits(draft, context)
         first, draft = self._first(draft, solver), draft[turn]
-        self._check_levels(solver, first)
         prior, made = cast(Diffusion, draft.prior), replace(draft, latents=draft.prior.noise(context.seed, draft.ids))
         x, conditions = made.latents[LATENT], prior.condition(draft.labels)
         chunk, level = together(context.real.train.shape), solver.levels[len(solver.levels) // 2]

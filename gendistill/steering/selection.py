@@ -22,6 +22,7 @@ class Selection(Steering):
     """Keeps as many pictures of every class as the draft has slots; the others are gone."""
 
     keeps = True
+    moves = False
 
     @property
     def scope(self) -> Scope:

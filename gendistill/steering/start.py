@@ -27,6 +27,7 @@ class Start(Steering):
 
     anchors: Anchors | None = None
     begins = True
+    moves = False
 
     @property
     def needs(self) -> tuple[type, ...]:

@@ -185,7 +185,7 @@ def test_a_teacher_that_guesses_is_refused_though_it_was_trained_here(tmp_path):
     check_teachers(Relabel((GOOD,), "logits"), context)
     idle = replace(GOOD, training=replace(GOOD.training, epochs=1, lr=1e-9))
     with pytest.raises(
-        UserError, match=r"knows too little to label: it is right on .* of 300 real .* a guess is on 33.3 %"
+        UserError, match=r"knows too little to be asked: it is right on .* of 300 real .* a guess is on 33.3 %"
     ):
         check_teachers(Relabel((GOOD, idle), "logits"), context)
     with pytest.raises(UserError, match="knows too little"):

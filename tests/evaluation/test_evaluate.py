@@ -199,7 +199,7 @@ def test_a_teacher_of_the_protocol_that_guesses_is_refused_before_the_test_pictu
         ToyData, "open", lambda self: replace(opened(self), test=lambda: pytest.fail("the test pictures were opened"))
     )
     idle = replace(TEACHER, training=replace(TEACHER.training, lr=1e-9))
-    with pytest.raises(UserError, match="knows too little to label"):
+    with pytest.raises(UserError, match="knows too little to be asked"):
         evaluate(made(replace(RECIPE, seed=6), 1), replace(PROTOCOL, labelers=(Relabel((idle,), "logits"),)))
 
 

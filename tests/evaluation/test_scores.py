@@ -221,7 +221,7 @@ def test_soft_labels_of_nobody_cannot_be_given_to_random_pictures(ranked) -> Non
     with pytest.raises(UserError, match="has soft labels and its recipe gives online ones"):
         rank(other, PROTOCOL, context, fraction=0.2)
     guessing = Relabel((replace(TEACHER, training=Training(epochs=1, batch=64, lr=1e-6)),), average="logits")
-    with pytest.raises(UserError, match="knows too little to label"):
+    with pytest.raises(UserError, match="knows too little to be asked"):
         rank(sets, PROTOCOL, context, labeler=guessing, fraction=0.2)
 
 

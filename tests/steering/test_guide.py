@@ -282,6 +282,14 @@ def test_a_guide_that_makes_a_large_estimate_smaller_is_not_refused(context):
             moved(objective, size)
 
 
+def test_what_the_prior_itself_says_is_not_blamed_on_a_guide(context):
+    x = toy_draft(context).latents[LATENT]
+    with pytest.raises(
+        Diverged, match=r"the prior's own estimate is no number at step 3 .* before Probe \(weight 0.1\)"
+    ):
+        displaced(Estimate(x * float("inf")), bind([Guide(Probe(weight=0.1))], context), at(context, x), str)
+
+
 def test_a_constant_estimate_is_refused_where_a_guide_makes_it(context):
     with pytest.raises(Diverged, match=r"Probe .*at step 0 .*class 0, class 1: .*the same at every place"):
         Sample(steps=5, guides=(Guide(Probe("clean", weight=1.0)),))(empty(context), context)

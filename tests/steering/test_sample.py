@@ -15,7 +15,7 @@ from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Constant, OnMean, Power
 from gendistill.steering.start import Start
-from gendistill.toys import toy_context, toy_draft
+from gendistill.toys import ToyPrior, toy_context, toy_draft
 from gendistill.types import LATENT, Level, UserError
 
 
@@ -134,11 +134,30 @@ def test_guidance_through_the_denoiser_moves_the_sample_too(context):
 
 
 def test_outside_its_window_a_guide_does_nothing(context):
-    never = Guide(ModePull(weight=1.5), window=(0.9995, 1.0))
-    plain, guided = (
-        Sample(steps=5, guides=guides)(empty(context), context).latents[LATENT] for guides in ((), (never,))
-    )
-    assert torch.equal(plain, guided)
+    seen = []
+
+    class Watch(Constant):
+        def __call__(self, level, after):
+            seen.append(float(level.time))
+            return 1.0
+
+    guide = Guide(ModePull(weight=0.1), window=(0.3, 0.7), scale=Watch())
+    Sample(steps=5, guides=(guide,))(empty(context), context)
+    assert set(seen) == {0.6, 0.4}, "of 0.8, 0.6, 0.4, 0.2 and 0"
+
+
+def test_settings_that_nothing_would_come_of_are_refused_before_anything_is_made(context, monkeypatch):
+    monkeypatch.setattr(ToyPrior, "denoise", lambda *given: pytest.fail("a step was taken"))
+    pull = ModePull(weight=0.5)
+    for sample, says in (
+        (Sample(steps=5, guides=(Guide(pull, window=(0.51, 0.55)),)), "never act: .* holds none of the 5 steps"),
+        (Sample(steps=5, strength=0.4), "about a clean start"),
+        (Sample(steps=5, keep_start=0.5), "about a clean start"),
+        (Sample(steps=5, scheduler="DDPM", eta=0.7), "DDPM adds its own noise"),
+    ):
+        for asked in (sample.fits, lambda *given, one=sample: list(one.work(*given)), sample):
+            with pytest.raises(UserError, match=says):
+                asked(empty(context), context)
 
 
 def test_on_mean_is_the_published_step_of_mgd3():
