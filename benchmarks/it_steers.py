@@ -3,8 +3,9 @@
     python benchmarks/it_steers.py cifar10 --train ... --test ... --size 32 --prior cifar10_dit
 
 Ten pictures of two classes are sampled plainly; then their latents are moved by forty steps of Adam along the objective, alone.
-Where an objective asks networks, both ends are measured by others of its kind, of another seed, which steered nothing. Beside the
-value stands the change in pixels, root mean square in [0, 1]. All of it once for every seed.
+Where an objective asks networks, both ends are measured by others of its kind, of another seed, which steered nothing; where it
+asks the denoiser, by a smaller one that learned the same latents from nothing. Beside the value stands the change in pixels, root
+mean square in [0, 1]. All of it once for every seed.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from diffusers import DiffusionPipeline
 from ledger import RESULTS, about, add, failed, less, read, settle
 from scene import Scene, arguments, device
 
 from gendistill import parts
+from gendistill.capabilities import Denoises, LoadedPrior
 from gendistill.context import Context, together
 from gendistill.draft import Draft, Synthetic
 from gendistill.execute import first_draft
@@ -28,9 +31,14 @@ from gendistill.nets.trained import Student, Trained
 from gendistill.objectives.base import Objective
 from gendistill.objectives.denoising import Denoising
 from gendistill.objectives.zero_shot import ZeroShot
+from gendistill.priors.latent_diffusion import LatentDiffusion
+from gendistill.priors.parameters import Everything
+from gendistill.priors.training.denoiser import build
+from gendistill.priors.training.settings import PriorTraining
 from gendistill.progress import progress
 from gendistill.runs import open_context
 from gendistill.stages import Unit
+from gendistill.steering.finetune import FineTune
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
@@ -38,6 +46,8 @@ from gendistill.steering.sample import Sample
 LEFT_OUT = (ZeroShot,)
 """Needs weights that are not trained here."""
 CLASSES, IPC, STEPS, RATE, DRAWS = (0, 1), 10, 40, 0.02, 20
+LEARNED = FineTune(parameters=Everything(), max_train_steps=4000, batch=60, learning_rate=1e-3, ema_decay=0.995, seed=5)
+"""How the denoiser learned that judges what the prior's own was asked."""
 SLOWER = {Denoising: 4}
 """So many times the steps, at a rate so much lower: by one noise a picture and step, latents wander at the others' rate."""
 
@@ -78,6 +88,19 @@ def pixels(draft: Draft, context: Context) -> torch.Tensor:
     return decode(draft.prior, draft.latents, together(context.real.train.shape)).clamp(0, 1)
 
 
+def another_denoiser(scene: Scene, context: Context) -> LoadedPrior:
+    """The scene's prior with another denoiser, which is trained once and kept."""
+    pipeline: Any = DiffusionPipeline.from_pretrained(scene.prior)
+    known = pipeline.transformer.config
+    settings = PriorTraining(
+        resolution=scene.size, downsample=scene.size // known.sample_size, latent_channels=known.in_channels, patch_size=2,
+        hidden_size=128, num_layers=4,
+    )  # fmt: skip
+    pipeline.transformer = build(settings, seed=5)
+    fresh = LatentDiffusion(pipeline).load(context.real, context.device, context.dtype)
+    return LEARNED.tune(replace(context, prior=fresh))
+
+
 class Unsteered:
     """What every objective begins with: the plain samples of each seed, and the first real pictures as what was made before."""
 
@@ -86,6 +109,7 @@ class Unsteered:
         whole = replace(open_context(recipe, device(), torch.float32, progress), ipc=IPC)
         made = torch.cat([whole.real.train.where(index)[:IPC] for index in range(len(whole.real.classes))])
         context = replace(whole.of(CLASSES), made=Subset(whole.real.train, made))
+        self.judge = another_denoiser(scene, whole)
         self.contexts = [replace(context, seed=seed) for seed in range(seeds)]
         sample = Sample(scheduler="DDIM", steps=scene.steps, cfg=1.5)
         self.plain = [sample(first_draft(Unit(CLASSES, 0, IPC, IPC), one), one) for one in self.contexts]
@@ -97,11 +121,17 @@ class Unsteered:
         found: dict[str, Any] = {"objective": type(objective).__name__, "before": [], "after": [], "pixels": []}
         for context, plain in zip(self.contexts, self.plain, strict=True):
             moved = steer(plain, context)
-            found["before"].append(value(judge, plain, context))
-            found["after"].append(value(judge, moved, context))
+            for end, draft in (("before", plain), ("after", moved)):
+                found[end].append(value(judge, *self.judged(judge, draft, context)))
             far = (pixels(moved, context) - pixels(plain, context)).square().mean().sqrt()
             found["pixels"].append(float(far))
         return found
+
+    def judged(self, objective: Objective, draft: Draft, context: Context) -> tuple[Draft, Context]:
+        """The same pictures before another denoiser, where the objective asks one."""
+        if Denoises not in objective.needs:
+            return draft, context
+        return replace(draft, prior=self.judge), replace(context, prior=self.judge)
 
 
 def table(state: dict) -> str:
