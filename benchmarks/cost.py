@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 
 import torch
 from ledger import RESULTS, about, add, failed, read, updated
@@ -128,15 +129,21 @@ def tuning_step(scene: Scene, pairs: int) -> dict:
 
 
 def table(state: dict) -> str:
-    """The rows as Markdown, the cheapest first."""
-    base = next((row for row in state["rows"] if row["pipeline"] == "diffusion"), None)
+    """The rows as Markdown, the cheapest first: means over runs, and of how many; ratios are to unsteered in the same run."""
+    base = {row["run"]: row["seconds a picture"] for row in state["rows"] if row["pipeline"] == "diffusion"}
+    found: dict[str, list[dict]] = {}
+    for row in state["rows"]:
+        found.setdefault(row["pipeline"], []).append(row)
     lines = ["| pipeline | times unsteered | seconds a picture | MB | denoiser | decoder | encoder | classifiers |"]
     lines.append("|---|" + "---:|" * 7)
-    for row in sorted(state["rows"], key=lambda row: row["seconds a picture"]):
-        seconds, passes = row["seconds a picture"], row["passes a picture"]
-        times = f"{seconds / base['seconds a picture']:.2f}" if base else ""
+    for name, rows in sorted(found.items(), key=lambda item: mean("seconds a picture", item[1])):
+        ratios, passes = [row["seconds a picture"] / base[row["run"]] for row in rows], rows[0]["passes a picture"]
+        spread = f" ± {stdev(ratios):.2f}" if len(ratios) > 1 else ""
         counts = " | ".join(f"{passes.get(what, 0):g}" for what in (*PASSES, "classifiers"))
-        lines.append(f"| `{row['pipeline']}` | {times} | {seconds:.3g} | {row['MB']:.0f} | {counts} |")
+        seconds, megabytes = mean("seconds a picture", rows), mean("MB", rows)
+        lines.append(
+            f"| `{name}` | {fmean(ratios):.2f}{spread} ({len(rows)}) | {seconds:.3g} | {megabytes:.0f} | {counts} |"
+        )
     pairs = []
     for name, found in state.get("pairs", {}).items():
         low, high = found["95 % interval"]
@@ -144,10 +151,18 @@ def table(state: dict) -> str:
     return "\n\n".join(["\n".join(lines), "\n".join(pairs), *failed(state), about(state)])
 
 
+def mean(what: str, rows: list[dict]) -> float:
+    """Of a column."""
+    return fmean(row[what] for row in rows)
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--pairs", type=int, default=24)
-    parser.add_argument("--pipelines", nargs="+", help="these only")
+    parser.add_argument("--pipelines", nargs="+", help="these only, beside the unsteered prior")
+    parser.add_argument(
+        "--run", type=int, default=1, help="number of the run: rows of one are compared with each other"
+    )
     parser.add_argument("--table", action="store_true", help="print what was measured so far, and measure nothing")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -163,9 +178,10 @@ def main() -> None:
                 with updated(file) as state:
                     state.setdefault("pairs", {})[name] = found
                 print(name, json.dumps(found), flush=True)
-        others = (p.name for p in list_pipelines() if p.name not in ("diffusion", *LEFT_OUT))
-        for name in given.pipelines or ["diffusion", *others]:
-            add(file, name, {"pipeline": name}, lambda name=name: apart(name))
+        others = [p.name for p in list_pipelines() if p.name not in LEFT_OUT]
+        for name in dict.fromkeys(["diffusion", *(given.pipelines or others)]):
+            key = {"pipeline": name, "run": given.run}
+            add(file, f"{name}, run {given.run}", key, lambda key=key: [row | key for row in apart(key["pipeline"])])
     print(table(read(file)))
 
 
