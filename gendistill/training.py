@@ -277,7 +277,7 @@ def _optimizer(net: Classifier, settings: Training) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def accuracy(net: Classifier, images: Images, device: torch.device, batch: int = 512) -> float:
+def accuracy(net: Callable[[Pixels], Tensor], images: Images, device: torch.device, batch: int = 512) -> float:
     """Share of pictures whose class gets the highest logit, in percent."""
     right = torch.zeros((), dtype=torch.long, device=device)
     for part in torch.arange(len(images)).split(batch):

@@ -25,7 +25,7 @@ SMALL: dict[str, Any] = {
     "epochs": 2,
     "least_steps": 0,
     "batch": 8,
-    "steps": 4,
+    "steps": 6,
     "width": 8,
     "students": 1,
     "sets": 1,

@@ -60,6 +60,7 @@ def test_streams_of_the_cpu_draw_nothing_elsewhere(device):
         torch.rand(2, generator=torch.Generator(), device=device)
 
 
+@pytest.mark.usefixtures("guessing")
 @pytest.mark.parametrize("name", NAMES)
 def test_pipelines(name, device, tmp_path):
     small = tiny(name)

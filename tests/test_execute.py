@@ -86,6 +86,7 @@ def test_conditions_that_a_step_learned_are_kept(tmp_path):
     assert all("condition/class" in held and "null/class" in held for held in files)
 
 
+@pytest.mark.usefixtures("guessing")
 def test_what_no_class_changes_is_loaded_once_a_stage(tmp_path, monkeypatch):
     loaded, embedded = [], []
     build, encode = zero_shot.zero_shot, type(tiny_clip()).encode_text

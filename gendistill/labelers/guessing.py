@@ -46,7 +46,7 @@ def check_teacher(reference: Reference, context: Context, net: nn.Module | None 
     classes, count = len(real.classes), min(len(real), ASKED)
     some = Subset(real, torch.linspace(0, len(real) - 1, count).round().long())
     net = trained.load(reference, context) if net is None else net
-    right = accuracy(net, some, context.device)  # pyright: ignore[reportArgumentType]
+    right = accuracy(net, some, context.device)
     chance = 100 / classes
     least = chance + SURE * 100 * math.sqrt((classes - 1) / count) / classes
     if right < least:

@@ -141,7 +141,9 @@ def test_scores_in_parts_are_those_of_the_whole(objective, context):
 
 
 @pytest.mark.parametrize("gradient", ["clean", "denoiser"])
-@pytest.mark.parametrize("objective", [CrossEntropy((TEACHER,)), MeanFeatures(Fresh(NET), weight=0.1)], ids=named)
+@pytest.mark.parametrize(
+    "objective", [CrossEntropy((TEACHER,), weight=0.3), MeanFeatures(Fresh(NET), weight=0.1)], ids=named
+)
 def test_guides_steer_in_parts_as_they_do_at_once(objective, gradient, context, monkeypatch):
     step = Sample(steps=3, guides=(Guide(objective, gradient=gradient, matched=True),))
     draft = replace(toy_draft(context), latents={})

@@ -56,7 +56,7 @@ def test_the_gradient_is_that_of_the_unrolled_chain(context):
 def test_what_moves_is_what_was_asked_for(variables, context):
     draft = toy_draft(context)
     near = replace(CHAIN, steps=8, strength=0.25)
-    step = Optimize((Dark(),), steps=5, lr=0.1, variables=variables, through=near)
+    step = Optimize((Dark(),), steps=5, lr=0.02, variables=variables, through=near)
     moved = step(draft, context)
     assert moved.conditions is not None
     rows = draft.prior.embed(draft.prior.condition(draft.labels)).values["class"]
