@@ -137,13 +137,12 @@ def table(state: dict) -> str:
     lines = ["| pipeline | times unsteered | seconds a picture | MB | denoiser | decoder | encoder | classifiers |"]
     lines.append("|---|" + "---:|" * 7)
     for name, rows in sorted(found.items(), key=lambda item: mean("seconds a picture", item[1])):
-        ratios, passes = [row["seconds a picture"] / base[row["run"]] for row in rows], rows[0]["passes a picture"]
+        ratios = [row["seconds a picture"] / base[row["run"]] for row in rows if row["run"] in base]
         spread = f" ± {stdev(ratios):.2f}" if len(ratios) > 1 else ""
+        times, passes = f"{fmean(ratios):.2f}{spread} ({len(ratios)})" if ratios else "", rows[0]["passes a picture"]
         counts = " | ".join(f"{passes.get(what, 0):g}" for what in (*PASSES, "classifiers"))
         seconds, megabytes = mean("seconds a picture", rows), mean("MB", rows)
-        lines.append(
-            f"| `{name}` | {fmean(ratios):.2f}{spread} ({len(rows)}) | {seconds:.3g} | {megabytes:.0f} | {counts} |"
-        )
+        lines.append(f"| `{name}` | {times} | {seconds:.3g} | {megabytes:.0f} | {counts} |")
     pairs = []
     for name, found in state.get("pairs", {}).items():
         low, high = found["95 % interval"]

@@ -109,7 +109,7 @@ class Unsteered:
         whole = replace(open_context(recipe, device(), torch.float32, progress), ipc=IPC)
         made = torch.cat([whole.real.train.where(index)[:IPC] for index in range(len(whole.real.classes))])
         context = replace(whole.of(CLASSES), made=Subset(whole.real.train, made))
-        self.judge = another_denoiser(scene, whole)
+        self.judge = another_denoiser(scene, whole.of(tuple(range(len(whole.real.classes)))))
         self.contexts = [replace(context, seed=seed) for seed in range(seeds)]
         sample = Sample(scheduler="DDIM", steps=scene.steps, cfg=1.5)
         self.plain = [sample(first_draft(Unit(CLASSES, 0, IPC, IPC), one), one) for one in self.contexts]

@@ -50,8 +50,9 @@ def run_stage(stage: Stage, recipe: Recipe, context: Context, folder: Path) -> N
     ranks.wait()
 
 
+@torch.no_grad()
 def rehearse(recipe: Recipe, context: Context) -> None:
-    """Ask every step whether it can work on what those before it will hand it. Nothing is trained or made.
+    """Ask every step whether it can work on what those before it will hand it. Nothing is trained, at most a generator draws once.
 
     Raises:
         UserError: one cannot, such as a sampler that passes no level of what it is given.
@@ -62,6 +63,13 @@ def rehearse(recipe: Recipe, context: Context) -> None:
         if step.shapes:
             step.fits(draft, inner)
             draft = step.imagined(draft, inner)
+    refuse_noise(draft)
+
+
+def refuse_noise(draft: Draft) -> None:
+    """Raise `UserError` where the last step left noise."""
+    if float(draft.level.time) > 0:
+        raise UserError("the last step leaves noise, not pictures: put Sample(...) after Start()")
 
 
 def tuned(steps: Iterable[Steering], context: Context) -> Context:
@@ -89,8 +97,7 @@ def work_on(unit: Unit, stage: Stage, recipe: Recipe, working: list[Context], fo
     if draft.prompts is not None:
         kept["prompts"] = as_tensor(draft.prompts)
     if stage.last:
-        if float(draft.level.time) > 0:
-            raise UserError("the last step leaves noise, not pictures: put Sample(...) after Start()")
+        refuse_noise(draft)
         names = None if recipe.keeps_real else before.name_classes
         kept["stored"] = render(draft, together(before.real.train.shape), names)
     else:

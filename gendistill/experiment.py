@@ -255,7 +255,7 @@ def look_at(folder: Path, text: str, resume: bool, overwrite: bool, **arithmetic
             for line in difflib.unified_diff(written.splitlines(), text.splitlines(), lineterm="", n=0)
             if line[:1] in "+-" and line[:3] not in ("+++", "---")
         ]
-        same = written.partition("\nprotocol = ")[0] == text.partition("\nprotocol = ")[0]
+        same = recipe_in(written) == recipe_in(text)
         raise UserError(
             f"{folder} belongs to another {'protocol' if same else 'recipe'}; it differs in\n  "
             + "\n  ".join(changed[:8])
@@ -272,6 +272,11 @@ def look_at(folder: Path, text: str, resume: bool, overwrite: bool, **arithmetic
             f"{folder} was begun with {' '.join(f'--{name} {kind(about[name])}' for name in other)}, and its pictures follow from "
             "that too; give the same, choose another --out, or remove it by --overwrite"
         )
+
+
+def recipe_in(text: str) -> str:
+    """What a pipeline file says of the recipe alone."""
+    return text.partition("\nrecipe = ")[2].partition("\nprotocol = ")[0]
 
 
 def said(file: Path) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any
 
 from gendistill.capabilities import Saves
@@ -128,9 +130,17 @@ def check_numbers(value: object) -> None:
     for part in filter(lambda part: is_settings(type(part)), inside(value)):
         for field in fields(part):
             given = getattr(part, field.name)
-            for one in given if isinstance(given, tuple) else (given,):
-                if isinstance(one, float) and not math.isfinite(one):
-                    raise UserError(f"{type(part).__name__}({field.name}={given}): give finite numbers")
+            if not all(math.isfinite(one) for one in numbers_in(given)):
+                raise UserError(f"{type(part).__name__}({field.name}={given}): give finite numbers")
+
+
+def numbers_in(given: object) -> Iterator[float]:
+    """A number that is no integer, or those in tuples, however deep."""
+    if isinstance(given, tuple):
+        for one in given:
+            yield from numbers_in(one)
+    elif isinstance(given, Real) and not isinstance(given, Integral):
+        yield float(given)
 
 
 def as_prior(given: Any) -> Prior:

@@ -35,10 +35,10 @@ from gendistill.label_candidates import candidates, described, like, published
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.ensemble import Ensemble
-from gendistill.labelers.guessing import check_teachers
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.labelers.together import label_together
+from gendistill.nets.guessing import check_teachers
 from gendistill.overrides import read_value
 from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe

@@ -25,9 +25,9 @@ from gendistill.distilled import Distilled, read_set
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
 from gendistill.execute import drawn, finished, rehearse, run_stage, tuned
-from gendistill.labelers.guessing import check_teachers
 from gendistill.labelers.online import Online
 from gendistill.locks import LOCK, alone, standing
+from gendistill.nets.guessing import check_teachers
 from gendistill.nets.trained import check_nets
 from gendistill.parts import inside
 from gendistill.provenance import Origin, Provenance

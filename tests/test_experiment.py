@@ -15,7 +15,7 @@ import pytest
 from gendistill import experiment, runs
 from gendistill.distilled import load
 from gendistill.evaluation.keep import keep
-from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Row
 from gendistill.experiment import look_at, run, spell
 from gendistill.labelers.relabel import Relabel
@@ -202,7 +202,7 @@ def test_students_and_teachers_that_pictures_cannot_pass_are_refused_before_any_
 
 
 def test_a_run_of_another_protocol_is_told_how_to_judge_its_sets(done):
-    other = spell(RECIPE, replace(PROTOCOL, students=2))
+    other = spell(RECIPE, SCREENING)
     with pytest.raises(UserError, match="another protocol; it differs(.|\n)*`gendistill evaluate .*out --protocol"):
         look_at(done.folder, other, True, False)
     with pytest.raises(UserError, match="another recipe") as refused:

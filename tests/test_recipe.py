@@ -59,11 +59,11 @@ def test_lists_are_tuples_wherever_they_stand():
 
 def test_numbers_that_are_none_are_refused_wherever_they_stand():
     def asked(number):
-        return replace(RECIPE, steering=(*RECIPE.steering, Loose((Inner((0.2, number)),), Loaded([number]))))
+        return replace(RECIPE, steering=(*RECIPE.steering, Loose((Inner(((0.2, number),)),), Loaded([number]))))
 
     assert asked(0.5).steering[1].parts
     for number in (float("nan"), float("inf")):
-        with pytest.raises(UserError, match=rf"Inner\(window=\(0.2, {number}\)\): give finite numbers"):
+        with pytest.raises(UserError, match=rf"Inner\(window=\(\(0.2, {number}\),\)\): give finite numbers"):
             asked(number)
 
 

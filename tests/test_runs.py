@@ -21,12 +21,17 @@ from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.locks import alone
 from gendistill.nets.convnet import ConvNet
-from gendistill.nets.sampling import Fresh
+from gendistill.nets.guessing import check_teachers
+from gendistill.nets.sampling import Fixed, Fresh
 from gendistill.nets.trained import Trained
 from gendistill.objectives.base import Objective
+from gendistill.objectives.batch_norm import BatchNorm
 from gendistill.objectives.cross_entropy import CrossEntropy
+from gendistill.objectives.learnability import Learnability
+from gendistill.objectives.margin import Margin
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
+from gendistill.objectives.picture_pull import PicturePull
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
 from gendistill.runs import distill, open_context
@@ -309,6 +314,17 @@ def test_a_teacher_that_guesses_is_refused_before_a_picture_is_made(tmp_path, mo
     ):
         with pytest.raises(UserError, match="knows too little to be asked"):
             distill(replace(PLAIN, **change), tmp_path / "out")
+
+
+def test_who_is_not_asked_for_answers_may_know_no_class(tmp_path):
+    """Features of an untrained network, running statistics, and a network that nobody asks."""
+    idle = replace(TEACHER, training=replace(TEACHER.training, lr=1e-9))
+    normed = replace(idle, net=ConvNet(depth=2, width=8, norm="batch"))
+    for objective in (MeanFeatures(Fixed((idle,))), BatchNorm((normed,)), PicturePull(Fixed((idle,)), features=0.0)):
+        check_teachers((Sample(guides=(Guide(objective),)),), open_real(ToyData(), torch.device("cpu")))
+    for objective in (Learnability(reference=idle), Margin((idle,))):
+        with pytest.raises(UserError, match="knows too little"):
+            check_teachers((Sample(guides=(Guide(objective),)),), open_real(ToyData(), torch.device("cpu")))
 
 
 def test_networks_that_pictures_cannot_pass_are_refused_before_the_prior_is_opened(tmp_path, monkeypatch):

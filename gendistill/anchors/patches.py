@@ -66,6 +66,11 @@ class Patches(Anchors):
                 "multiple of tiles; use tiles=1"
             )
 
+    @property
+    def answering(self) -> tuple[Any, ...]:
+        """Teachers whose answers count: all."""
+        return self.teachers
+
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The teachers."""
         return ensemble.origins(self.teachers, licence)

@@ -27,7 +27,7 @@ from gendistill.evaluation.report import Report
 from gendistill.evaluation.rows import Sets, rows
 from gendistill.evaluation.same_bytes import more_for_the_bytes
 from gendistill.images import StoredImages
-from gendistill.labelers.guessing import check_teachers
+from gendistill.nets.guessing import check_teachers
 from gendistill.nets.trained import check_nets
 from gendistill.priors.base import Prior
 from gendistill.priors.pixels import Pixels

@@ -36,8 +36,8 @@ from gendistill.evaluation.scores import Score, augmentation_margin, check_fract
 from gendistill.evaluation.tables import ONE_SET
 from gendistill.formatting import spell_data
 from gendistill.labelers.base import Labeler
-from gendistill.labelers.guessing import check_teachers
 from gendistill.labelers.hard import Hard
+from gendistill.nets.guessing import check_teachers
 from gendistill.types import Diverged, Images, UserError
 
 log = logging.getLogger("gendistill")

@@ -47,6 +47,11 @@ class Ensemble(Labeler):
     batch_statistics: int = 0
     loss: LabelLoss | None = None
 
+    @property
+    def answering(self) -> tuple[Any, ...]:
+        """Teachers whose answers count: all."""
+        return self.teachers
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "teachers", trained.as_references(self.teachers))
         name = type(self).__name__

@@ -12,8 +12,8 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.label_losses import LabelLoss
 from gendistill.labelers.ensemble import Committee, Ensemble
-from gendistill.labelers.guessing import check_teacher
 from gendistill.labelers.relabel import learned
+from gendistill.nets.guessing import check_teacher
 from gendistill.store import fingerprint
 from gendistill.training import reader
 from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError

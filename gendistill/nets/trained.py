@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -171,8 +172,16 @@ def work(reference: Reference | Student, context: Context) -> Iterable[Work]:
 
 def check_nets(value: object, data: RealData) -> None:
     """Raise `UserError` where an architecture somewhere in these settings cannot take the pictures of the data. Trains nothing."""
-    for net in dict.fromkeys(one for one in inside(value) if isinstance(one, Net)):
-        build(net, shape_for(data, (0.5,) * data.train.shape[0], (0.25,) * data.train.shape[0]), 0, torch.device("cpu"))
+    for net in inside(value):
+        if isinstance(net, Net) and not isinstance(net, Reference):  # what is published is built by its weights
+            channels = data.train.shape[0]
+            try_build(net, shape_for(data, (0.5,) * channels, (0.25,) * channels))
+
+
+@cache
+def try_build(net: Net, shape: Shape) -> None:
+    """Build a network once and let it go."""
+    build(net, shape, 0, torch.device("cpu"))
 
 
 def shape_of(context: Context) -> Shape:

@@ -52,6 +52,11 @@ class BatchNorm(Taught):
     weight: float = 1.0
 
     @property
+    def answering(self) -> tuple[Any, ...]:
+        """None: their statistics are looked at."""
+        return ()
+
+    @property
     def looks_at_real(self) -> bool:
         """Running statistics are the teachers' own."""
         return self.per_class

@@ -53,6 +53,11 @@ class Learnability(Objective):
         if self.omega < 0:
             raise UserError(f"Learnability keeps pictures valid by omega={self.omega}: give 0 or more")
 
+    @property
+    def answering(self) -> tuple[Any, ...]:
+        """The reference; the student is made to know little."""
+        return (self.reference,)
+
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The reference."""
         return [trained.origin(self.reference, licence)]

@@ -27,6 +27,11 @@ class Taught(Objective):
         """
         object.__setattr__(self, "teachers", ensemble.members(type(self).__name__, self.teachers))
 
+    @property
+    def answering(self) -> tuple[Any, ...]:
+        """Teachers whose answers count: all."""
+        return self.teachers
+
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The teachers."""
         return ensemble.origins(self.teachers, licence)

@@ -25,6 +25,11 @@ class ZeroShot(Clip, Objective):
     scope = "picture"
     looks_at_real = False
 
+    @property
+    def answering(self) -> tuple[Clip, ...]:
+        """The model itself."""
+        return (self,)
+
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The model."""
         return [trained.origin(self, licence)]

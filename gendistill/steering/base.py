@@ -35,7 +35,7 @@ class Steering(ABC):
     objectives: tuple[Objective, ...] = ()
     begins: ClassVar[bool] = False
     shapes: ClassVar[bool] = True
-    moves: ClassVar[bool] = True
+    moves: bool = True
     keeps: ClassVar[bool] = False
     looks_at_real: ClassVar[bool] = False
 

@@ -89,6 +89,8 @@ def usual(context: Context, label: int) -> tuple[Tensor, Tensor]:
         if not len(where):
             return PHOTOGRAPHS
         chosen = where[torch.linspace(0, len(where) - 1, min(REAL, len(where))).long()]
-        return shares(context.real.train.pixels(chosen))
+        parts = chosen.split(together(context.real.train.shape))
+        share, deviation = zip(*(shares(context.real.train.pixels(part)) for part in parts), strict=True)
+        return torch.cat(share), torch.cat(deviation)
 
     return context.once(("shares", label), look)

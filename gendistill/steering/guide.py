@@ -84,7 +84,11 @@ class Guide:
     @property
     def stiffness(self) -> float:
         """How far a scale of 1 moves the estimate, as a share of its way to where the gradient is zero; 0 where it is not known."""
-        return 0.0 if self.matched else self.objective.weight * (self.objective.curvature or 0.0)
+        return (
+            0.0
+            if self.matched or self.gradient != "clean"
+            else self.objective.weight * (self.objective.curvature or 0.0)
+        )
 
     def acts(self, level: Level) -> bool:
         """Whether ``level`` lies in the window."""

@@ -103,10 +103,11 @@ class Optimize(Steering):
         if not 0 <= self.momentum < 1 or (self.chunk is not None and self.chunk < 1):
             raise UserError(f"momentum={self.momentum} must be in [0, 1), chunk={self.chunk} at least 1 or None")
         stiff = sum(one.weight * (one.curvature or 0.0) for one in self.objectives)
-        largest = max(self._rates)
-        if self.optimizer == "SGD" and self.through is None and largest * stiff >= 2 * (1 + self.momentum):
+        rate = dict(zip(self.variables, self._rates, strict=False)).get("latent", 0.0)
+        straight = self.optimizer == "SGD" and self.lr_scheduler == "constant"
+        if straight and self.through is None and self.limit is None and rate * stiff >= 2 * (1 + self.momentum):
             raise UserError(
-                f"SGD with lr={largest:g} overshoots {named(self.objectives)} further at every step: with "
+                f"SGD with lr={rate:g} overshoots {named(self.objectives)} further at every step: with "
                 f"momentum={self.momentum:g} it diverges from {2 * (1 + self.momentum) / stiff:.3g} on"
             )
 
@@ -120,6 +121,11 @@ class Optimize(Steering):
         """What objectives and sampler need; conditions that move must be real numbers."""
         through = self.through.needs if self.through is not None else ()
         return (*super().needs, *through, *((Embeds,) if "condition" in self.variables else ()))
+
+    def fits(self, draft: Draft, context: Context) -> None:
+        """What the sampler says."""
+        if self.through is not None:
+            self.through.fits(draft, context)
 
     def __call__(self, draft: Draft, context: Context) -> Draft:
         """The draft with its variables moved; with a sampler, what it makes of them.

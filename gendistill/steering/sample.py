@@ -88,8 +88,6 @@ class Sample(Steering):
             )
         check_solver(self.scheduler)
         object.__setattr__(self, "guides", tuple(self.guides))
-        for guide in self.guides:
-            check_pulls(self.guides, self.cfg, [(guide.window[0], lambda one: one.scale.constant or 0.0)])
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -194,10 +192,10 @@ class Sample(Steering):
         """Refuse levels that no step has, settings that nothing would come of, and guides that overshoot at every step."""
         solver = self._solver(draft)
         first = self._first(draft, solver)
-        if (not draft.latents or float(draft.level.time) >= 1) and (self.strength < 1 or self.keep_start):
+        if (not draft.latents or float(draft.level.time) > 0) and (self.strength < 1 or self.keep_start):
             raise UserError(
-                f"strength={self.strength} and keep_start={self.keep_start} are about a clean start, and Sample begins at noise "
-                "here: put one before it, such as Start(anchors=Modes()), or leave them out"
+                f"strength={self.strength} and keep_start={self.keep_start} are about a clean start, and what Sample begins with "
+                "here is noisy: put one before it, such as Start(anchors=Modes()), or leave them out"
             )
         acting = solver.levels[first:]
         for guide in self.guides:

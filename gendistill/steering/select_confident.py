@@ -43,6 +43,11 @@ class SelectConfident(Selection):
         """Raise `UserError` if a teacher cannot be had, or does not know the classes."""
         ensemble.check(self.teachers, data.classes)
 
+    @property
+    def answering(self) -> tuple[Any, ...]:
+        """Teachers whose answers count: all."""
+        return self.teachers
+
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The teachers."""
         return ensemble.origins(self.teachers, licence)

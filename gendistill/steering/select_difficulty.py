@@ -50,6 +50,11 @@ class SelectDifficulty(Selection):
         if self.bins < 1:
             raise UserError(f"SelectDifficulty needs bins >= 1, got {self.bins}")
 
+    @property
+    def answering(self) -> tuple[Any, ...]:
+        """Teachers whose answers count: all."""
+        return self.teachers
+
     def origins(self, licence: str) -> list[dict[str, str]]:
         """The teachers."""
         return ensemble.origins(self.teachers, licence)

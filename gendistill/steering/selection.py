@@ -57,6 +57,10 @@ class Selection(Steering):
         all_kept = torch.cat(list(chosen))
         return replace(draft[all_kept], ids=ids[all_kept])
 
+    def imagined(self, draft: Draft, context: Context) -> Draft:
+        """As noisy as what comes in."""
+        return replace(super().imagined(draft, context), level=draft.level)
+
     def work(self, draft: Draft, context: Context) -> Iterable[Work]:
         """A decode of every candidate; what is asked about them comes on top."""
         ready = imagined(draft, context)[slice(0, together(context.real.train.shape))]

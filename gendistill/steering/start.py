@@ -27,7 +27,11 @@ class Start(Steering):
 
     anchors: Anchors | None = None
     begins = True
-    moves = False
+
+    @property
+    def moves(self) -> bool:
+        """Only noise is made here."""
+        return self.anchors is None
 
     @property
     def needs(self) -> tuple[type, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from gendistill.capabilities import Generates, Judged, Learns
 from gendistill.context import Context
 from gendistill.draft import Draft
-from gendistill.objectives.base import Objective
+from gendistill.objectives.base import Objective, check_weights
 from gendistill.priors.training.generator_tuning import GeneratorTuning
 from gendistill.priors.training.tune_generator import Task, one_step, tune_networks
 from gendistill.priors.training.wishes import Wish
@@ -38,6 +38,7 @@ class TuneGenerator(GeneratorTuning, TunesPrior):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "objectives", tuple(self.objectives))
+        check_weights("TuneGenerator", self.objectives)
         if not self.objectives and not self.adversarial:
             raise UserError("TuneGenerator has nothing to learn: give it objectives, or adversarial above 0")
 

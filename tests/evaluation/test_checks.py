@@ -13,11 +13,11 @@ from gendistill.evaluation.checks import check_apart, check_labels, known_as, pr
 from gendistill.images import StoredImages, Subset
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.codecs.floats import Half
-from gendistill.labelers.guessing import check_teachers
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import Relabel, StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews, ViewLabels, stacked
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.guessing import check_teachers
 from gendistill.nets.trained import Trained
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample

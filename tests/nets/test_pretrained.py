@@ -16,12 +16,14 @@ from timm.models import save_for_hf
 from gendistill.context import Context
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets import trained
+from gendistill.nets.convnet import ConvNet
 from gendistill.nets.loaded import Loaded
 from gendistill.nets.pretrained import PretrainedNet, Sight
 from gendistill.nets.timm_classifier import TimmClassifier
+from gendistill.nets.trained import Trained, check_nets
 from gendistill.nets.transformers_classifier import TransformersClassifier, sight_of
 from gendistill.pictures import to_pil
-from gendistill.toys import toy_context
+from gendistill.toys import ToyData, toy_context
 from gendistill.types import Class, UserError
 from tests.nets.tiny_classifiers import (
     NAMES,
@@ -310,3 +312,12 @@ def test_a_card_says_what_the_publisher_says(tmp_path):
                  "saw": "imagenet-1k"}  # fmt: skip
     assert TimmClassifier("test_resnet").origin("cc0-1.0") == published
     assert TimmClassifier("test_resnet", "x.pth").origin("cc0-1.0") == {"name": "x.pth (test_resnet), timm"}
+
+
+def test_published_networks_are_not_built_to_see_whether_pictures_pass(tmp_path, monkeypatch):
+    """They bring their own size; architectures whose weights are trained here are built once."""
+    labeler = Relabel((TimmClassifier(timm_folder(tmp_path)), Trained(ConvNet(depth=3))), average="logits")
+    monkeypatch.setattr(TimmClassifier, "build", lambda *given: pytest.fail("it was built"))
+    check_nets(labeler, ToyData().open())
+    with pytest.raises(UserError, match="ConvNet-4 halves pictures 4 times; 8 px are too few"):
+        check_nets(Relabel((Trained(ConvNet(depth=4)),), average="logits"), ToyData().open())

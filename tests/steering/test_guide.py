@@ -218,15 +218,21 @@ def test_exponents_that_are_no_number_are_refused(scale, exponents):
         scale(**exponents)
 
 
-def test_pulls_that_act_together_add_up_and_cfg_multiplies_what_comes_before_it():
-    early, late = Guide(ModePull(weight=1.2), window=(0.4, 1.0)), Guide(ModePull(weight=1.2), window=(0.0, 0.3))
-    Sample(guides=(early, late))
+def test_pulls_that_act_together_add_up_and_cfg_multiplies_what_comes_before_it(context):
+    """Steps are at 0.8, 0.6, 0.4, 0.2 and 0: guides that hand over at one of them overshoot there alone."""
+
+    def fits(*guides, cfg=4.0):
+        Sample(steps=5, cfg=cfg, guides=guides).fits(empty(context), context)
+
+    early, late = Guide(ModePull(weight=1.2), window=(0.4, 1.0)), Guide(ModePull(weight=1.2), window=(0.0, 0.4))
+    fits(early, late)
     with pytest.raises(UserError, match=r"ModePull \(weight 1.2\), ModePull \(weight 1.2\) overshoot .* 2.4 times"):
-        Sample(guides=(early, replace(late, window=(0.0, 0.5))))
+        fits(early, replace(late, window=(0.4, 1.0)))
     before = Guide(ModePull(weight=0.6), before_cfg=True)
-    Sample(cfg=3.0, guides=(before,))
+    fits(before, cfg=3.0)
     with pytest.raises(UserError, match="cfg=4 for what comes before it"):
-        Sample(cfg=4.0, guides=(before,))
+        fits(before)
+    fits(Guide(ModePull(weight=1e3), gradient="denoiser", scale=Power()))
 
 
 def test_a_scale_that_overshoots_at_every_level_is_refused_before_its_objective_is_bound(context, monkeypatch):

@@ -16,6 +16,7 @@ from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.steering import optimize
 from gendistill.steering.optimize import Optimize
+from gendistill.steering.sample import Sample
 from gendistill.toys import toy_context, toy_draft
 from gendistill.types import LATENT, Diverged, UserError
 from tests.interruption import stopping
@@ -118,6 +119,17 @@ def test_within_a_limit_latents_may_be_as_large_as_it_says(context, monkeypatch)
 def test_what_cannot_work_is_refused_at_construction(settings, says):
     with pytest.raises(UserError, match=says):
         Optimize(**{"objectives": (ModePull(),)} | settings)
+
+
+@pytest.mark.parametrize("change", [{"lr_scheduler": "cosine"}, {"limit": 3.0}, {"optimizer": "Adam"}])
+def test_what_overshoots_at_first_only_or_not_far_is_not(change):
+    Optimize(**{"objectives": (ModePull(),), "optimizer": "SGD", "lr": 3.0} | change)
+
+
+def test_the_sampler_it_passes_says_what_does_not_fit(context):
+    step = Optimize((ModePull(),), through=Sample(scheduler="DDPM", eta=0.5))
+    with pytest.raises(UserError, match="DDPM adds its own noise"):
+        step.fits(toy_draft(context), context)
 
 
 @pytest.mark.parametrize(

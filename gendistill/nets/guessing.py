@@ -7,13 +7,11 @@ import math
 import torch
 from torch import nn
 
-from gendistill.context import Context
+from gendistill.context import Context, passing
 from gendistill.images import Subset
-from gendistill.labelers.base import Labeler
 from gendistill.nets import trained
 from gendistill.nets.reference import Reference
 from gendistill.parts import inside
-from gendistill.steering.base import Steering
 from gendistill.training import accuracy
 from gendistill.types import UserError
 
@@ -23,16 +21,18 @@ SURE = 3.0
 """Standard deviations above chance that a teacher must reach."""
 
 
-def check_teachers(asking: Labeler | tuple[Steering, ...], context: Context) -> None:
+def check_teachers(asking: object, context: Context) -> None:
     """Refuse teachers that are not clearly better than a guess on real training pictures, where there are any.
 
-    Those that are trained in place are trained now, so that one that learned nothing is known before a set is made.
+    ``asking`` are settings of labels or steering; those inside that go by what teachers answer name these by ``answering``. Who is
+    asked for features or statistics alone need not know the classes. Teachers that are trained in place are trained now, so that
+    one that learned nothing is known before a set is made.
 
     Raises:
         UserError: one of them is not.
     """
     for one in inside(asking):
-        for reference in getattr(one, "teachers", ()):
+        for reference in getattr(one, "answering", ()):
             check_teacher(reference, context)
 
 
@@ -46,9 +46,9 @@ def check_teacher(reference: Reference, context: Context, net: nn.Module | None 
     classes, count = len(real.classes), min(len(real), ASKED)
     some = Subset(real, torch.linspace(0, len(real) - 1, count).round().long())
     net = trained.load(reference, context) if net is None else net
-    right = accuracy(net, some, context.device)
+    right = accuracy(net, some, context.device, passing(real.shape, context.device))
     chance = 100 / classes
-    least = chance + SURE * 100 * math.sqrt((classes - 1) / count) / classes
+    least = min(chance + SURE * 100 * math.sqrt((classes - 1) / count) / classes, 100.0)
     if right < least:
         raise UserError(
             f"{reference} knows too little to be asked: it is right on {right:.1f} % of {count:,} real training pictures, a guess "
