@@ -72,6 +72,7 @@ def test_pipelines(name, device, tmp_path):
     assert made.images.stored(range(6)).device.type == "cpu"
 
 
+@pytest.mark.usefixtures("guessing")
 @pytest.mark.parametrize("objective", subclasses(Objective))
 def test_objectives(objective, device, tmp_path):
     steps = (Sample(steps=2), Optimize((example(objective),), steps=2, lr=0.01))

@@ -97,4 +97,5 @@ def test_what_no_class_changes_is_loaded_once_a_stage(tmp_path, monkeypatch):
     judges = Clip(tiny_clip()), Clip(tiny_clip(), templates=("{}",))
     steering = (Sample(steps=2, oversample=2), SelectConfident(judges), Sample(steps=2, strength=0.5))
     distill(Recipe(real=ToyData(classes=3), prior=Toy(), steering=steering, ipc=2), tmp_path / "set")
-    assert len(loaded) == 2 and len(embedded) == 2 * 3
+    assert len(loaded) == 2 + 2, "once to see that they know the classes, once for the stage"
+    assert len(embedded) == 3 * len(loaded)
