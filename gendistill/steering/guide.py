@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -95,19 +95,15 @@ class Guide:
         return self.window[0] <= float(level.time) <= self.window[1]
 
 
-Scaling: TypeAlias = Callable[[Guide], float]
-"""The factor of a guide at some step."""
-
-
-def check_pulls(guides: Sequence[Guide], cfg: float, steps: Iterable[tuple[float, Scaling]]) -> None:
-    """Raise `UserError` where guides overshoot at every one of these steps, (time, scaling), that any acts at.
+def check_pulls(guides: Sequence[Guide], cfg: float, steps: Iterable[tuple[Level, Level]]) -> None:
+    """Raise `UserError` where guides overshoot at every one of these steps, (level, the one below), that any acts at.
 
     Those that act together add up, and classifier-free guidance multiplies what comes before it.
     """
     totals = []
-    for time, scale in steps:
-        acting = [guide for guide in guides if guide.window[0] <= time <= guide.window[1]]
-        pulls = [scale(one) * one.stiffness * (cfg if one.before_cfg else 1.0) for one in acting]
+    for level, after in steps:
+        acting = [guide for guide in guides if guide.acts(level)]
+        pulls = [one.scale(level, after) * one.stiffness * (cfg if one.before_cfg else 1.0) for one in acting]
         totals += [sum(pulls)] if pulls else []
     if min(totals, default=0.0) >= OVERSHOOTS:
         raise UserError(

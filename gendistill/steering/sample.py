@@ -24,7 +24,6 @@ from gendistill.steering.guide import (
     BoundGuide,
     Guide,
     Moment,
-    Scaling,
     bind,
     check_pulls,
     displaced,
@@ -206,11 +205,7 @@ class Sample(Steering):
                     f"{len(acting)} steps, whose times are {times}; widen it, or take more steps"
                 )
 
-        def scaled(index: int) -> Scaling:
-            return lambda guide: guide.scale(solver.levels[index], solver.after(index))
-
-        steps = range(first, len(solver.levels))
-        check_pulls(self.guides, self.cfg, [(float(solver.levels[i].time), scaled(i)) for i in steps])
+        check_pulls(self.guides, self.cfg, ((level, solver.after(first + i)) for i, level in enumerate(acting)))
 
     def _first(self, draft: Draft, solver: Solver) -> int:
         """The step a draft comes in at: the first from noise, that of a noisy level, by ``strength`` from a clean start.
