@@ -18,6 +18,7 @@ from gendistill.anchors.base import Anchors, encoding_some, imagined
 from gendistill.anchors.crops import as_stored, cut, mosaic
 from gendistill.context import Context, together
 from gendistill.nets import ensemble
+from gendistill.nets.teachers import Teachers
 from gendistill.nets.trained import Trained
 from gendistill.types import Pixels, RealData, Stored, UserError
 from gendistill.work import Work
@@ -29,7 +30,7 @@ LEAST_CROP = 4
 
 
 @dataclass(frozen=True)
-class Patches(Anchors):
+class Patches(Teachers, Anchors):
     """The crop each real picture is recognised by best, the surest pictures first.
 
     Where ``tiles`` is 2, one slot holds a mosaic of 4 crops of half the side: IPC 10 then shows 40 pieces of real pictures per
@@ -49,7 +50,7 @@ class Patches(Anchors):
     tiles: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", ensemble.members("Patches", self.teachers))
+        super().__post_init__()
         low, high = self.scale
         if min(self.pictures, self.crops, self.tiles) < 1 or not 0 < low <= high <= 1:
             raise UserError(
@@ -65,15 +66,6 @@ class Patches(Anchors):
                 f"tiles={self.tiles} of pictures of {side} px: a tile needs {LEAST_SIDE} px or more and the side must be a "
                 "multiple of tiles; use tiles=1"
             )
-
-    @property
-    def answering(self) -> tuple[Any, ...]:
-        """Teachers whose answers count: all."""
-        return self.teachers
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return ensemble.origins(self.teachers, licence)
 
     def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
         """Latents of the crops. Slot j holds the j-th surest; a mosaic also the (IPC + j)-th, (2 IPC + j)-th ..., as published.

@@ -22,12 +22,13 @@ from gendistill.labelers import batch_statistics, weighing
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.weighing import Softening, Weights
 from gendistill.nets import ensemble, trained
+from gendistill.nets.teachers import Teachers
 from gendistill.types import Diverged, Images, LogProbs, Pixels, RealData, UserError
 from gendistill.work import Work
 
 
 @dataclass(frozen=True)
-class Ensemble(Labeler):
+class Ensemble(Teachers, Labeler):
     """What the labelers that ask teachers have in common.
 
     teachers          references of classifiers, see `gendistill.nets.trained.load`
@@ -47,16 +48,8 @@ class Ensemble(Labeler):
     batch_statistics: int = 0
     loss: LabelLoss | None = None
 
-    @property
-    def answering(self) -> tuple[Any, ...]:
-        """Teachers whose answers count: all."""
-        return self.teachers
-
     def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", trained.as_references(self.teachers))
-        name = type(self).__name__
-        if not self.teachers:
-            raise UserError(f"{name} needs at least one teacher, for example Trained(ConvNet())")
+        super().__post_init__()
         if self.average not in ("logits", "probs"):
             raise UserError(f"average={self.average!r}: 'logits' or 'probs'")
         if self.temperature <= 0:
@@ -110,10 +103,6 @@ class Ensemble(Labeler):
         size = min(passing(images.shape, context.device), len(images))
         probe = torch.zeros(size, *images.shape, device=context.device)
         yield Work("label", looks * len(images) / len(probe), lambda: committee(probe), rows=len(probe))
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return [trained.origin(reference, licence) for reference in self.teachers]
 
 
 class Committee:

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from torch import nn
 
 from gendistill.context import Context
 from gendistill.nets import ensemble, trained
+from gendistill.nets.teachers import Teachers
 from gendistill.objectives.base import Objective
 from gendistill.work import Work
 
 
-class Taught(Objective):
+class Taught(Teachers, Objective):
     """An objective with ``teachers``: references of classifiers, see `gendistill.nets.trained.load`."""
 
-    teachers: tuple[Any, ...]
     looks_at_real = False
-
-    def __post_init__(self) -> None:
-        """Wrap loaded modules.
-
-        Raises:
-            UserError: there is no teacher, or something else is among them.
-        """
-        object.__setattr__(self, "teachers", ensemble.members(type(self).__name__, self.teachers))
-
-    @property
-    def answering(self) -> tuple[Any, ...]:
-        """Teachers whose answers count: all."""
-        return self.teachers
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return ensemble.origins(self.teachers, licence)
 
     def work(self, context: Context) -> Iterable[Work]:
         """Training of the teachers that are trained in place."""

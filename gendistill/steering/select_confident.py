@@ -16,6 +16,7 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.draft import Draft
 from gendistill.nets import ensemble
+from gendistill.nets.teachers import Teachers
 from gendistill.nets.trained import Trained
 from gendistill.steering.selection import Selection, seen
 from gendistill.types import RealData
@@ -26,7 +27,7 @@ HIGH_IPC = 50
 
 
 @dataclass(frozen=True)
-class SelectConfident(Selection):
+class SelectConfident(Teachers, Selection):
     """Keep correctly classified pictures by confidence; where there are too few, the most confident others fill up.
 
     teachers  whose mean probabilities decide, see `gendistill.nets.trained.load`
@@ -36,21 +37,9 @@ class SelectConfident(Selection):
     teachers: tuple[Any, ...] = (Trained(),)
     easiest: bool | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", ensemble.members("SelectConfident", self.teachers))
-
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if a teacher cannot be had, or does not know the classes."""
         ensemble.check(self.teachers, data.classes)
-
-    @property
-    def answering(self) -> tuple[Any, ...]:
-        """Teachers whose answers count: all."""
-        return self.teachers
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return ensemble.origins(self.teachers, licence)
 
     def choose(self, draft: Draft, groups: Sequence[Tensor], wanted: int, context: Context) -> Sequence[Tensor]:
         """The correct ones in the asked order, then the others by confidence."""

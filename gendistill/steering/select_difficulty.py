@@ -22,6 +22,7 @@ from gendistill import seeds
 from gendistill.context import Context
 from gendistill.draft import Draft
 from gendistill.nets import ensemble
+from gendistill.nets.teachers import Teachers
 from gendistill.nets.trained import Trained
 from gendistill.steering.selection import Selection, seen
 from gendistill.types import UserError
@@ -34,7 +35,7 @@ LEAST = 1e-4
 
 
 @dataclass(frozen=True)
-class SelectDifficulty(Selection):
+class SelectDifficulty(Teachers, Selection):
     """Keep candidates whose difficulties are spread as those of the real pictures of their class.
 
     teachers  whose mean probabilities decide, see `gendistill.nets.trained.load`
@@ -46,18 +47,9 @@ class SelectDifficulty(Selection):
     looks_at_real = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", ensemble.members("SelectDifficulty", self.teachers))
+        super().__post_init__()
         if self.bins < 1:
             raise UserError(f"SelectDifficulty needs bins >= 1, got {self.bins}")
-
-    @property
-    def answering(self) -> tuple[Any, ...]:
-        """Teachers whose answers count: all."""
-        return self.teachers
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return ensemble.origins(self.teachers, licence)
 
     def choose(self, draft: Draft, groups: Sequence[Tensor], wanted: int, context: Context) -> Sequence[Tensor]:
         """Of every bin its share, drawn by a seeded order; a bin that runs short is filled from the nearest ones.
