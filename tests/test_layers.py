@@ -22,8 +22,8 @@ LAYERS = (
     "objectives",
     "steering labelers",
     "recipe stages drawn distilled execute runs finetuning toys",
-    "evaluation export card parquet label_candidates relabeling plan cite experiment from_prompts testing options console "
-    "commands cli __main__",
+    "evaluation export card parquet label_candidates relabeling plan cite run_folder run_log experiment from_prompts testing "
+    "options console commands cli __main__",
 )
 """A file or folder may import from its own line and from those above it."""
 
