@@ -172,6 +172,7 @@ def check_solver(name: str | None, flow: bool | None = None) -> None:
 class Solver:
     """A diffusers scheduler set up for a number of steps, told the clean estimate at every one.
 
+    name     of the scheduler
     levels   the noise level before each step, noisiest first
     entries  the steps that a latent of their level may come in at: the first half of one, and of two at one level the second
     """
@@ -183,6 +184,7 @@ class Solver:
             UserError: it cannot step this prior, or not in so many steps.
         """
         check_solver(name, schedule.flow)
+        self.name = name
         self.encode = SOLVERS[name]
         kind = getattr(diffusers, name + "Scheduler")
         config = {**schedule.told(name), "clip_sample": False, "thresholding": False}

@@ -20,6 +20,7 @@ from gendistill.priors.schedule import Solver, check_solver
 from gendistill.steering.base import Steering, asked
 from gendistill.steering.conditioning import Conditioning
 from gendistill.steering.drafts import candidates, earlier, joined, turns
+from gendistill.steering.entry import entered, first_step
 from gendistill.steering.guide import (
     BoundGuide,
     Guide,
@@ -33,8 +34,6 @@ from gendistill.steering.guide import (
 from gendistill.types import CLEAN, LATENT, Conditions, Diverged, Estimate, Level, UserError
 from gendistill.work import Work
 
-SAME_LEVEL = 2e-3
-"""Training times this near are one level: schedulers round their steps to whole ones of a thousand."""
 MOST_CFG = 100.0
 """Beyond it the difference that classifier-free guidance multiplies is all that is left; published ones go to some 20."""
 
@@ -149,7 +148,8 @@ class Sample(Steering):
         assert draft.conditions is not None
         asking = self._asking(prior, draft.conditions, draft, context, key)
         start = draft.latents.get(LATENT)
-        x, first = self._begin(draft, solver, generators, context)
+        first = self._first(draft, solver)
+        x = entered(draft, solver, first, context.seed, generators)
         draft = replace(draft, latents={LATENT: x.detach()})
         chunk, steps = together(context.real.train.shape), len(solver.levels)
         # What is unrolled is one whole, kept or computed again: blocks of their own would be computed once more.
@@ -191,11 +191,6 @@ class Sample(Steering):
         """Refuse levels that no step has, settings that nothing would come of, and guides that overshoot at every step."""
         solver = self._solver(draft)
         first = self._first(draft, solver)
-        if (not draft.latents or float(draft.level.time) > 0) and (self.strength < 1 or self.keep_start):
-            raise UserError(
-                f"strength={self.strength} and keep_start={self.keep_start} are about a clean start, and what Sample begins with "
-                "here is noisy: put one before it, such as Start(anchors=Modes()), or leave them out"
-            )
         acting = solver.levels[first:]
         for guide in self.guides:
             if not any(map(guide.acts, acting)):
@@ -204,50 +199,20 @@ class Sample(Steering):
                     f"the guide by {named([guide.objective])} would never act: its window={guide.window} holds none of the "
                     f"{len(acting)} steps, whose times are {times}; widen it, or take more steps"
                 )
-
         check_pulls(self.guides, self.cfg, ((level, solver.after(first + i)) for i, level in enumerate(acting)))
 
     def _first(self, draft: Draft, solver: Solver) -> int:
-        """The step a draft comes in at: the first from noise, that of a noisy level, by ``strength`` from a clean start.
+        """The step a draft comes in at.
 
         Raises:
-            UserError: no step has its level, or it is noisy where a share of a clean start is to be kept.
+            UserError: no step has its level, or what is asked for is about a clean start and it is none.
         """
-        time = float(draft.level.time)
-        if not draft.latents:
-            return 0
-        if self.keep_start and time > 0:
+        if (not draft.latents or float(draft.level.time) > 0) and (self.strength < 1 or self.keep_start):
             raise UserError(
-                f"keep_start={self.keep_start} keeps a share of a clean start, and what Sample is given is noisy (time "
-                f"{time:.2f}): leave keep_start out, or put a clean start before it, such as Start(anchors=Modes())"
+                f"strength={self.strength} and keep_start={self.keep_start} are about a clean start, and what Sample begins with "
+                "here is noisy: put one before it, such as Start(anchors=Modes()), or leave them out"
             )
-        if time >= 1:
-            return 0
-        if time > 0:
-            first = min(solver.entries, key=lambda index: abs(float(solver.levels[index].time) - time))
-            nearest = float(solver.levels[first].time)
-            if abs(nearest - time) > SAME_LEVEL:
-                raise UserError(
-                    f"the draft is at time {time:.3f}, and {self.steps} steps of {self.scheduler or 'the own scheduler'} pass "
-                    f"{nearest:.3f} but not that: give what made the draft and Sample the same steps and kind of scheduler"
-                )
-            return first
-        skipped = solver.scheduler.order * (self.steps - int(self.steps * self.strength))
-        return next(index for index in solver.entries if index >= skipped)
-
-    def _begin(
-        self, draft: Draft, solver: Solver, generators: list[torch.Generator], context: Context
-    ) -> tuple[Tensor, int]:
-        """The scheduler's variable and the first step: from noise, from a noisy level, or from a re-noised clean start."""
-        first, time = self._first(draft, solver), float(draft.level.time)
-        if not draft.latents or time >= 1:
-            x = draft.latents[LATENT] if draft.latents else draft.prior.noise(context.seed, draft.ids)[LATENT]
-            return (x * solver.scheduler.init_noise_sigma if solver.exploding else x), 0
-        x = draft.latents[LATENT]
-        if time == 0:
-            level, noise = solver.levels[first], seeds.normal(generators, draft.prior.latent_shape).to(x.device)
-            x = level.alpha * x + level.sigma * noise
-        return solver.enter(x, first), first
+        return first_step(draft, solver, int(self.steps * self.strength), self.steps)
 
     def _asking(
         self, prior: Diffusion, conditions: Conditions, draft: Draft, context: Context, key: tuple[seeds.Part, ...]

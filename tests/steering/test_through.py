@@ -96,7 +96,7 @@ def test_the_residual_keeps_the_start_at_the_first_step_and_not_at_the_last(cont
 
 def test_a_noisy_start_cannot_be_kept(context):
     draft = replace(toy_draft(context), latents={})
-    keeping, says = Sample(steps=2, keep_start=0.5), "keep_start=0.5 keeps a share of a clean start.*Start"
+    keeping, says = Sample(steps=2, keep_start=0.5), "keep_start=0.5 are about a clean start.*Start"
     with pytest.raises(UserError, match=says):
         keeping(Start()(draft, context), context)
     with pytest.raises(UserError, match=says):
