@@ -16,12 +16,11 @@ from gendistill.context import Context, blocks, together
 from gendistill.draft import Draft, Loss, Synthetic
 from gendistill.objectives.base import Objective, check_weights, named
 from gendistill.steering.base import Steering, asked, unshaped
-from gendistill.steering.blown_out import blown_out, unusual
 from gendistill.steering.drafts import joined
 from gendistill.steering.in_parts import Term, backward
-from gendistill.steering.latent_range import FLAT, LARGEST, size_and_spread
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
+from gendistill.steering.watch import Watch
 from gendistill.store import read_state, write_state
 from gendistill.types import Conditions, Diverged, Latents, UserError
 from gendistill.work import Work
@@ -141,7 +140,12 @@ class Optimize(Steering):
             )
         losses = [objective.bind(context) for objective in self.objectives]
         variables = self._variables(draft)
-        begun = {name: size_and_spread(value.detach()) for name, value in variables.items()}
+        watch = Watch(
+            variables,
+            self.limit is not None,
+            f"Optimize by {named(self.objectives)}",
+            f"lower lr={self.lr} or a weight, or give a limit",
+        )
         optimizer = self._optimizer(variables)
         saved, period = monotonic(), math.lcm(*(objective.period for objective in self.objectives))
         rates = [group["lr"] for group in optimizer.param_groups]
@@ -153,9 +157,9 @@ class Optimize(Steering):
             self._backward(draft, variables, losses, step, context)
             optimizer.step()
             self._bound(variables)
-            self._check(variables, begun, draft, step, context)
+            watch.check(variables, draft, step, context)
             if self.through is None and ((step + 1) & step == 0 or step + 1 == self.steps):
-                self._look(self._moved(draft, _detached(variables)), begun, step, context)
+                watch.look(self._moved(draft, _detached(variables)), step, context)
             at_rest = (step + 1) % period == 0
             if context.resume is not None and at_rest and monotonic() - saved > SAVE_EVERY_S:
                 write_state(context.resume, variables, optimizer, step + 1)
@@ -165,7 +169,7 @@ class Optimize(Steering):
             return moved
         with torch.no_grad():
             made = self._sampled(moved, context, self.steps)
-        self._look(made, {}, self.steps, context)
+        watch.look(made, self.steps, context, sampled=True)
         return made
 
     def _variables(self, draft: Draft) -> dict[str, Tensor]:
@@ -198,42 +202,6 @@ class Optimize(Steering):
             for name, value in variables.items():
                 if name.startswith("latent/"):
                     value.clamp_(-self.limit, self.limit)
-
-    @torch.no_grad()
-    def _check(
-        self, variables: Latents, begun: dict[str, tuple[Tensor, Tensor]], draft: Draft, step: int, context: Context
-    ) -> None:
-        """Refuse latents that became what no picture looks like; of ``begun`` are the sizes and spreads they began with.
-
-        Raises:
-            Diverged: some are not finite, many times as large as they were, or flat; those within a limit have their range.
-        """
-        for name, value in variables.items():
-            (size, spread), (first, shown) = size_and_spread(value), begun[name]
-            far = name.startswith("condition/") or self.limit is not None
-            beyond = ~(size <= (torch.inf if far else LARGEST * first.clamp_min(1.0)))
-            flat = (spread < FLAT) & (shown >= FLAT) if value.dim() == 4 else torch.zeros_like(beyond)
-            bad = beyond | flat
-            if bad.any():
-                if beyond.any():
-                    what = f"have a root mean square of {float(size[beyond].max()):.3g}, and began with {float(first.mean()):.2g}"
-                else:
-                    what = (
-                        f"are the same at every place, to {float(spread[flat].max()):.1g}: their pictures show nothing"
-                    )
-                raise self._diverged(step, context.name_classes(draft.labels[bad.cpu()]), f"{name} {what}")
-
-    def _look(self, moved: Draft, begun: dict[str, tuple[Tensor, Tensor]], step: int, context: Context) -> None:
-        """Refuse pictures that are blown out or blank, where latents became unusual enough to look at them."""
-        sizes = {name.partition("/")[2]: value for name, value in begun.items()}
-        if unusual(moved.latents, sizes) and (found := blown_out(moved, context)):
-            raise self._diverged(step, context.name_classes(found[0]), found[1])
-
-    def _diverged(self, step: int, classes: str, what: str) -> Diverged:
-        return Diverged(
-            f"Optimize by {named(self.objectives)} diverged at step {step} for class {classes}: {what}; "
-            f"lower lr={self.lr} or a weight, or give a limit"
-        )
 
     def _moved(self, draft: Draft, variables: Latents) -> Draft:
         """The draft with the variables in their places."""

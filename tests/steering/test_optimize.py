@@ -14,7 +14,7 @@ from gendistill.nets.sampling import Fresh
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.steering import optimize
+from gendistill.steering import watch
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.toys import toy_context, toy_draft
@@ -86,7 +86,7 @@ class Wants(Objective):
 )
 def test_latents_of_no_picture_are_refused_at_the_step_that_makes_them(what, says, context, monkeypatch):
     step = Optimize((Wants(what),), steps=9, lr=1.0, optimizer="SGD", momentum=0.0)
-    monkeypatch.setattr(optimize, "blown_out", lambda draft, context: None)
+    monkeypatch.setattr(watch, "blown_out", lambda draft, context: None)
     with pytest.raises(Diverged, match=r"Optimize by Wants \(weight 1\) .*" + says) as refused:
         step(toy_draft(context), context)
     assert "class 0" in str(refused.value)
@@ -98,7 +98,7 @@ def test_a_loss_that_is_not_finite_is_named(context):
 
 
 def test_within_a_limit_latents_may_be_as_large_as_it_says(context, monkeypatch):
-    monkeypatch.setattr(optimize, "blown_out", lambda draft, context: None)
+    monkeypatch.setattr(watch, "blown_out", lambda draft, context: None)
     step = Optimize((Wants(),), steps=5, lr=1.0, optimizer="SGD", limit=8.0)
     assert float(step(toy_draft(context), context).latents[LATENT].max()) == 8.0
 
