@@ -14,7 +14,7 @@ from gendistill.nets.sampling import Fresh
 from gendistill.objectives.base import Objective
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.steering import watch
+from gendistill.steering import optimize, watch
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.toys import toy_context, toy_draft
