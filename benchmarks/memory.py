@@ -43,7 +43,7 @@ def write_data(folder: Path, classes: int) -> None:
 
 
 def write_prior(folder: Path, classes: int) -> None:
-    """A random pipeline of the right shapes."""
+    """A random pipeline of the right shapes: velocities keep its latents in range, and its pictures are grey, not black."""
     import diffusers
     import torch
 
@@ -52,11 +52,16 @@ def write_prior(folder: Path, classes: int) -> None:
         encoder_block_out_channels=(4, 4, 4, 4), decoder_block_out_channels=(4, 4, 4, 4), num_encoder_blocks=(1, 1, 1, 1),
         num_decoder_blocks=(1, 1, 1, 1), latent_channels=4,
     )  # fmt: skip
+    last = vae.decoder.layers[-1]
+    with torch.no_grad():
+        last.weight.mul_(4.0)
+        last.bias.fill_(0.5)
     denoiser = diffusers.DiTTransformer2DModel(
         num_attention_heads=1, attention_head_dim=16, in_channels=4, out_channels=4, num_layers=1,
         sample_size=SIDE // 8, patch_size=4, num_embeds_ada_norm=1000,
     )  # fmt: skip
-    pipe = diffusers.DiTPipeline(denoiser, vae, diffusers.DDIMScheduler(clip_sample=False))
+    noise = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction", "clip_sample": False}
+    pipe = diffusers.DiTPipeline(denoiser, vae, diffusers.DDIMScheduler(**noise))
     pipe.register_to_config(id2label={str(i): f"c{i}" for i in range(classes)})
     pipe.save_pretrained(folder)
 
