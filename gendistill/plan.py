@@ -19,6 +19,7 @@ from gendistill.context import Context
 from gendistill.draft import Draft
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.same_bytes import drawn_for
 from gendistill.evaluation.tables import aligned
 from gendistill.execute import first_draft, tuned
 from gendistill.formatting import spell_bytes, spell_seconds
@@ -238,12 +239,34 @@ def evaluating(recipe: Recipe, protocol: Protocol, context: Context) -> Iterator
                     work for work in labeler.passes(small, context, training.passes(len(small))) if not work.shared
                 ]
                 yield from timed("evaluate", asked, compared * each)
-        whole = list(training_work(net, context.real.train, alone.full, context.device))
-        if same_step(training, alone.full) and [work.rows for work in whole] == [line.rows for line in steps]:
-            for line, work in zip(steps, whole, strict=True):
-                yield replace(line, part="evaluate full real", calls=work.calls)
-        else:
-            yield from timed("evaluate full real", whole, 1)
+        more = [("evaluate full real", context.real.train, alone.full, 1)]
+        more += [
+            ("evaluate as many bytes", Imagined(context.real.train, count), alone.training_for(count, classes), each)
+            for count in as_many_bytes(recipe, protocol, context)
+        ]
+        for part, images, other, times in more:
+            found = list(training_work(net, images, other, context.device))
+            if same_step(training, other) and [work.rows for work in found] == [line.rows for line in steps]:
+                for line, work in zip(steps, found, strict=True):
+                    yield replace(line, part=part, calls=work.calls * times)
+            else:
+                yield from timed(part, found, times)
+
+
+def as_many_bytes(recipe: Recipe, protocol: Protocol, context: Context) -> list[int]:
+    """Random real pictures a class that cost about what the set does, see `gendistill.evaluation.same_bytes`.
+
+    Its pictures are taken to cost what real ones do.
+    """
+    real, classes = context.real.train, len(context.real.classes)
+    if protocol.labelers and not any(isinstance(one, Hard) for one in protocol.labelers):
+        return []
+    plain = recipe.ipc * classes * (packed(real) + 1)
+    generator = stored(recipe, context)
+    labelers = protocol.labelers or (Hard(), recipe.labeler)
+    costs = {generator} if generator else {plain + recipe.ipc * classes * one.bytes(classes) for one in labelers}
+    most = int(torch.bincount(real.labels, minlength=classes).min())
+    return sorted({drawn_for(cost, recipe.ipc, plain, most) for cost in costs} - {0})
 
 
 def same_step(one: Training, other: Training) -> bool:
@@ -302,11 +325,17 @@ def disk(recipe: Recipe, protocol: Protocol, context: Context) -> int:
     assert context.prior is not None
     between = sum(not stage.last for stage in stages(recipe)) // recipe.rounds  # every picture is of one round
     latents = 4 * math.prod(context.prior.latent_shape) * between
-    soft = 0 if isinstance(recipe.labeler, Hard) else 4 * len(context.real.classes)
-    probe = context.real.train.stored(range(min(16, len(context.real.train))))
-    packed = sum(len(png(one)) for one in probe) / len(probe) if len(probe) and probe.shape[1] in MODES else raw
-    pictures = protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed + soft)
+    soft = recipe.labeler.bytes(len(context.real.classes))
+    pictures = protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed(context.real.train) + soft)
     return round(pictures + (protocol.sets + 1) * stored(recipe, context) + FIXED_BYTES)
+
+
+def packed(images: Images) -> float:
+    """Bytes of a picture as PNG, by the first few; raw where it has none, or there are no pictures."""
+    probe = images.stored(range(min(16, len(images))))
+    if not len(probe) or probe.shape[1] not in MODES:
+        return math.prod(images.shape)
+    return sum(len(png(one)) for one in probe) / len(probe)
 
 
 def stored(recipe: Recipe, context: Context) -> int:

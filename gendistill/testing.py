@@ -118,6 +118,9 @@ def check_labeler(labeler: Labeler, context: Context) -> None:
         soft.at(torch.tensor([3, 1])), found[[3, 1]], msg="labels depend on what else is asked for"
     )
     assert soft.bytes > 0 and soft.temperature > 0
+    if soft.kind in ("soft", "views"):
+        told = labeler.bytes(len(images.classes)) * len(images)
+        assert soft.bytes == told, f"labels take {soft.bytes} bytes, and the labeler tells a plan {told}"
     _check_same(soft, labeler(images, context), "the same labeler", len(images))
     assert soft.fingerprint == labeler(images, context).fingerprint, "the same labels have another fingerprint"
     _check_kept(soft, images)

@@ -109,6 +109,14 @@ def test_it_prints_as_a_table():
     assert "denoiser evaluations" in text and "random_real" in text and "as if nothing were cached" in text
 
 
+def test_as_many_random_real_pictures_as_the_bytes_hold_are_counted():
+    views = RelabelViews((TEACHER,), "logits", count=60)
+    told, hard = (plan(replace(RECIPE, ipc=2, labeler=labeler), PROTOCOL) for labeler in (views, Hard()))
+    assert found(told, "evaluate as many bytes", "train").calls / (3 / 4 * 7 * 6) in range(3, 12), "of 12 a class"
+    assert "evaluate as many bytes" not in {line.part for line in hard.lines}
+    assert told.disk_bytes - hard.disk_bytes == 3 * 6 * 60 * 3 * 2, "two sets and an export, 6 pictures, 60 views, 16 bits"
+
+
 def test_what_a_protocol_asks_is_counted():
     """Labels of two views a set, online teachers beside every step, two students, and real pictures that are chosen."""
     protocol = replace(

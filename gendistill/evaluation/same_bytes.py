@@ -37,14 +37,22 @@ def more_for_the_bytes(
         # Teachers that are asked online serve any set: what they weigh is told, and would be thousands of pictures to learn from.
         if row.set != "distilled" or row.labels == "online" or not row.ipc or row.ipc not in plain:
             continue
-        count = int(row.bytes * row.ipc / plain[row.ipc])
-        if WORTH * row.ipc <= count < most:
+        if count := drawn_for(row.bytes, row.ipc, plain[row.ipc], most):
             told[count] = (
                 f"IPC {count} is what the {spell_bytes(row.bytes)} of the distilled set at IPC {row.ipc}, with "
                 f"{spell_labels(row.labels, row.labeler)}, hold of random real pictures with hard labels."
             )
     for count, words in sorted(told.items()):
         yield words, [_of(one, count, context) for one in real]
+
+
+def drawn_for(cost: float, ipc: int, plain: float, most: int) -> int:
+    """How many random real pictures of a class cost what a set does whose ``ipc`` of them cost ``plain``; 0 for no such row.
+
+    ``most``  pictures of the smallest class
+    """
+    count = int(cost * ipc / plain)
+    return count if WORTH * ipc <= count < most else 0
 
 
 def _of(made: Distilled, count: int, context: Context) -> Distilled:

@@ -139,6 +139,10 @@ class Alternate(Labeler):
         """As the labeler does."""
         self.labeler.check(data)
 
+    def bytes(self, classes: int) -> int:
+        """What those of the labeler cost."""
+        return self.labeler.bytes(classes)
+
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """That of the labeler."""
         return self.labeler.work(images, context)

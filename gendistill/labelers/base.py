@@ -21,6 +21,10 @@ class Labeler(ABC):
         """Raise `UserError` if it cannot label these data. Reads no picture, loads no weights."""
         return None
 
+    def bytes(self, classes: int) -> int:
+        """What the labels of one picture cost, of so many classes: 0 where nothing but its class is kept."""
+        return 0
+
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """What labelling will cost, training of teachers included; nothing for hard labels."""
         return ()

@@ -107,6 +107,10 @@ class LearnedLabels(Labeler):
         found = read_tensors(folder / "labels.safetensors")["log_probs"]
         return StaticLabels.of(found, self.temperature, self.codec)
 
+    def bytes(self, classes: int) -> int:
+        """One label."""
+        return self.codec.bytes(classes)
+
     def _begin(self, images: Images, context: Context) -> LogProbs:
         """Log-probabilities before the first step, (N, k) on the CPU."""
         soft = self.start(images, context)

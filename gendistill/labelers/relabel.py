@@ -80,6 +80,10 @@ class Relabel(Ensemble):
         said = blockwise(images, (committee(images.pixels(part, context.device)) for part in blocks), blocks)
         return StaticLabels.of(said, self.temperature, self.codec, self.loss)
 
+    def bytes(self, classes: int) -> int:
+        """One label."""
+        return self.codec.bytes(classes)
+
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """One pass of every teacher."""
         return self.passes(images, context)

@@ -184,6 +184,10 @@ class RelabelViews(Ensemble):
         shown = self.views.look(read, torch.cat([positions for _, positions in looks]), views, len(images))
         return shown.pixels.split(sizes)
 
+    def bytes(self, classes: int) -> int:
+        """A label of every view."""
+        return self.count * self.codec.bytes(classes)
+
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """A pass of every teacher for every view."""
         return self.passes(images, context, self.count)
