@@ -12,11 +12,11 @@ from torch import Tensor
 
 from gendistill import ranks
 from gendistill.context import Context, together
-from gendistill.distilled import ShardImages
 from gendistill.draft import Draft, picked
 from gendistill.drawn import OnDemand
 from gendistill.environment import release_memory
 from gendistill.recipe import Recipe
+from gendistill.shards import ShardImages
 from gendistill.stages import Stage, Unit, stages
 from gendistill.steering.base import Steering, asked, plainly_asked
 from gendistill.steering.drafts import joined

@@ -14,12 +14,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gendistill.capabilities import Learns
 from gendistill.context import Context
 from gendistill.draft import Draft
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import Protocol
-from gendistill.evaluation.same_bytes import drawn_for
 from gendistill.evaluation.tables import aligned
 from gendistill.execute import first_draft, tuned
 from gendistill.formatting import spell_bytes, spell_seconds
@@ -28,7 +26,7 @@ from gendistill.labelers.online import Online
 from gendistill.memory import peak_memory
 from gendistill.nets.base import build
 from gendistill.nets.trained import shape_of
-from gendistill.pictures import MODES, png
+from gendistill.plan_bytes import as_many_bytes, on_disk
 from gendistill.recipe import Recipe
 from gendistill.runs import open_context
 from gendistill.stages import stages
@@ -42,8 +40,6 @@ TRIAL_S = 0.6
 """How long one kind of work is repeated to be timed."""
 LONG_S = 10.0
 """From here on a call is timed once, while its operations are counted, which makes it up to a quarter longer."""
-FIXED_BYTES = 140_000
-"""Of the page, card, logs and metrics of a small run."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +151,7 @@ def plan(recipe: Recipe, protocol: Protocol, device: str = "cpu", dtype: str = "
         protocol.sets,
         tuple(merged(lines)),
         peak() + largest * pictures,
-        disk(recipe, protocol, context),
+        on_disk(recipe, protocol, context),
     )
 
 
@@ -253,22 +249,6 @@ def evaluating(recipe: Recipe, protocol: Protocol, context: Context) -> Iterator
                 yield from timed(part, found, times)
 
 
-def as_many_bytes(recipe: Recipe, protocol: Protocol, context: Context) -> list[int]:
-    """Random real pictures a class that cost about what the set does, see `gendistill.evaluation.same_bytes`.
-
-    Its pictures are taken to cost what real ones do.
-    """
-    real, classes = context.real.train, len(context.real.classes)
-    if protocol.labelers and not any(isinstance(one, Hard) for one in protocol.labelers):
-        return []
-    plain = recipe.ipc * classes * (packed(real) + 1)
-    generator = stored(recipe, context)
-    labelers = protocol.labelers or (Hard(), recipe.labeler)
-    costs = {generator} if generator else {plain + recipe.ipc * classes * one.bytes(classes) for one in labelers}
-    most = int(torch.bincount(real.labels, minlength=classes).min())
-    return sorted({drawn_for(cost, recipe.ipc, plain, most) for cost in costs} - {0})
-
-
 def same_step(one: Training, other: Training) -> bool:
     """Whether two trainings differ at most in how long they are: a step of one costs what a step of the other does."""
     return replace(one, epochs=other.epochs, least_steps=other.least_steps, schedule=other.schedule) == other
@@ -317,29 +297,3 @@ def merged(lines: list[Line]) -> list[Line]:
         elif not line.shared:
             found[key] = replace(found[key], calls=found[key].calls + line.calls)
     return list(found.values())
-
-
-def disk(recipe: Recipe, protocol: Protocol, context: Context) -> int:
-    """Bytes of the run directory: raw shards of every set, and the first set once more as PNG in Parquet; and its generator."""
-    total, raw = recipe.ipc * len(context.real.classes), math.prod(context.real.train.shape)
-    assert context.prior is not None
-    between = sum(not stage.last for stage in stages(recipe)) // recipe.rounds  # every picture is of one round
-    latents = 4 * math.prod(context.prior.latent_shape) * between
-    soft = recipe.labeler.bytes(len(context.real.classes))
-    pictures = protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed(context.real.train) + soft)
-    return round(pictures + (protocol.sets + 1) * stored(recipe, context) + FIXED_BYTES)
-
-
-def packed(images: Images) -> float:
-    """Bytes of a picture as PNG, by the first few; raw where it has none, or there are no pictures."""
-    probe = images.stored(range(min(16, len(images))))
-    if not len(probe) or probe.shape[1] not in MODES:
-        return math.prod(images.shape)
-    return sum(len(png(one)) for one in probe) / len(probe)
-
-
-def stored(recipe: Recipe, context: Context) -> int:
-    """Bytes of the generator, where one is what is distilled and it is one that learns: 4 for every weight."""
-    if recipe.draws == 1 or not isinstance(context.prior, Learns):
-        return 0
-    return 4 * sum(weight.numel() for weight in context.prior.trainable().parameters())

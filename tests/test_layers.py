@@ -21,9 +21,9 @@ LAYERS = (
     "priors data",
     "objectives",
     "steering labelers",
-    "recipe stages drawn distilled execute runs finetuning toys",
-    "evaluation export card parquet label_candidates relabeling plan cite run_folder run_log experiment from_prompts testing "
-    "options console commands cli __main__",
+    "recipe stages shards drawn distilled execute runs finetuning toys",
+    "evaluation export card parquet label_candidates relabeling plan plan_bytes cite run_folder run_log experiment from_prompts "
+    "testing options console commands cli __main__",
 )
 """A file or folder may import from its own line and from those above it."""
 

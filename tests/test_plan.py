@@ -114,7 +114,9 @@ def test_as_many_random_real_pictures_as_the_bytes_hold_are_counted():
     told, hard = (plan(replace(RECIPE, ipc=2, labeler=labeler), PROTOCOL) for labeler in (views, Hard()))
     assert found(told, "evaluate as many bytes", "train").calls / (3 / 4 * 7 * 6) in range(3, 12), "of 12 a class"
     assert "evaluate as many bytes" not in {line.part for line in hard.lines}
-    assert told.disk_bytes - hard.disk_bytes == 3 * 6 * 60 * 3 * 2, "two sets and an export, 6 pictures, 60 views, 16 bits"
+    assert told.disk_bytes - hard.disk_bytes == 3 * 6 * 60 * 3 * 2, (
+        "two sets and an export, 6 pictures, 60 views, 16 bits"
+    )
 
 
 def test_what_a_protocol_asks_is_counted():

@@ -15,7 +15,7 @@ from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.convnet import ConvNet
-from gendistill.plan import as_many_bytes
+from gendistill.plan_bytes import as_many_bytes
 from gendistill.recipe import Recipe
 from gendistill.runs import distill
 from gendistill.steering.sample import Sample
