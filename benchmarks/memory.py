@@ -60,8 +60,8 @@ def write_prior(folder: Path, classes: int) -> None:
         num_attention_heads=1, attention_head_dim=16, in_channels=4, out_channels=4, num_layers=1,
         sample_size=SIDE // 8, patch_size=4, num_embeds_ada_norm=1000,
     )  # fmt: skip
-    noise = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction", "clip_sample": False}
-    pipe = diffusers.DiTPipeline(denoiser, vae, diffusers.DDIMScheduler(**noise))
+    schedule = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction", "clip_sample": False}
+    pipe = diffusers.DiTPipeline(denoiser, vae, diffusers.DDIMScheduler(**schedule))
     pipe.register_to_config(id2label={str(i): f"c{i}" for i in range(classes)})
     pipe.save_pretrained(folder)
 

@@ -26,14 +26,13 @@ from gendistill.labelers.online import Online
 from gendistill.memory import peak_memory
 from gendistill.nets.base import build
 from gendistill.nets.trained import shape_of
-from gendistill.plan_bytes import as_many_bytes, on_disk
+from gendistill.plan_bytes import Imagined, drawn_for_the_bytes, on_disk
 from gendistill.recipe import Recipe
 from gendistill.runs import open_context
 from gendistill.stages import stages
 from gendistill.steering.base import Steering
 from gendistill.steering.drafts import candidates
 from gendistill.training import Training, training_work
-from gendistill.types import Images
 from gendistill.work import Work
 
 TRIAL_S = 0.6
@@ -197,21 +196,8 @@ def imagined(draft: Draft, past: Sequence[tuple[Steering, Context]]) -> Draft:
     return candidates(draft, copies)
 
 
-class Imagined(Images):
-    """Pictures that do not exist yet: only their number and shape are known."""
-
-    def __init__(self, real: Images, ipc: int) -> None:
-        """As many as ``ipc`` per class of ``real``."""
-        self.classes, self.shape, self.fingerprint = real.classes, real.shape, "imagined"
-        self.labels = torch.arange(len(real.classes)).repeat_interleave(ipc)
-
-    def stored(self, indices) -> torch.Tensor:
-        """Black pictures."""
-        return torch.zeros(len(indices), *self.shape, dtype=torch.uint8)
-
-
 def evaluating(recipe: Recipe, protocol: Protocol, context: Context) -> Iterator[Line]:
-    """Students on every set, with every kind of labels, and on all real pictures; and the labels that the protocol asks for."""
+    """Students on every set, with every kind of labels, on all real pictures, and on random ones of as many bytes; and labels."""
     small, classes = Imagined(context.real.train, recipe.ipc), len(context.real.classes)
     kinds = len(protocol.labelers) or (1 if isinstance(recipe.labeler, Hard) else 2)
     compared, each = 1 + len(baselines(recipe, protocol.coresets)), protocol.sets * protocol.students
@@ -222,6 +208,7 @@ def evaluating(recipe: Recipe, protocol: Protocol, context: Context) -> Iterator
             yield from timed(
                 "teachers" if once else "label", [work], 1 if once else (compared - 1) * protocol.sets + each
             )
+    drawn = {ipc: Imagined(context.real.train, ipc) for ipc in drawn_for_the_bytes(recipe, protocol, context)}
     for alone in protocol.each:
         net, training = (
             build(alone.student, shape_of(context), 0, context.device),
@@ -236,10 +223,7 @@ def evaluating(recipe: Recipe, protocol: Protocol, context: Context) -> Iterator
                 ]
                 yield from timed("evaluate", asked, compared * each)
         more = [("evaluate full real", context.real.train, alone.full, 1)]
-        more += [
-            ("evaluate as many bytes", Imagined(context.real.train, count), alone.training_for(count, classes), each)
-            for count in as_many_bytes(recipe, protocol, context)
-        ]
+        more += [("evaluate as many bytes", one, alone.training_for(ipc, classes), each) for ipc, one in drawn.items()]
         for part, images, other, times in more:
             found = list(training_work(net, images, other, context.device))
             if same_step(training, other) and [work.rows for work in found] == [line.rows for line in steps]:

@@ -6,11 +6,12 @@ import math
 
 import torch
 
-from gendistill.capabilities import Learns
+from gendistill.capabilities import Learns, Trains
 from gendistill.context import Context
+from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.same_bytes import drawn_for
-from gendistill.labelers.hard import Hard
+from gendistill.labelers.hard import Hard, HardLabels
 from gendistill.pictures import MODES, png
 from gendistill.recipe import Recipe
 from gendistill.stages import stages
@@ -28,21 +29,23 @@ def on_disk(recipe: Recipe, protocol: Protocol, context: Context) -> int:
     latents = 4 * math.prod(context.prior.latent_shape) * between
     soft = recipe.labeler.bytes(len(context.real.classes))
     pictures = protocol.sets * total * (raw + latents + soft + 28) + total * (2 * packed(context.real.train) + soft)
-    return round(pictures + (protocol.sets + 1) * stored(recipe, context) + FIXED_BYTES)
+    return round(pictures + (protocol.sets + 1) * generator_bytes(recipe, context) + FIXED_BYTES)
 
 
-def as_many_bytes(recipe: Recipe, protocol: Protocol, context: Context) -> list[int]:
-    """Random real pictures a class that cost about what the set does, see `gendistill.evaluation.same_bytes`.
+def drawn_for_the_bytes(recipe: Recipe, protocol: Protocol, context: Context) -> list[int]:
+    """How many random real pictures a class get rows for the bytes of the set, see `gendistill.evaluation.same_bytes`.
 
     Its pictures are taken to cost what real ones do.
     """
     real, classes = context.real.train, len(context.real.classes)
-    if protocol.labelers and not any(isinstance(one, Hard) for one in protocol.labelers):
+    hard = not protocol.labelers or any(isinstance(one, Hard) for one in protocol.labelers)
+    if not hard or "random_real" not in baselines(recipe):
         return []
-    plain = recipe.ipc * classes * (packed(real) + 1)
-    generator = stored(recipe, context)
+    small = Imagined(real, recipe.ipc)
+    plain = len(small) * packed(real) + HardLabels(small.labels, classes).bytes
+    generator = generator_bytes(recipe, context)
     labelers = protocol.labelers or (Hard(), recipe.labeler)
-    costs = {generator} if generator else {plain + recipe.ipc * classes * one.bytes(classes) for one in labelers}
+    costs = {generator} if generator else {plain + len(small) * one.bytes(classes) for one in labelers}
     most = int(torch.bincount(real.labels, minlength=classes).min())
     return sorted({drawn_for(cost, recipe.ipc, plain, most) for cost in costs} - {0})
 
@@ -55,8 +58,21 @@ def packed(images: Images) -> float:
     return sum(len(png(one)) for one in probe) / len(probe)
 
 
-def stored(recipe: Recipe, context: Context) -> int:
-    """Bytes of the generator, where one is what is distilled and it is one that learns: 4 for every weight."""
-    if recipe.draws == 1 or not isinstance(context.prior, Learns):
+def generator_bytes(recipe: Recipe, context: Context) -> int:
+    """Bytes of the generator, where one is what is distilled: 4 a weight, of a diffusion prior those of its denoiser alone."""
+    if recipe.draws == 1 or not isinstance(context.prior, Learns | Trains):
         return 0
     return 4 * sum(weight.numel() for weight in context.prior.trainable().parameters())
+
+
+class Imagined(Images):
+    """Pictures that do not exist yet: only their number and shape are known."""
+
+    def __init__(self, real: Images, ipc: int) -> None:
+        """As many as ``ipc`` per class of ``real``."""
+        self.classes, self.shape, self.fingerprint = real.classes, real.shape, "imagined"
+        self.labels = torch.arange(len(real.classes)).repeat_interleave(ipc)
+
+    def stored(self, indices) -> torch.Tensor:
+        """Black pictures."""
+        return torch.zeros(len(indices), *self.shape, dtype=torch.uint8)

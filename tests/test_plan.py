@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gendistill.anchors.herding import Herding
+from gendistill.anchors.real_pictures import RealPictures
 from gendistill.evaluation.protocol import Protocol, When
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
@@ -16,11 +17,13 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.plan import plan
+from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
 from gendistill.steering.generate import Generate
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
+from gendistill.steering.start import Start
 from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.store import cache_root
 from gendistill.toys import Toy, ToyData, ToyGan
@@ -117,6 +120,33 @@ def test_as_many_random_real_pictures_as_the_bytes_hold_are_counted():
     assert told.disk_bytes - hard.disk_bytes == 3 * 6 * 60 * 3 * 2, (
         "two sets and an export, 6 pictures, 60 views, 16 bits"
     )
+
+
+def drawn(recipe, protocol=PROTOCOL):
+    """Calls of the students that learn from random real pictures for the bytes of a set; none where there are no such rows."""
+    told = plan(recipe, protocol)
+    return [line.calls for line in told.lines if line.part == "evaluate as many bytes"]
+
+
+def test_only_rows_that_a_run_makes_are_counted_for_the_bytes(monkeypatch):
+    views = RelabelViews((TEACHER,), "logits", count=60)
+    wanted = replace(RECIPE, ipc=2)
+    assert (
+        drawn(replace(wanted, labeler=views), replace(PROTOCOL, labelers=(Hard(), Online((TEACHER,), "logits")))) == []
+    )
+    assert drawn(wanted, replace(PROTOCOL, labelers=(views,))) == [], "nothing of one picture tells what one costs"
+    (calls,) = drawn(wanted, replace(PROTOCOL, labelers=(Hard(), views)))
+    assert drawn(wanted, replace(PROTOCOL, labelers=(Hard(), views), also=(ConvNet(depth=1, width=8),))) == [
+        calls,
+        calls,
+    ]
+    alone = replace(wanted, prior=Pixels(), steering=(Start(RealPictures()),), labeler=views)
+    assert drawn(alone) == [], "it is random real pictures itself"
+    generator = Recipe(real=ToyData(), prior=ToyGan(), steering=(Generate(),), ipc=2)
+    monkeypatch.setattr("gendistill.plan_bytes.packed", lambda real: 15.0)
+    assert drawn(generator) == []
+    # Three centres of 4 x 4 are 192 bytes, as 12 pictures with a label are, of which 3 classes have 4 each.
+    assert drawn(replace(generator, draws=5)) == [12 / 4 * 7 * 6]
 
 
 def test_what_a_protocol_asks_is_counted():

@@ -13,22 +13,20 @@ from torch import Tensor
 from gendistill.anchors.base import Anchors, encoding_some, enough, imagined
 from gendistill.context import Context
 from gendistill.nets import ensemble
+from gendistill.nets.teachers import Teachers
 from gendistill.nets.trained import Trained
 from gendistill.types import RealData
 from gendistill.work import Work
 
 
 @dataclass(frozen=True)
-class Greedy(Anchors):
+class Greedy(Teachers, Anchors):
     """Real pictures in the order they are picked in feature space, encoded: slot j gets the j-th.
 
     teachers  in whose features, side by side; see `gendistill.nets.ensemble.features`
     """
 
     teachers: tuple[Any, ...] = (Trained(),)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", ensemble.members(type(self).__name__, self.teachers))
 
     @abstractmethod
     def pick(self, features: Tensor, count: int) -> Tensor:
@@ -37,10 +35,6 @@ class Greedy(Anchors):
     def check(self, data: RealData, ipc: int) -> None:
         """Raise `UserError` if a class has fewer pictures than are wanted."""
         enough(data, ipc)
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return ensemble.origins(self.teachers, licence)
 
     def find(self, context: Context, index: int, slots: Tensor) -> Tensor:
         """Latents of the picked pictures."""

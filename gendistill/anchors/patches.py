@@ -18,7 +18,7 @@ from gendistill.anchors.base import Anchors, encoding_some, imagined
 from gendistill.anchors.crops import as_stored, cut, mosaic
 from gendistill.context import Context, together
 from gendistill.nets import ensemble
-from gendistill.nets.teachers import Teachers
+from gendistill.nets.teachers import AnsweringTeachers
 from gendistill.nets.trained import Trained
 from gendistill.types import Pixels, RealData, Stored, UserError
 from gendistill.work import Work
@@ -30,7 +30,7 @@ LEAST_CROP = 4
 
 
 @dataclass(frozen=True)
-class Patches(Teachers, Anchors):
+class Patches(AnsweringTeachers, Anchors):
     """The crop each real picture is recognised by best, the surest pictures first.
 
     Where ``tiles`` is 2, one slot holds a mosaic of 4 crops of half the side: IPC 10 then shows 40 pieces of real pictures per

@@ -47,7 +47,7 @@ def more_for_the_bytes(
 
 
 def drawn_for(cost: float, ipc: int, plain: float, most: int) -> int:
-    """How many random real pictures of a class cost what a set does whose ``ipc`` of them cost ``plain``; 0 for no such row.
+    """Random real pictures a class that ``cost`` bytes hold, where ``ipc`` a class cost ``plain``; 0 where that is no row.
 
     ``most``  pictures of the smallest class
     """

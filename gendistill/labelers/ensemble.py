@@ -22,13 +22,13 @@ from gendistill.labelers import batch_statistics, weighing
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.weighing import Softening, Weights
 from gendistill.nets import ensemble, trained
-from gendistill.nets.teachers import Teachers
+from gendistill.nets.teachers import AnsweringTeachers
 from gendistill.types import Diverged, Images, LogProbs, Pixels, RealData, UserError
 from gendistill.work import Work
 
 
 @dataclass(frozen=True)
-class Ensemble(Teachers, Labeler):
+class Ensemble(AnsweringTeachers, Labeler):
     """What the labelers that ask teachers have in common.
 
     teachers          references of classifiers, see `gendistill.nets.trained.load`

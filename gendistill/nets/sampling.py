@@ -16,6 +16,7 @@ from gendistill.context import Context
 from gendistill.nets import ensemble, trained
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.teachers import Teachers
 from gendistill.nets.trained import Trained, shape_of
 from gendistill.training import Training, real_reader
 from gendistill.types import Pixels, UserError
@@ -132,7 +133,7 @@ class Interpolated(Networks):
 
 
 @dataclass(frozen=True)
-class Fixed(Networks):
+class Fixed(Teachers, Networks):
     """Networks that stay as they are: trained on the real pictures, or loaded elsewhere.
 
     teachers  references of classifiers, see `gendistill.nets.trained.load`
@@ -141,13 +142,6 @@ class Fixed(Networks):
 
     teachers: tuple[Any, ...] = (Trained(),)
     all: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", ensemble.members("Fixed", self.teachers))
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return ensemble.origins(self.teachers, licence)
 
     def check(self) -> None:
         """Raise `UserError` if a teacher cannot be had."""

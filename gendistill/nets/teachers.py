@@ -1,4 +1,4 @@
-"""What settings have in common that go by the answers of teachers."""
+"""What settings have in common that ask teachers: for what these see in pictures, or for what they say pictures are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gendistill.nets import ensemble
 
 
 class Teachers:
-    """Settings with ``teachers``, references of classifiers (`gendistill.nets.trained.load`), all of whose answers count."""
+    """Settings with ``teachers``: references of classifiers, see `gendistill.nets.trained.load`."""
 
     teachers: tuple[Any, ...]
 
@@ -20,11 +20,15 @@ class Teachers:
         """
         object.__setattr__(self, "teachers", ensemble.members(type(self).__name__, self.teachers))
 
+    def origins(self, licence: str) -> list[dict[str, str]]:
+        """What a card says of the teachers; ``licence`` is that of the real pictures."""
+        return ensemble.origins(self.teachers, licence)
+
+
+class AnsweringTeachers(Teachers):
+    """Settings that go by the answers of all their teachers."""
+
     @property
     def answering(self) -> tuple[Any, ...]:
         """Who must not guess, see `gendistill.nets.guessing.check_teachers`: all of them."""
         return self.teachers
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """What a card says of the teachers; ``licence`` is that of the real pictures."""
-        return ensemble.origins(self.teachers, licence)

@@ -8,12 +8,12 @@ from torch import nn
 
 from gendistill.context import Context
 from gendistill.nets import ensemble, trained
-from gendistill.nets.teachers import Teachers
+from gendistill.nets.teachers import AnsweringTeachers
 from gendistill.objectives.base import Objective
 from gendistill.work import Work
 
 
-class Taught(Teachers, Objective):
+class Taught(AnsweringTeachers, Objective):
     """An objective with ``teachers``: references of classifiers, see `gendistill.nets.trained.load`."""
 
     looks_at_real = False

@@ -140,6 +140,10 @@ class Sample(Steering):
 
         Then, with ``gradient_checkpointing``, every evaluation of the denoiser is computed again on the way back, so that memory
         holds one of them.
+
+        Raises:
+            UserError: no step has the draft's level, or it is noisy where a clean start is asked for.
+            Diverged: as when it is called.
         """
         prior, unrolled = cast(Diffusion, draft.prior), torch.is_grad_enabled()
         solver = self._solver(draft)
@@ -207,10 +211,14 @@ class Sample(Steering):
         Raises:
             UserError: no step has its level, or what is asked for is about a clean start and it is none.
         """
-        if (not draft.latents or float(draft.level.time) > 0) and (self.strength < 1 or self.keep_start):
+        time = float(draft.level.time) if draft.latents else 1.0
+        about = {"strength": self.strength} if self.strength < 1 else {}
+        about |= {"keep_start": self.keep_start} if self.keep_start else {}
+        if time > 0 and about:
+            asked = " and ".join(f"{name}={value}" for name, value in about.items())
             raise UserError(
-                f"strength={self.strength} and keep_start={self.keep_start} are about a clean start, and what Sample begins with "
-                "here is noisy: put one before it, such as Start(anchors=Modes()), or leave them out"
+                f"{asked} asks for a clean start, and what Sample begins with here is noisy (time {time:.2f}): put one before it, "
+                "such as Start(anchors=Modes()), or leave that out"
             )
         return first_step(draft, solver, int(self.steps * self.strength), self.steps)
 

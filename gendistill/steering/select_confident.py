@@ -16,7 +16,7 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.draft import Draft
 from gendistill.nets import ensemble
-from gendistill.nets.teachers import Teachers
+from gendistill.nets.teachers import AnsweringTeachers
 from gendistill.nets.trained import Trained
 from gendistill.steering.selection import Selection, seen
 from gendistill.types import RealData
@@ -27,7 +27,7 @@ HIGH_IPC = 50
 
 
 @dataclass(frozen=True)
-class SelectConfident(Teachers, Selection):
+class SelectConfident(AnsweringTeachers, Selection):
     """Keep correctly classified pictures by confidence; where there are too few, the most confident others fill up.
 
     teachers  whose mean probabilities decide, see `gendistill.nets.trained.load`

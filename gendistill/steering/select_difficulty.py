@@ -22,7 +22,7 @@ from gendistill import seeds
 from gendistill.context import Context
 from gendistill.draft import Draft
 from gendistill.nets import ensemble
-from gendistill.nets.teachers import Teachers
+from gendistill.nets.teachers import AnsweringTeachers
 from gendistill.nets.trained import Trained
 from gendistill.steering.selection import Selection, seen
 from gendistill.types import UserError
@@ -35,7 +35,7 @@ LEAST = 1e-4
 
 
 @dataclass(frozen=True)
-class SelectDifficulty(Teachers, Selection):
+class SelectDifficulty(AnsweringTeachers, Selection):
     """Keep candidates whose difficulties are spread as those of the real pictures of their class.
 
     teachers  whose mean probabilities decide, see `gendistill.nets.trained.load`

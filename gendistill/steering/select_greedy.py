@@ -17,6 +17,7 @@ from gendistill.anchors.greedy import herding, k_centre
 from gendistill.context import Context
 from gendistill.draft import Draft
 from gendistill.nets import ensemble
+from gendistill.nets.teachers import Teachers
 from gendistill.nets.trained import Trained
 from gendistill.steering.selection import Selection, seen
 from gendistill.types import Pixels
@@ -24,7 +25,7 @@ from gendistill.work import Work
 
 
 @dataclass(frozen=True)
-class SelectGreedy(Selection):
+class SelectGreedy(Teachers, Selection):
     """Keep candidates in the order they are picked in feature space.
 
     teachers  in whose features, side by side
@@ -33,16 +34,9 @@ class SelectGreedy(Selection):
     teachers: tuple[Any, ...] = (Trained(),)
     looks_at_real = True
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", ensemble.members(type(self).__name__, self.teachers))
-
     @abstractmethod
     def pick(self, candidates: Tensor, real: Tensor, count: int) -> Tensor:
         """Positions of ``count`` candidates (n, d) by the real features (m, d), first pick first."""
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return ensemble.origins(self.teachers, licence)
 
     def choose(self, draft: Draft, groups: Sequence[Tensor], wanted: int, context: Context) -> Sequence[Tensor]:
         """In the order they were picked."""

@@ -22,6 +22,7 @@ from gendistill import seeds
 from gendistill.context import Context
 from gendistill.draft import Draft
 from gendistill.nets import ensemble
+from gendistill.nets.teachers import Teachers
 from gendistill.nets.trained import Trained
 from gendistill.objectives.base import Scope
 from gendistill.steering.selection import Selection, seen
@@ -33,7 +34,7 @@ LEAST = 1e-12
 
 
 @dataclass(frozen=True)
-class SelectGroups(Selection):
+class SelectGroups(Teachers, Selection):
     """Keep one group of every class. The g-th candidates of all slots are group g, so ``oversample`` makes as many groups.
 
     teachers  in whose features, each normalised to length 1
@@ -51,7 +52,7 @@ class SelectGroups(Selection):
     looks_at_real = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "teachers", ensemble.members("SelectGroups", self.teachers))
+        super().__post_init__()
         if self.sweeps < 0 or self.pictures < 1:
             raise UserError(
                 f"SelectGroups needs sweeps >= 0 and pictures >= 1, got sweeps={self.sweeps}, pictures={self.pictures}"
@@ -61,10 +62,6 @@ class SelectGroups(Selection):
     def scope(self) -> Scope:
         """All classes: they are kept apart from each other."""
         return "set"
-
-    def origins(self, licence: str) -> list[dict[str, str]]:
-        """The teachers."""
-        return ensemble.origins(self.teachers, licence)
 
     def choose(self, draft: Draft, groups: Sequence[Tensor], wanted: int, context: Context) -> Sequence[Tensor]:
         """The pictures of the chosen group of every class, slot by slot.

@@ -15,7 +15,7 @@ from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.convnet import ConvNet
-from gendistill.plan_bytes import as_many_bytes
+from gendistill.plan_bytes import drawn_for_the_bytes
 from gendistill.recipe import Recipe
 from gendistill.runs import distill
 from gendistill.steering.sample import Sample
@@ -43,7 +43,7 @@ def test_what_the_bytes_hold_has_a_row(tmp_path):
     found = by_ipc(report)
     ((count, kind),) = found.keys() - {(2, "hard"), (2, "views")}
     assert kind == "hard" and count >= 3 and found[count, kind].n == 2
-    (planned,) = as_many_bytes(RECIPE, PROTOCOL, toy_context(tmp_path))
+    (planned,) = drawn_for_the_bytes(RECIPE, PROTOCOL, toy_context(tmp_path))
     assert abs(planned - count) <= 1
     # PNG takes a few bytes more or less for one picture than for another.
     assert found[count, kind].bytes == pytest.approx(mine.bytes, rel=0.25)

@@ -151,8 +151,8 @@ def test_settings_that_nothing_would_come_of_are_refused_before_anything_is_made
     pull = ModePull(weight=0.5)
     for sample, says in (
         (Sample(steps=5, guides=(Guide(pull, window=(0.51, 0.55)),)), "never act: .* holds none of the 5 steps"),
-        (Sample(steps=5, strength=0.4), "about a clean start"),
-        (Sample(steps=5, keep_start=0.5), "about a clean start"),
+        (Sample(steps=5, strength=0.4), "asks for a clean start"),
+        (Sample(steps=5, keep_start=0.5), "asks for a clean start"),
         (Sample(steps=5, scheduler="DDPM", eta=0.7), "DDPM adds its own noise"),
     ):
         for asked in (sample.fits, lambda *given, one=sample: list(one.work(*given)), sample):

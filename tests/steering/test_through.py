@@ -96,13 +96,19 @@ def test_the_residual_keeps_the_start_at_the_first_step_and_not_at_the_last(cont
 
 def test_a_noisy_start_cannot_be_kept(context):
     draft = replace(toy_draft(context), latents={})
-    keeping, says = Sample(steps=2, keep_start=0.5), "keep_start=0.5 are about a clean start.*Start"
+    keeping, says = Sample(steps=2, keep_start=0.5), r"^keep_start=0.5 asks for a clean start.*\(time 1.00\).*Start"
     with pytest.raises(UserError, match=says):
         keeping(Start()(draft, context), context)
     with pytest.raises(UserError, match=says):
         list(keeping.work(Start().imagined(draft, context), context))
     after = Sample(steps=2).imagined(Start().imagined(draft, context), context)
     assert list(keeping.work(after, context))
+
+
+def test_a_noisy_draft_cannot_enter_half_way(context):
+    step = Optimize((Dark(),), steps=1, through=Sample(steps=4, strength=0.5, keep_start=0.5))
+    with pytest.raises(UserError, match=r"^strength=0.5 and keep_start=0.5 asks for a clean start"):
+        step(Start()(replace(toy_draft(context), latents={}), context), context)
 
 
 def test_it_resumes_only_where_the_state_of_a_loss_begins_anew(context, monkeypatch):
