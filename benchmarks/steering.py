@@ -30,7 +30,6 @@ from gendistill.images import Subset
 from gendistill.nets import trained
 from gendistill.pictures import sheet
 from gendistill.pipeline import list_pipelines
-from gendistill.runs import distill
 from gendistill.training import accuracy
 from gendistill.types import Images
 
@@ -55,25 +54,25 @@ def whole(opened: Opened) -> list[dict]:
     return [asdict(row) for row in measure({"full_real": made}, scene.protocol, context).rows]
 
 
-def prior_quality(opened: Opened, cfg: float = 1.5, ipc: int = 100) -> dict:
-    """What the checkpoint is worth: its hash, the class its samples show, and their Fréchet distance to real pictures.
+def prior_quality(opened: Opened, name: str = "diffusion", ipc: int = 100, **settings: float) -> dict:
+    """What a checkpoint is worth: its hash, the class its samples show, and their Fréchet distance to real pictures.
 
-    Classes and features are those of a network that guides and labels no row (seed 9). Held-out real pictures, as many where there
-    are so many, say what could be had.
+    Samples are those of a pipeline that does not steer, with other ``settings`` of its sampler. Classes and features are those of
+    a network that guides and labels no row (seed 9). Held-out real pictures, as many where there are so many, say what can be had.
     """
-    scene = opened.scene
-    recipe = scene.recipe("diffusion", ipc)
-    recipe = replace(recipe, steering=(replace(recipe.steering[0], cfg=cfg),), block=50)
-    context = opened.context(recipe)
+    scene, changes = opened.scene, {}
+    if settings:
+        changes = {"steering": (replace(scene.recipe(name, ipc).steering[0], **settings),)}
+    (found,), context = opened.sets(name, ipc, block=50, **changes)
     assert context.real.test is not None and context.prior is not None
-    made, real, held = distill(recipe, context=context).images, context.real.train, context.real.test()
+    made, real, held = found.images, context.real.train, context.real.test()
     net = trained.load(replace(scene.teacher, seed=9), context)
 
     def spread(images: Images) -> Images:
         return Subset(images, torch.linspace(0, len(images) - 1, min(len(made), len(images))).long())
 
     wanted = features(spread(real), features_of(net), context.device)
-    return {"fingerprint": context.prior.fingerprint, "cfg": cfg} | {
+    return {"fingerprint": context.prior.fingerprint, **settings} | {
         what: {
             "pictures": len(images),
             "classified": accuracy(net, images, context.device),
@@ -83,19 +82,19 @@ def prior_quality(opened: Opened, cfg: float = 1.5, ipc: int = 100) -> dict:
     }
 
 
-def checkpoint(state: dict) -> list[str]:
-    """The checkpoint of all rows in words; nothing where it was not judged."""
-    if "prior" not in state:
-        return []
-    prior = state["prior"]
-    told = [
-        f"{one['classified']:.1f} % of {one['pictures']:,} {what} show their class, Fréchet distance {one['frechet']:.1f}"
-        for what, one in (
-            (f"samples at cfg {prior['cfg']}", prior["samples"]),
-            ("held-out real pictures", prior["held-out"]),
-        )
-    ]
-    return [f"Prior {prior['fingerprint']}: {'; '.join(told)}."]
+def checkpoints(state: dict) -> list[str]:
+    """The checkpoints of all rows in words; nothing where they were not judged."""
+    told = []
+    for kind, prior in (("Prior", state.get("prior")), ("GAN", state.get("gan"))):
+        if prior is None:
+            continue
+        drawn = f"samples at cfg {prior['cfg']}" if "cfg" in prior else "samples"
+        parts = [
+            f"{one['classified']:.1f} % of {one['pictures']:,} {what} show their class, Fréchet distance {one['frechet']:.1f}"
+            for what, one in ((drawn, prior["samples"]), ("held-out real pictures", prior["held-out"]))
+        ]
+        told.append(f"{kind} {prior['fingerprint']}: {'; '.join(parts)}.")
+    return told
 
 
 def table(state: dict) -> str:
@@ -111,7 +110,7 @@ def table(state: dict) -> str:
             cells = [cell(kinds.get(kind)) for kind in ("hard", "soft")]
             lines.append(f"| `{name}` | {' | '.join(cells)} | {spell_bytes(kinds['hard']['bytes'])} |")
         parts.append("\n".join(lines))
-    return "\n\n".join([*parts, *checkpoint(state), *failed(state), about(state)])
+    return "\n\n".join([*parts, *checkpoints(state), *failed(state), about(state)])
 
 
 def main() -> None:
@@ -150,10 +149,12 @@ def main() -> None:
             title, key = titled(scene, name, ipc, protocol)
             add(file, title, key, lambda name=name, ipc=ipc: rows(opened, name, ipc, protocol, given.labels))
     if not given.pipelines and protocol == scene.protocol:
-        full, prior = whole(opened), prior_quality(opened)
+        full, judged = whole(opened), {"prior": prior_quality(opened, cfg=1.5)}
+        if scene.gan:
+            judged["gan"] = prior_quality(opened, "unsteered glad")
         with updated(file) as state:
             state["rows"] = [row for row in state["rows"] if row["set"] != "full_real"] + full
-            state["prior"] = prior
+            state.update(judged)
 
 
 def firsts(opened: Opened, name: str, ipc: int) -> torch.Tensor:
