@@ -52,8 +52,8 @@ def child(folder: Path, scope: str, ipc: int) -> None:
     from gendistill.steering.sample import Sample
     from gendistill.training import Training
 
-    net = ConvNet(depth=6, width=16)
-    whole, alone = MeanFeatures(Fresh(net), batch=32), CrossEntropy((Trained(net=net, training=Training(epochs=1)),))
+    net, learned = ConvNet(depth=6, width=16), Training(epochs=3, batch=16, optimizer="AdamW", lr=1e-3)
+    whole, alone = MeanFeatures(Fresh(net), batch=32), CrossEntropy((Trained(net=net, training=learned),))
     plain = Sample(steps=4, scheduler="DDIM")
     moved = dict(
         zip(SCOPES, (Optimize((whole,), 4), Optimize((alone,), 4), Optimize((whole,), 4, through=plain)), strict=True)

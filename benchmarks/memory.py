@@ -23,7 +23,7 @@ PER_CLASS, SIDE = 512, 256
 
 
 def write_data(folder: Path, classes: int) -> None:
-    """Parquet files with smooth random pictures, JPEG, a class a file."""
+    """Parquet files with smooth random pictures, JPEG, a class a file, all of it near one pattern, which a teacher can learn."""
     import datasets
     import numpy as np
     from PIL import Image
@@ -33,9 +33,9 @@ def write_data(folder: Path, classes: int) -> None:
     )
     for index in range(classes):
         dice = np.random.default_rng(index)
-        rows = {"image": [], "label": [index] * PER_CLASS}
+        rows, pattern = {"image": [], "label": [index] * PER_CLASS}, dice.integers(32, 224, (6, 6, 3))
         for _ in range(PER_CLASS):
-            small = Image.fromarray(dice.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+            small = Image.fromarray((pattern + dice.integers(-32, 32, pattern.shape)).astype(np.uint8))
             buffer = io.BytesIO()
             small.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=60)
             rows["image"].append({"bytes": buffer.getvalue(), "path": None})
