@@ -60,7 +60,7 @@ from gendistill.training import Training
 from gendistill.types import RealData, UserError
 
 CANDIDATES = {page.stem: str(page) for page in sorted(Path(__file__).with_name("candidates").glob("*.py"))}
-"""Recipes that were looked at when the house recipe was chosen, by their names."""
+"""By name: recipes that were looked at when the house recipe was chosen, and other ways to draw from the prior alone."""
 UNSTEERED = "unsteered "
 """Before the name of a pipeline: its prior as it is."""
 PUBLISHED_NUMBERS = 4 * 32 * 32
