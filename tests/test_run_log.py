@@ -19,7 +19,7 @@ def test_a_line_that_does_not_fit_is_lost_and_no_more(tmp_path, monkeypatch, cap
         for handler in log.handlers[-2:]:
             monkeypatch.setattr(handler.stream, "flush", full)
         log.info("lost")
-    assert not capsys.readouterr().err, "a traceback for every line"
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_what_ended_a_run_is_its_last_line_and_handlers_are_gone(tmp_path):
