@@ -46,8 +46,7 @@ def drawn_for_the_bytes(recipe: Recipe, protocol: Protocol, context: Context) ->
     generator = generator_bytes(recipe, context)
     labelers = protocol.labelers or (Hard(), recipe.labeler)
     costs = {generator} if generator else {plain + len(small) * one.bytes(classes) for one in labelers}
-    most = int(torch.bincount(real.labels, minlength=classes).min())
-    return sorted({drawn_for(cost, recipe.ipc, plain, most) for cost in costs} - {0})
+    return sorted({drawn_for(cost, recipe.ipc, plain, real) for cost in costs} - {0})
 
 
 def packed(images: Images) -> float:

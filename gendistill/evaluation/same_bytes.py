@@ -13,6 +13,7 @@ from gendistill.evaluation.report import Row
 from gendistill.formatting import spell_bytes, spell_labels
 from gendistill.labelers.hard import Hard
 from gendistill.runs import distill
+from gendistill.types import Images
 
 WORTH = 1.5
 """Times as many pictures as the set has, from which on they are drawn: fewer would say what as many of them say."""
@@ -31,13 +32,12 @@ def more_for_the_bytes(
         context: data that are open already.
     """
     plain = {row.ipc: row.bytes for row in found if (row.set, row.labels) == ("random_real", "hard")}
-    most = int(torch.bincount(context.real.train.labels, minlength=len(context.real.classes)).min())
     told: dict[int, str] = {}
     for row in found:
         # Teachers that are asked online serve any set: what they weigh is told, and would be thousands of pictures to learn from.
         if row.set != "distilled" or row.labels == "online" or not row.ipc or row.ipc not in plain:
             continue
-        if count := drawn_for(row.bytes, row.ipc, plain[row.ipc], most):
+        if count := drawn_for(row.bytes, row.ipc, plain[row.ipc], context.real.train):
             told[count] = (
                 f"IPC {count} is what the {spell_bytes(row.bytes)} of the distilled set at IPC {row.ipc}, with "
                 f"{spell_labels(row.labels, row.labeler)}, hold of random real pictures with hard labels."
@@ -46,11 +46,9 @@ def more_for_the_bytes(
         yield words, [_of(one, count, context) for one in real]
 
 
-def drawn_for(cost: float, ipc: int, plain: float, most: int) -> int:
-    """Random real pictures a class that ``cost`` bytes hold, where ``ipc`` a class cost ``plain``; 0 where that is no row.
-
-    ``most``  pictures of the smallest class
-    """
+def drawn_for(cost: float, ipc: int, plain: float, real: Images) -> int:
+    """Random ``real`` pictures a class that ``cost`` bytes hold, where ``ipc`` a class cost ``plain``; 0 where that is no row."""
+    most = int(torch.bincount(real.labels, minlength=len(real.classes)).min())
     count = int(cost * ipc / plain)
     return count if WORTH * ipc <= count < most else 0
 
