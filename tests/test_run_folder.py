@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 
 import pytest
@@ -98,7 +99,10 @@ def test_a_run_is_resumed_with_the_arithmetic_it_was_begun_with(tmp_path):
 def test_a_run_of_another_protocol_is_told_how_to_judge_its_sets(tmp_path):
     begun(tmp_path)
     other = spell(RECIPE, replace(SCREENING, students=SCREENING.students + 1))
-    with pytest.raises(UserError, match="another protocol; it differs(.|\n)*`gendistill evaluate .* --protocol"):
+    with pytest.raises(
+        UserError,
+        match=f"another protocol; it differs(.|\n)*`gendistill evaluate {re.escape(str(tmp_path))} --protocol",
+    ):
         look_at(tmp_path, other, True, False)
     with pytest.raises(UserError, match="another recipe") as refused:
         look_at(tmp_path, spell(replace(RECIPE, ipc=3), SCREENING), True, False)
