@@ -72,10 +72,11 @@ def answer(given: dict[str, Any], asked: dict[str, Any]) -> object:
         return {name: version(name) for name in ("ddranking", "torch")}
     if asked["what"] == "train":
         return spent(training(given, student(given), asked["epochs"]))
-    if asked["what"] == "judge":
+    if asked["what"] in ("judge", "evaluate"):
         net = student(given)
         held_out = loader(given["judged"], given["judged_labels"], given["judge_batch"])
-        return spent(lambda: validate(net, held_out, device=given["device"]))
+        learn = training(given, net, asked["epochs"]) if asked["what"] == "evaluate" else lambda: None
+        return spent(lambda: (learn(), validate(net, held_out, device=given["device"])))
     torch.manual_seed(asked["seed"])
     net = student(given, torch.load(asked["weights"]))
     training(given, net, asked["epochs"])()

@@ -33,6 +33,7 @@ from ledger import RESULTS, hardware
 from pairs import middle, rounds, spent
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
+from whole_step import steps_recorded_whole
 
 from gendistill.context import Context, channel_statistics
 from gendistill.data.parquet import Parquet
@@ -51,6 +52,7 @@ CPU = torch.device("cpu")
 Taken = Mapping[str, float]
 WORKERS = sorted({0, max(1, cores() // 8), max(1, cores() // 4), max(2, cores() // 2)})
 """Processes that load, of the loader loops: none, or an eighth, a quarter and half of the cores."""
+NUMBERED, WHOLE = "ours, numbered views with CutMix", "ours, steps recorded whole"
 JUDGE_BATCH = 512
 """Test pictures that are judged at a time."""
 WIDE = 128
@@ -145,6 +147,35 @@ def ours(task: Task, **settings: Any) -> Callable[[], Taken]:
         return lambda: train(net, task.images, training, seed, task.device)
 
     return turn(prepare)
+
+
+def recorded_whole(ours: Callable[[], Taken]) -> Callable[[], Taken]:
+    """The same turn with steps that are recorded whole."""
+
+    def run() -> Taken:
+        with steps_recorded_whole():
+            return ours()
+
+    return run
+
+
+def evaluations(task: Task, peer: DDRanking) -> dict[str, Callable[[], Taken]]:
+    """Turns of a training, as long as those of training alone, and of judging the student after it."""
+    some, numbers = stored(task.test, torch.arange(task.judged)), itertools.count()
+
+    def prepare() -> Callable[[], object]:
+        seed = next(numbers)
+        net = task.student(seed)
+        return lambda: accuracy(
+            train(net, task.images, task.training, seed, task.device), some, task.device, JUDGE_BATCH
+        )
+
+    known = turn(prepare)
+    return {
+        "ours": known,
+        WHOLE: recorded_whole(known),
+        "DD-Ranking": lambda: peer.ask("evaluate", epochs=task.training.epochs),
+    }
 
 
 def floor(task: Task) -> Callable[[], Taken]:
@@ -380,6 +411,11 @@ def compared(found: Sequence[Mapping[str, Taken]], base: str = "ours") -> dict[s
     }
 
 
+def only(found: Sequence[Mapping[str, Taken]], *names: str) -> list[dict[str, Taken]]:
+    """Turns of these alone."""
+    return [{name: one[name] for name in names} for one in found]
+
+
 def told(found: Mapping[str, Sequence[float]], ours_: str, theirs: str) -> dict[str, Any]:
     """Accuracies of two loops, seed by seed."""
     apart = paired(found[ours_], found[theirs])
@@ -401,6 +437,9 @@ def accuracies(task: Task, peer: DDRanking, seeds: int, folder: Path) -> dict[st
         found["DD-Ranking"].append(peer.ask("accuracy", **asked))
         torch.manual_seed(seed)
         found["loader"].append(accuracy(learned(task.student(seed), batches, task.training), task.test, task.device))
+        if task.device != CPU:
+            with steps_recorded_whole():
+                found.setdefault(WHOLE, []).append(trained(task, seed))
         print(seed, {name: round(values[-1], 2) for name, values in found.items()}, flush=True)
     return {other: told(found, "ours", other) for other in found if other != "ours"}
 
@@ -415,7 +454,7 @@ def in_half(task: Task, given: argparse.Namespace) -> dict[str, Any]:
     """Ours in bfloat16 beside ours, in time for both widths and in accuracy for the wide one. Turns are shorter on a CPU."""
     found: dict[str, Any] = {}
     steps = max(2, given.steps // 4) if task.device == CPU else given.steps
-    for width, count in {task.width: given.rounds, WIDE: given.rounds // 2}.items():
+    for width, count in {task.width: given.rounds, WIDE: max(1, given.rounds // 2)}.items():
         sized = replace(task, width=width, training=replace(task.training, epochs=steps))
         turns = {"bfloat16": ours(sized, mixed_precision="bf16"), "float32": ours(sized)}
         found[f"width {width}"] = compared(after_one(turns, count), "bfloat16")["bfloat16 / float32"]
@@ -479,19 +518,22 @@ def main() -> None:
         state["versions"] = {**versions(), **peers["DD-Ranking"].ask("versions")}
         asked = {"what": "train", "epochs": given.steps}
         turns = {
-            "ours": ours(task), "floor": floor(task),
-            "ours, numbered views with CutMix": ours(task, augment=Views()),
+            "ours": ours(task), "floor": floor(task), **({} if on_cpu else {WHOLE: recorded_whole(ours(task))}),
+            NUMBERED: ours(task, augment=Views()),
             **{f"loader, {workers} workers": plain(task, workers) for workers in task.workers},
             **{name: lambda peer=peer: peer.ask(**asked) for name, peer in peers.items()},
         }  # fmt: skip
         found = after_one(turns, given.rounds)
-        apart = [{name: one[name] for name in ("ours, numbered views with CutMix", "floor")} for one in found]
-        tell(
-            train=compared(found),
-            **{"numbered views / floor": compared(apart, "ours, numbered views with CutMix")},
-        )
+        tell(train=compared(found))
+        tell(**{"numbered views / floor": compared(only(found, NUMBERED, "floor"), NUMBERED)})
+        if WHOLE in turns:
+            tell(whole=compared(only(found, WHOLE, "ours", "DD-Ranking"), WHOLE))
         turns = {**judges(task), **{name: lambda peer=peer: peer.ask("judge") for name, peer in peers.items()}}
         tell(judge=compared(after_one(turns, given.rounds)))
+        if not on_cpu:
+            turns = evaluations(task, peers["DD-Ranking"])
+            found = after_one(turns, given.rounds)
+            tell(evaluate={base: compared(only(found, base, "DD-Ranking"), base) for base in ("ours", WHOLE)})
         sizes = [replace(task, width=width) for width in dict.fromkeys((task.width, WIDE))]
         turns = {f"width {one.width}": relabelling(one, folder) for one in sizes}
         tell(relabel={name: compared(after_one(each, given.rounds)) for name, each in turns.items()})

@@ -6,7 +6,7 @@ A batch of 100 pictures of 32 px that is ready, a ConvNet-3, SGD; 512 pictures a
 ``torch.compile``, whose own seconds are told apart; "channels last" is how pictures and weights lie in memory; "three at once" are
 three students in one call (``torch.func.vmap``), counted as a third of its time. Turns of all ways are interleaved, and each is
 compared with plain float32 of the same round. On a GPU "passes recorded" is what trainings do (`gendistill.nets.recorded`), and
-"step recorded" one CUDA graph of passes, loss and optimiser together.
+"step recorded" one CUDA graph of passes, loss and optimiser together (`whole_step.py`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from ledger import RESULTS, hardware
 from pairs import middle, rounds, spent
 from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
+from whole_step import Recorder, WholeStep
 
+from gendistill.course import Criterion, Told
 from gendistill.environment import keep_memory
+from gendistill.label_losses import Divergence
 from gendistill.nets.base import Classifier, Shape, build
 from gendistill.nets.convnet import ConvNet
-from gendistill.nets.recorded import WARM, recorded, side_stream
+from gendistill.nets.recorded import WARM, WORTH_STEPS, recorded
 from gendistill.store import write_json
 
 SHAPE = Shape(3, 32, 10, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -45,16 +48,20 @@ def student(width: int, seed: int, device: torch.device) -> Classifier:
     return build(ConvNet(width=width), SHAPE, seed, device).train()
 
 
+def sgd(net: Classifier) -> torch.optim.SGD:
+    """As students are trained."""
+    return torch.optim.SGD(net.parameters(), 0.01, 0.9, weight_decay=5e-4, fused=True)
+
+
 def stepping(
     net: Classifier,
     pixels: Tensor,
     labels: Tensor,
     half: bool = False,
     ask: Callable[[Tensor], Tensor] | None = None,
-    rate: float | Tensor = 0.01,
 ) -> Callable[[], None]:
     """A step of SGD; ``ask`` is called in the place of the network."""
-    optimizer = torch.optim.SGD(net.parameters(), rate, 0.9, weight_decay=5e-4, fused=True)
+    optimizer = sgd(net)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -67,23 +74,12 @@ def stepping(
 
 
 def replayed(width: int, pixels: Tensor, labels: Tensor) -> Callable[[], None]:
-    """A step of SGD as one CUDA graph, which reads and writes the same memory again and again."""
-    shown, told, side = pixels.clone(), labels.clone(), side_stream(pixels.device)
-    rate = torch.tensor(0.01, device=pixels.device)  # read where it lies, so that it may fall
-    step = stepping(student(width, 0, pixels.device), shown, told, rate=rate)
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=side):
-        step()
+    """A step of SGD as one CUDA graph."""
+    net, told, criterion = student(width, 0, pixels.device), Told(labels), Criterion(Divergence(), 1.0, 0.0)
+    step = WholeStep(net, sgd(net), half=False, steps=WORTH_STEPS)
 
     def again() -> None:
-        shown.copy_(pixels)
-        told.copy_(labels)
-        graph.replay()
+        step(pixels, told, criterion)
 
     return again
 
@@ -141,6 +137,26 @@ def judging(
     return judge
 
 
+def judging_recorded(width: int, pixels: Tensor, at_once: int) -> Callable[[], None]:
+    """The same as CUDA graphs, one for so many pictures."""
+    net, recorder, shown = student(width, 0, pixels.device).eval(), Recorder(pixels.device), pixels[:at_once].clone()
+
+    @torch.no_grad()
+    def answer() -> Tensor:
+        return net(shown).argmax(1)
+
+    for _ in range(WARM):
+        recorder.rehearse(answer, strict=False)
+    replay = recorder.record(answer)
+
+    def judge() -> None:
+        for some in pixels.split(at_once):
+            shown.copy_(some)
+            replay()
+
+    return judge
+
+
 def some(count: int, device: torch.device) -> Tensor:
     """So many pictures."""
     draws = torch.Generator().manual_seed(0)
@@ -156,11 +172,13 @@ def judged(width: int, device: torch.device) -> dict[str, Callable[[], None]]:
     """Every way to judge by name; a call is a batch of test pictures."""
     pixels, compiled = some(JUDGED, device), student(width, 0, device).eval()
     last = pixels.to(memory_format=torch.channels_last)
+    recording = (JUDGED, *FEWER) if device.type == "cuda" else ()
     return {
         PLAIN: judging(student(width, 0, device), pixels),
         "float32, channels last": judging(lying(width, device), last),
         "float32, compiled": judging(compiled, pixels, ask=torch.compile(compiled)),
         **{f"float32, {count} at a time": judging(student(width, 0, device), pixels, at_once=count) for count in FEWER},
+        **{f"float32, {count} at a time, recorded": judging_recorded(width, pixels, count) for count in recording},
         "bfloat16": judging(student(width, 0, device), pixels, half=True),
         "bfloat16, channels last": judging(lying(width, device), last, half=True),
     }

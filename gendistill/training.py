@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context, silent
+from gendistill.course import Course, Criterion, Told
 from gendistill.devices import beside
 from gendistill.label_losses import Divergence, LabelLoss
 from gendistill.nets.base import Classifier
 from gendistill.nets.recorded import WORTH_STEPS, recorded
 from gendistill.schedules import RateSchedule, StepDecay
 from gendistill.types import Diverged, Images, Pixels, SoftLabels, UserError
-from gendistill.views.base import Read, Shown
+from gendistill.views.base import Read
 from gendistill.views.numbered import Views
 from gendistill.views.siamese import Siamese
 from gendistill.work import Work
@@ -126,7 +126,7 @@ def train(
         Diverged: the loss is not finite.
     """
     epochs, per_epoch = settings.passes(len(images)), settings.steps(len(images))
-    course = _Course.of(settings, images, epochs, seed, device, soft, weight)
+    course = _course(settings, images, epochs, seed, device, soft, weight)
     read, seen = reader(images, device), images
     optimizer = _optimizer(net, settings)
     mean = None if not settings.ema else averaged(net, settings.ema)
@@ -136,22 +136,16 @@ def train(
     stream = seeds.stream(seed, "train")
     net.train()
     loss = torch.zeros(())
-    ask = None if device.type == "cuda" and epochs * per_epoch >= WORTH_STEPS else net
+    step = Step(net, optimizer, settings.mixed_precision == "bf16", epochs * per_epoch)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):  # dropout draws from the global stream
         torch.manual_seed(seeds.number(seed, "dropout"))
         for epoch in progress(range(epochs), what):
             if (now := images.at_epoch(epoch)) is not seen:
                 read, seen = reader(now, device), now
+            criterion = course.criterion(epoch)
             for batch in _batches(len(images), settings, stream):
                 shown = course.shown(read, batch, epoch, stream, net)
-                with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
-                    if ask is None:
-                        ask = recorded(net, shown.pixels)
-                    logits = ask(shown.pixels)
-                loss = course.loss(logits.float(), shown, batch, epoch)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
+                loss = step(shown.pixels, course.told(shown, batch, epoch), criterion)
                 scheduler.step()
                 if mean is not None:
                     mean.update_parameters(net)
@@ -165,6 +159,27 @@ def train(
     return net.eval()
 
 
+class Step:
+    """Takes the optimiser steps of a training. On a GPU the passes of a network that takes many are recorded first."""
+
+    def __init__(self, net: Classifier, optimizer: torch.optim.Optimizer, half: bool, steps: int) -> None:
+        """``half`` runs the network in bfloat16; ``steps`` says how many there will be."""
+        self.net, self.optimizer, self.half = net, optimizer, half
+        self.ask = None if net.mean.device.type == "cuda" and steps >= WORTH_STEPS else net
+
+    def __call__(self, pixels: Pixels, told: Told, criterion: Criterion) -> Tensor:
+        """Move the weights, and return the loss as it was before."""
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.half):
+            if self.ask is None:
+                self.ask = recorded(self.net, pixels)
+            logits = self.ask(pixels)
+        loss = criterion(logits.float(), told)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+
 def _batches(count: int, settings: Training, stream: torch.Generator) -> list[Tensor]:
     """The positions of an epoch, shuffled, in as many batches as it has steps."""
     batches = list(torch.randperm(count, generator=stream).split(settings.batch))
@@ -173,69 +188,15 @@ def _batches(count: int, settings: Training, stream: torch.Generator) -> list[Te
     return batches
 
 
-@dataclass(frozen=True)
-class _Course:
-    """What a network is shown in each epoch, and what it is told of it.
-
-    labels  (N,) class of each picture, on the device
-    epochs  of the training
-    first   number of its first view: networks differ by it, as they differ by the order of their batches
-    soft    labels to learn instead of the classes
-    weight  (N,) how much each picture counts, on the device
-    """
-
-    settings: Training
-    labels: Tensor
-    epochs: int
-    first: int
-    soft: SoftLabels | None
-    weight: Tensor | None
-
-    @classmethod
-    def of(
-        cls, settings: Training, images: Images, epochs: int, seed: int, device: torch.device,
-        soft: SoftLabels | None = None, weight: Tensor | None = None,
-    ) -> _Course:  # fmt: skip
-        """The course of a training with this seed."""
-        soft = None if soft is not None and soft.kind == "hard" else soft
-        labels, counts = images.labels.to(device), None if weight is None else weight.to(device)
-        return cls(settings, labels, epochs, seeds.number(seed, "views") >> 20, soft, counts)
-
-    def shown(self, read: Read, batch: Tensor, epoch: int, stream: torch.Generator, net: Classifier) -> Shown:
-        """What the network sees: the labels' own views where they are of views, else what the settings say."""
-        if self.soft is not None and self.soft.views is not None:
-            return self.soft.views.look(read, batch, self.soft.view(epoch, self.epochs, self.first), len(self.labels))
-        augment = self.settings.augment
-        if isinstance(augment, Views):
-            return augment.look(read, batch, self.first + epoch, len(self.labels))
-        pixels = read(batch)
-        return Shown(pixels if augment is None else augment(pixels, stream, net.mean, net.std))
-
-    def loss(self, logits: Tensor, shown: Shown, batch: Tensor, epoch: int) -> Tensor:
-        """The mean over pictures, weighted where they are. A mixed picture counts, and is learned, by the shares of both."""
-        each, counts = self.losses(logits, shown, batch, epoch), self.counts(batch)
-        if shown.partners is not None and shown.share is not None:
-            share, others = shown.share, self.counts(shown.partners)
-            if self.soft is None or self.soft.views is None:  # labels are of single pictures
-                each = share * each + (1 - share) * self.losses(logits, shown, shown.partners, epoch)
-            if counts is not None and others is not None:
-                counts = share * counts + (1 - share) * others
-        return each.mean() if counts is None else (each * counts).sum() / counts.sum()
-
-    def counts(self, positions: Tensor) -> Tensor | None:
-        """How much the pictures at these positions count, (n,); None where all count alike."""
-        return None if self.weight is None else self.weight[beside(positions, self.weight)]
-
-    def losses(self, logits: Tensor, shown: Shown, positions: Tensor, epoch: int) -> Tensor:
-        """Loss per picture, (n,), by the labels of the pictures at these positions, or of the views that are shown."""
-        mine = self.labels[beside(positions, self.labels)]
-        if self.soft is None:
-            smoothing = self.settings.label_smoothing
-            return F.cross_entropy(logits, mine, reduction="none", label_smoothing=smoothing)
-        view = self.soft.view(epoch, self.epochs, self.first)
-        log_probs = beside(self.soft.seen(shown.pixels, positions, view), logits)
-        loss = self.soft.loss_at(epoch, self.epochs) or self.settings.loss
-        return loss(logits, log_probs, mine, self.soft.temperature_at(epoch, self.epochs))
+def _course(
+    settings: Training, images: Images, epochs: int, seed: int, device: torch.device,
+    soft: SoftLabels | None = None, weight: Tensor | None = None,
+) -> Course:  # fmt: skip
+    """The course of a training with this seed."""
+    how = {"augment": settings.augment, "loss": settings.loss, "smoothing": settings.label_smoothing}
+    soft = None if soft is not None and soft.kind == "hard" else soft
+    labels, counts = images.labels.to(device), None if weight is None else weight.to(device)
+    return Course(labels, epochs, seeds.number(seed, "views") >> 20, **how, soft=soft, weight=counts)
 
 
 def averaged(net: Classifier, decay: float) -> torch.optim.swa_utils.AveragedModel:
@@ -252,14 +213,12 @@ def training_work(net: Classifier, images: Images, settings: Training, device: t
         torch.zeros(batch, dtype=torch.long, device=device),
     )
     optimizer, stream, everything = _optimizer(net, settings), seeds.stream(0, "plan"), torch.arange(batch)
-    course = _Course(settings, labels, 1, 0, None, None)
+    course, step = Course(labels, 1, 0, settings.augment), Step(net, optimizer, False, 1)
 
     @torch.enable_grad()
     def once() -> None:
-        seen = course.shown(lambda positions: pixels[positions], everything, 0, stream, net).pixels
-        optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(net(seen), labels).backward()
-        optimizer.step()
+        seen = course.shown(lambda positions: pixels[positions], everything, 0, stream, net)
+        step(seen.pixels, Told(labels), course.criterion(0))
 
     net.train()
     yield Work("train", steps, once, rows=batch)

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "gendistill"
 LAYERS = (
     "errors devices types capabilities draft classifier_free images seeds store work progress context environment ranks locks "
     "formatting losses pictures provenance wordnet prompts memory parts fields overrides pipeline upload published",
-    "nets views schedules label_losses training anchors",
+    "nets views schedules label_losses course training anchors",
     "priors data",
     "objectives",
     "steering labelers",
