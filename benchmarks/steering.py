@@ -129,6 +129,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.pictures and not given.pipelines:
         parser.error("--pictures draws those of --pipelines")
+    if given.pictures and not given.pictures.parent.is_dir():
+        parser.error(f"--pictures {given.pictures}: there is no folder {given.pictures.parent}")
     logging.basicConfig(level=logging.WARNING)
     scene = Scene.of(given)
     file = RESULTS / f"steering-{given.name}-{given.split}.json"
