@@ -43,6 +43,7 @@ from gendistill.images import StoredImages
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.base import Classifier, Shape, build
 from gendistill.nets.convnet import ConvNet
+from gendistill.nets.recorded import WORTH_STEPS
 from gendistill.store import Store, write_json
 from gendistill.training import Training, accuracy, train
 from gendistill.types import Images, RealData
@@ -147,6 +148,11 @@ def ours(task: Task, **settings: Any) -> Callable[[], Taken]:
         return lambda: train(net, task.images, training, seed, task.device)
 
     return turn(prepare)
+
+
+def records(task: Task) -> bool:
+    """Whether its trainings are recorded."""
+    return task.device != CPU and task.training.epochs >= WORTH_STEPS
 
 
 def recorded_whole(ours: Callable[[], Taken]) -> Callable[[], Taken]:
@@ -437,7 +443,7 @@ def accuracies(task: Task, peer: DDRanking, seeds: int, folder: Path) -> dict[st
         found["DD-Ranking"].append(peer.ask("accuracy", **asked))
         torch.manual_seed(seed)
         found["loader"].append(accuracy(learned(task.student(seed), batches, task.training), task.test, task.device))
-        if task.device != CPU:
+        if records(task):
             with steps_recorded_whole():
                 found.setdefault(WHOLE, []).append(trained(task, seed))
         print(seed, {name: round(values[-1], 2) for name, values in found.items()}, flush=True)
@@ -518,7 +524,7 @@ def main() -> None:
         state["versions"] = {**versions(), **peers["DD-Ranking"].ask("versions")}
         asked = {"what": "train", "epochs": given.steps}
         turns = {
-            "ours": ours(task), "floor": floor(task), **({} if on_cpu else {WHOLE: recorded_whole(ours(task))}),
+            "ours": ours(task), "floor": floor(task), **({WHOLE: recorded_whole(ours(task))} if records(task) else {}),
             NUMBERED: ours(task, augment=Views()),
             **{f"loader, {workers} workers": plain(task, workers) for workers in task.workers},
             **{name: lambda peer=peer: peer.ask(**asked) for name, peer in peers.items()},
@@ -530,7 +536,7 @@ def main() -> None:
             tell(whole=compared(only(found, WHOLE, "ours", "DD-Ranking"), WHOLE))
         turns = {**judges(task), **{name: lambda peer=peer: peer.ask("judge") for name, peer in peers.items()}}
         tell(judge=compared(after_one(turns, given.rounds)))
-        if not on_cpu:
+        if records(task):
             turns = evaluations(task, peers["DD-Ranking"])
             found = after_one(turns, given.rounds)
             tell(evaluate={base: compared(only(found, base, "DD-Ranking"), base) for base in ("ours", WHOLE)})

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 from whole_step import Recorder, WholeStep
 
-from gendistill.course import Criterion, Told
+from gendistill.course import Criterion, Targets
 from gendistill.environment import keep_memory
 from gendistill.label_losses import Divergence
 from gendistill.nets.base import Classifier, Shape, build
@@ -40,7 +40,7 @@ AT_ONCE = 3
 JUDGED = 512
 """Pictures that are judged at a time."""
 FEWER = (256, 128, 64)
-"""So many of them at a time: their maps may fit a cache."""
+"""So many of them at a time, each a divisor of `JUDGED`: their maps may fit a cache."""
 
 
 def student(width: int, seed: int, device: torch.device) -> Classifier:
@@ -75,11 +75,11 @@ def stepping(
 
 def replayed(width: int, pixels: Tensor, labels: Tensor) -> Callable[[], None]:
     """A step of SGD as one CUDA graph."""
-    net, told, criterion = student(width, 0, pixels.device), Told(labels), Criterion(Divergence(), 1.0, 0.0)
+    net, targets, criterion = student(width, 0, pixels.device), Targets(labels), Criterion(Divergence(), 1.0, 0.0)
     step = WholeStep(net, sgd(net), half=False, steps=WORTH_STEPS)
 
     def again() -> None:
-        step(pixels, told, criterion)
+        step(pixels, targets, criterion)
 
     return again
 
@@ -137,24 +137,25 @@ def judging(
     return judge
 
 
-def judging_recorded(width: int, pixels: Tensor, at_once: int) -> Callable[[], None]:
-    """The same as CUDA graphs, one for so many pictures."""
-    net, recorder, shown = student(width, 0, pixels.device).eval(), Recorder(pixels.device), pixels[:at_once].clone()
+class JudgingRecorded:
+    """The same as one CUDA graph of so many pictures, launched again and again. It holds the student, whose weights that reads."""
+
+    def __init__(self, width: int, pixels: Tensor, at_once: int) -> None:
+        """``at_once`` divides the number of pictures."""
+        self.net, self.pixels, self.shown = student(width, 0, pixels.device).eval(), pixels, pixels[:at_once].clone()
+        recorder = Recorder(pixels.device)
+        for _ in range(WARM):
+            recorder.rehearse(self.answer, strict=False)
+        self.replay = recorder.record(self.answer)
 
     @torch.no_grad()
-    def answer() -> Tensor:
-        return net(shown).argmax(1)
+    def answer(self) -> Tensor:
+        return self.net(self.shown).argmax(1)
 
-    for _ in range(WARM):
-        recorder.rehearse(answer, strict=False)
-    replay = recorder.record(answer)
-
-    def judge() -> None:
-        for some in pixels.split(at_once):
-            shown.copy_(some)
-            replay()
-
-    return judge
+    def __call__(self) -> None:
+        for some in self.pixels.split(len(self.shown)):
+            self.shown.copy_(some)
+            self.replay()
 
 
 def some(count: int, device: torch.device) -> Tensor:
@@ -178,7 +179,7 @@ def judged(width: int, device: torch.device) -> dict[str, Callable[[], None]]:
         "float32, channels last": judging(lying(width, device), last),
         "float32, compiled": judging(compiled, pixels, ask=torch.compile(compiled)),
         **{f"float32, {count} at a time": judging(student(width, 0, device), pixels, at_once=count) for count in FEWER},
-        **{f"float32, {count} at a time, recorded": judging_recorded(width, pixels, count) for count in recording},
+        **{f"float32, {count} at a time, recorded": JudgingRecorded(width, pixels, count) for count in recording},
         "bfloat16": judging(student(width, 0, device), pixels, half=True),
         "bfloat16, channels last": judging(lying(width, device), last, half=True),
     }

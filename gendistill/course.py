@@ -1,4 +1,4 @@
-"""What a network is shown in each epoch of its training, what it is told of it, and what it minimises."""
+"""What a network is shown in each epoch of its training, what it is to learn of it, and what it minimises."""
 
 from __future__ import annotations
 
@@ -18,48 +18,51 @@ from gendistill.views.siamese import Siamese
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a network is told of the pictures of a batch.
+class Targets:
+    """What a network is to learn of the pictures of a batch.
 
     labels     (n,) their classes
     log_probs  (n, k) soft labels to learn instead, at temperature 1; None for the classes
-    counts     (n,) how much each picture counts; None where all count alike
-    share      (n,) how much of each is the picture itself, where it is mixed with one that has labels of its own
-    partners   what is told of those
+    weight     (n,) how much each picture counts; None where all count alike
+    share      (n,) in [0, 1], how much of each is the picture itself, where it is mixed with one that has targets of its own
+    partners   those
     """
 
     labels: Labels
     log_probs: LogProbs | None = None
-    counts: Tensor | None = None
+    weight: Tensor | None = None
     share: Tensor | None = None
-    partners: Told | None = None
+    partners: Targets | None = None
 
 
 @dataclass(frozen=True)
 class Criterion:
     """What is minimised in an epoch.
 
-    loss         with soft labels
-    temperature  of it, which the labels ask for
-    smoothing    of the classes, where there are no soft labels
+    loss         with soft labels; classes are learned by cross-entropy
+    temperature  of it, which the labels ask for (dimensionless, above 0)
+    smoothing    of the classes, in [0, 1)
     """
 
     loss: LabelLoss
     temperature: float
     smoothing: float
 
-    def __call__(self, logits: Tensor, told: Told) -> Tensor:
-        """The mean over pictures, weighted where they are. A mixed picture is learned by the shares of both."""
-        each = self.each(logits, told)
-        if told.share is not None and told.partners is not None:
-            each = told.share * each + (1 - told.share) * self.each(logits, told.partners)
-        return each.mean() if told.counts is None else (each * told.counts).sum() / told.counts.sum()
+    def __call__(self, logits: Tensor, targets: Targets) -> Tensor:
+        """The mean over pictures, weighted where they are, () in nats or in what the loss measures.
 
-    def each(self, logits: Tensor, told: Told) -> Tensor:
-        """Loss per picture, (n,)."""
-        if told.log_probs is None:
-            return F.cross_entropy(logits, told.labels, reduction="none", label_smoothing=self.smoothing)
-        return self.loss(logits, told.log_probs, told.labels, self.temperature)
+        A mixed picture is learned by the shares of both.
+        """
+        each = self.each(logits, targets)
+        if targets.share is not None and targets.partners is not None:
+            each = targets.share * each + (1 - targets.share) * self.each(logits, targets.partners)
+        return each.mean() if targets.weight is None else (each * targets.weight).sum() / targets.weight.sum()
+
+    def each(self, logits: Tensor, targets: Targets) -> Tensor:
+        """The same of each picture, (n,)."""
+        if targets.log_probs is None:
+            return F.cross_entropy(logits, targets.labels, reduction="none", label_smoothing=self.smoothing)
+        return self.loss(logits, targets.log_probs, targets.labels, self.temperature)
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,12 @@ class Course:
     first      number of its first view: networks differ by it, as they differ by the order of their batches
     augment    what happens to pictures whose labels bring no views
     loss       for soft labels that bring none of their own
-    smoothing  of hard labels
+    smoothing  of hard labels, in [0, 1)
     soft       labels to learn instead of the classes
     weight     (N,) how much each picture counts, on the device
     """
 
-    labels: Tensor
+    labels: Labels
     epochs: int
     first: int
     augment: Siamese | Views | None
@@ -94,28 +97,28 @@ class Course:
         pixels = read(batch)
         return Shown(pixels if self.augment is None else self.augment(pixels, stream, net.mean, net.std))
 
-    def told(self, shown: Shown, batch: Tensor, epoch: int) -> Told:
-        """What it is told of them. A mixed picture counts by the shares of both."""
-        counts, share, partners = self.counts(batch), shown.share, shown.partners
-        labels, log_probs = self.said(shown, batch, epoch)
+    def targets(self, shown: Shown, batch: Tensor, epoch: int) -> Targets:
+        """What it is to learn of them. A mixed picture counts by the shares of both."""
+        weight, share, partners = self.weight_of(batch), shown.share, shown.partners
+        labels, log_probs = self.labels_of(shown, batch, epoch)
         if share is None or partners is None:
-            return Told(labels, log_probs, counts)
-        others = self.counts(partners)
-        if counts is not None and others is not None:
-            counts = share * counts + (1 - share) * others
+            return Targets(labels, log_probs, weight)
+        others = self.weight_of(partners)
+        if weight is not None and others is not None:
+            weight = share * weight + (1 - share) * others
         if self.soft is not None and self.soft.views is not None:  # labels are of the pictures as they are mixed
-            return Told(labels, log_probs, counts)
-        return Told(labels, log_probs, counts, share, Told(*self.said(shown, partners, epoch)))
+            return Targets(labels, log_probs, weight)
+        return Targets(labels, log_probs, weight, share, Targets(*self.labels_of(shown, partners, epoch)))
 
-    def said(self, shown: Shown, positions: Tensor, epoch: int) -> tuple[Labels, LogProbs | None]:
-        """Classes and soft labels of the pictures at these positions, or of the views that are shown."""
+    def labels_of(self, shown: Shown, positions: Tensor, epoch: int) -> tuple[Labels, LogProbs | None]:
+        """Classes (n,) and soft labels (n, k) of the pictures at these positions, or of the views that are shown."""
         labels = self.labels[beside(positions, self.labels)]
         if self.soft is None:
             return labels, None
         view = self.soft.view(epoch, self.epochs, self.first)
         return labels, beside(self.soft.seen(shown.pixels, positions, view), labels)
 
-    def counts(self, positions: Tensor) -> Tensor | None:
+    def weight_of(self, positions: Tensor) -> Tensor | None:
         """How much the pictures at these positions count, (n,); None where all count alike."""
         return None if self.weight is None else self.weight[beside(positions, self.weight)]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gendistill import seeds
 from gendistill.context import Context, silent
-from gendistill.course import Course, Criterion, Told
+from gendistill.course import Course, Criterion, Targets
 from gendistill.devices import beside
 from gendistill.label_losses import Divergence, LabelLoss
 from gendistill.nets.base import Classifier
@@ -126,7 +126,7 @@ def train(
         Diverged: the loss is not finite.
     """
     epochs, per_epoch = settings.passes(len(images)), settings.steps(len(images))
-    course = _course(settings, images, epochs, seed, device, soft, weight)
+    course = _course(settings, images, epochs, seed, device, soft=soft, weight=weight)
     read, seen = reader(images, device), images
     optimizer = _optimizer(net, settings)
     mean = None if not settings.ema else averaged(net, settings.ema)
@@ -145,7 +145,7 @@ def train(
             criterion = course.criterion(epoch)
             for batch in _batches(len(images), settings, stream):
                 shown = course.shown(read, batch, epoch, stream, net)
-                loss = step(shown.pixels, course.told(shown, batch, epoch), criterion)
+                loss = step(shown.pixels, course.targets(shown, batch, epoch), criterion)
                 scheduler.step()
                 if mean is not None:
                     mean.update_parameters(net)
@@ -167,13 +167,13 @@ class Step:
         self.net, self.optimizer, self.half = net, optimizer, half
         self.ask = None if net.mean.device.type == "cuda" and steps >= WORTH_STEPS else net
 
-    def __call__(self, pixels: Pixels, told: Told, criterion: Criterion) -> Tensor:
-        """Move the weights, and return the loss as it was before."""
+    def __call__(self, pixels: Pixels, targets: Targets, criterion: Criterion) -> Tensor:
+        """Move the weights; return the mean loss of the batch before that, (), without gradient."""
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.half):
             if self.ask is None:
                 self.ask = recorded(self.net, pixels)
             logits = self.ask(pixels)
-        loss = criterion(logits.float(), told)
+        loss = criterion(logits.float(), targets)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -190,13 +190,19 @@ def _batches(count: int, settings: Training, stream: torch.Generator) -> list[Te
 
 def _course(
     settings: Training, images: Images, epochs: int, seed: int, device: torch.device,
-    soft: SoftLabels | None = None, weight: Tensor | None = None,
+    *, soft: SoftLabels | None, weight: Tensor | None,
 ) -> Course:  # fmt: skip
     """The course of a training with this seed."""
-    how = {"augment": settings.augment, "loss": settings.loss, "smoothing": settings.label_smoothing}
-    soft = None if soft is not None and soft.kind == "hard" else soft
-    labels, counts = images.labels.to(device), None if weight is None else weight.to(device)
-    return Course(labels, epochs, seeds.number(seed, "views") >> 20, **how, soft=soft, weight=counts)
+    return Course(
+        labels=images.labels.to(device),
+        epochs=epochs,
+        first=seeds.number(seed, "views") >> 20,
+        augment=settings.augment,
+        loss=settings.loss,
+        smoothing=settings.label_smoothing,
+        soft=None if soft is not None and soft.kind == "hard" else soft,
+        weight=None if weight is None else weight.to(device),
+    )
 
 
 def averaged(net: Classifier, decay: float) -> torch.optim.swa_utils.AveragedModel:
@@ -218,7 +224,7 @@ def training_work(net: Classifier, images: Images, settings: Training, device: t
     @torch.enable_grad()
     def once() -> None:
         seen = course.shown(lambda positions: pixels[positions], everything, 0, stream, net)
-        step(seen.pixels, Told(labels), course.criterion(0))
+        step(seen.pixels, Targets(labels), course.criterion(0))
 
     net.train()
     yield Work("train", steps, once, rows=batch)
