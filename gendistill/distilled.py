@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from gendistill.labelers.ensemble import Ensemble
 from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.online import OnlineLabels
 from gendistill.shards import ShardImages
+from gendistill.store import read_json
 from gendistill.types import Class, Images, RealData, SoftLabels, UserError
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def read_set(
     Raises:
         UserError: when they are asked for: the real pictures are others now, or the recipe held loaded objects.
     """
-    about = json.loads((folder / "set.json").read_text())
+    about = read_json(folder / "set.json")
     classes = tuple(Class(**c) for c in about["classes"])
     images: Images = ShardImages(classes, [folder / "shards" / name for name in about["shards"]])
     ids, weight, prompts = images.ids, images.weight, images.prompts

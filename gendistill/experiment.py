@@ -6,7 +6,6 @@ Every stage resumes where it was killed.
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 import pprint
 import sys
@@ -33,7 +32,7 @@ from gendistill.recipe import Recipe
 from gendistill.run_folder import begin, look_at, note, timed
 from gendistill.run_log import logged
 from gendistill.runs import check_data, check_room, distill, open_context
-from gendistill.store import out_of_space, write_json
+from gendistill.store import out_of_space, read_json, write_json
 
 log = logging.getLogger("gendistill")
 STATED = "# What was run:\n"
@@ -136,13 +135,13 @@ def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Ru
     """Write metrics, dataset and report; what `gendistill evaluate` found since stays among the metrics."""
     metrics = folder / "metrics.json"
     if metrics.exists():
-        report = merged(Report.from_json(json.loads(metrics.read_text(encoding="utf-8"))), report)
-    about = json.loads((folder / "run.json").read_text())
+        report = merged(Report.from_json(read_json(metrics)), report)
+    about = read_json(folder / "run.json")
     origin = Provenance(**{**distilled.origin, "command": about["command"]})
     with timed(folder, "export"):
         note(folder, provenance=origin)
         export(distilled, folder / "dataset", report=report, provenance=origin)
-    about = json.loads((folder / "run.json").read_text())
+    about = read_json(folder / "run.json")
     report = replace(report, seconds=about["seconds"])
     write_json(metrics, report.to_json())
     page(

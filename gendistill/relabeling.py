@@ -8,7 +8,6 @@ may have seen those, alike for all candidates; the test pictures stay closed.
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import shutil
@@ -20,6 +19,7 @@ from statistics import fmean, stdev
 import torch
 
 from gendistill.context import Context, open_real, silent
+from gendistill.data.class_names import ClassNames
 from gendistill.distilled import SET_FOLDER, Distilled, read_set, set_folders
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
@@ -43,8 +43,8 @@ from gendistill.overrides import read_value
 from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe
 from gendistill.runs import origin
-from gendistill.store import fingerprint, write_json
-from gendistill.types import Images, Source, UserError
+from gendistill.store import fingerprint, read_json, write_json
+from gendistill.types import Images, RealData, Source, UserError
 from gendistill.views.numbered import Views
 
 log = logging.getLogger("gendistill")
@@ -128,8 +128,8 @@ def relabel(
         command: what the user typed, for the card.
 
     Raises:
-        UserError: no labels are that small, nobody is there to give soft ones, the set does not fit the real pictures, or ``out``
-            holds something else.
+        UserError: no labels are that small, nobody is there to give soft ones, the set was not made from the real pictures, or
+            ``out`` holds something else.
     """
     replaceable(out, "relabel")  # before the work
     folders = sets_in(Path(path))
@@ -158,6 +158,7 @@ def relabel(
     else:
         options += published(ensemble, first.images, budget, most)
     context = replace(opened(source, first, torch.device(device), progress), ipc=first.ipc)
+    check_same_pictures(first, context.real)
     ensemble.check(context.real)
     check_teachers(ensemble, context)
     _, judges = split(context.real.train, fraction, 0, context.real.name)
@@ -232,9 +233,25 @@ def opened(source: Source, made: Distilled, device: torch.device, progress: Call
     return context
 
 
+def check_same_pictures(made: Distilled, real: RealData) -> None:
+    """Refuse real pictures that a set with real pictures of its own was not made from: they may hold its test pictures.
+
+    Raises:
+        UserError: they are others.
+    """
+    own = made.origin.get("real", {})
+    known, recipe = own.get("fingerprint", real.train.fingerprint), made.recipe
+    if known != real.train.fingerprint and isinstance(recipe, Recipe) and not isinstance(recipe.real, ClassNames):
+        raise UserError(
+            f"the set was made from {own.get('name', 'other pictures')}, and {real.name} are other pictures: teachers would learn "
+            "from them, and labels be chosen by them, though its test pictures may be among them. Give those it was made from, or "
+            "distil again from these"
+        )
+
+
 def write_set(source: Path, folder: Path, made: Distilled, labeler: Labeler, context: Context) -> Provenance:
     """A finished set with other labels, and what is known of it; the pictures are the same files where the disk allows it."""
-    about = json.loads((source / "set.json").read_text())
+    about = read_json(source / "set.json")
     for name in about["shards"]:
         link(source / "shards" / name, folder / "shards" / name)
     recipe = replace(made.recipe, labeler=labeler) if isinstance(made.recipe, Recipe) else made.recipe

@@ -23,7 +23,7 @@ from pathlib import Path
 from gendistill import ranks
 from gendistill.environment import versions
 from gendistill.locks import LOCK, standing
-from gendistill.store import clear_parts, write_json, write_text
+from gendistill.store import clear_parts, read_json, write_json, write_text
 from gendistill.types import UserError
 
 FILES = {"recipe.py", "run.json", "sets", "dataset", "metrics.json", "report.html", "run.log", "log.jsonl"}
@@ -134,7 +134,7 @@ def remove(folder: Path) -> None:
 def note(folder: Path, **entries: object) -> None:
     """Add entries to run.json."""
     file = folder / "run.json"
-    about = json.loads(file.read_text()) if file.exists() else {"seconds": {}}
+    about = read_json(file) if file.exists() else {"seconds": {}}
     write_json(file, {**about, **entries})
 
 
@@ -144,6 +144,6 @@ def timed(folder: Path, stage: str) -> Iterator[None]:
     started = time.monotonic()
     yield
     if ranks.first():
-        seconds = json.loads((folder / "run.json").read_text())["seconds"]
+        seconds = read_json(folder / "run.json")["seconds"]
         seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - started, 3)
         note(folder, seconds=seconds)

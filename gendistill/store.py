@@ -13,11 +13,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,9 +129,37 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     write_atomically(path, lambda part: save_file(ready, part))
 
 
+def read_json(path: Path) -> Any:
+    """What a file of JSON says.
+
+    Raises:
+        UserError: it is not there, or no JSON.
+    """
+    with readable(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU."""
-    return load_file(path)
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        UserError: it is not there, or damaged.
+    """
+    with readable(path):
+        return load_file(path)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what is wrong with a file into an error that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: put back a copy, or make again what it belongs to") from None
+    except (ValueError, SafetensorError) as error:  # those of JSON and of text that is none are values
+        raise UserError(
+            f"{path} is damaged ({error}): put back a copy, or remove what it belongs to and make it again"
+        ) from None
 
 
 def tensor_bytes(path: Path) -> int:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from gendistill import store
-from gendistill.store import Store, cache_root, write_atomically
+from gendistill.store import Store, cache_root, read_json, read_tensors, write_atomically
 from gendistill.types import UserError
 
 
@@ -89,3 +89,14 @@ def test_what_killed_processes_left_goes_after_a_day(tmp_path):
         os.utime(part, (written, written))
     Store(tmp_path).tensors("latents", {"class": 0}, lambda: {"x": torch.zeros(2)})
     assert [part.exists() for part in parts] == [False, True]
+
+
+@pytest.mark.parametrize("read", [read_json, read_tensors])
+def test_a_file_that_is_damaged_or_missing_is_named(tmp_path, read):
+    file = tmp_path / "file"
+    with pytest.raises(UserError, match="file is missing"):
+        read(file)
+    for content in (b"", b"{", bytes(range(200, 256))):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="file is damaged"):
+            read(file)

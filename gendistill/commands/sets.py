@@ -72,6 +72,7 @@ def evaluate(
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
         sets, context = beside(path, chosen, real=against, device=pick_device(device), progress=progress)
+        kept = is_of(Path(path), context.real)  # before the work
         report = measure(sets, chosen, context, same_bytes=True, fidelity=fidelity, features=seen)
     made, folder = sets["distilled"][0], Path(path)
     leakage = leakage_of(made, context.real)
@@ -80,7 +81,7 @@ def evaluate(
         write_json(to, of_report(report, folder.name, context.real, leakage))
     if page is not None:
         draw(made, report, path=page, command=typed(), byte_sizes=made.sizes, provenance=Provenance(**made.origin))
-    if is_of(folder, context.real.name):
+    if kept:
         keep(report, made, folder)
         click.echo(f"\n{folder / 'metrics.json'}\n{folder / 'report.html'}")
 
@@ -245,20 +246,19 @@ def relabel(
 @click.option("--imagefolder", is_flag=True, help="Plain PNG files, a folder per class: hard labels only.")
 def export(run: Path, to: Path, imagefolder: bool) -> None:
     """Write a run's set as a Hugging Face data set."""
-    import json
-
     from gendistill.distilled import load
     from gendistill.evaluation.report import Report
     from gendistill.export import export as write
     from gendistill.export import imagefolder as write_files
+    from gendistill.store import read_json
 
     hide_bars()
     made, metrics, about = load(run), run / "metrics.json", run / "run.json"
     if imagefolder:
         click.echo(f"{write_files(made, to)}")
         return
-    report = Report.from_json(json.loads(metrics.read_text())) if metrics.is_file() else None
-    provenance = json.loads(about.read_text()).get("provenance") if about.is_file() else None
+    report = Report.from_json(read_json(metrics)) if metrics.is_file() else None
+    provenance = read_json(about).get("provenance") if about.is_file() else None
     click.echo(f"{write(made, to, report=report, provenance=provenance)}")
 
 

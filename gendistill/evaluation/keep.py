@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +10,16 @@ from gendistill.distilled import Distilled
 from gendistill.evaluation.page import page
 from gendistill.evaluation.report import Likeness, Report, Row
 from gendistill.provenance import Provenance
-from gendistill.store import write_json
+from gendistill.store import read_json, write_json
+from gendistill.types import RealData
 
 log = logging.getLogger("gendistill")
 
 
 def keep(report: Report, distilled: Distilled, folder: Path) -> Report:
     """Add to the numbers of the run in a folder, whose first set is given."""
-    metrics, about = folder / "metrics.json", json.loads((folder / "run.json").read_text())
-    before = Report.from_json(json.loads(metrics.read_text())) if metrics.is_file() else Report([])
-    found = merged(before, report)
+    metrics, about = folder / "metrics.json", read_json(folder / "run.json")
+    found = merged(numbers(folder), report)
     write_json(metrics, found.to_json())
     recipe, provenance = folder / "recipe.py", Provenance(**{**distilled.origin, **about.get("provenance", {})})
     page(
@@ -36,15 +35,37 @@ def keep(report: Report, distilled: Distilled, folder: Path) -> Report:
     return found
 
 
-def is_of(folder: Path, data: str) -> bool:
-    """Whether numbers on these data belong into this folder: it is a run, made from them."""
+def numbers(folder: Path) -> Report:
+    """What a run has in its metrics.json; nothing where it has none.
+
+    Raises:
+        UserError: that is damaged.
+    """
+    metrics = folder / "metrics.json"
+    return Report.from_json(read_json(metrics)) if metrics.is_file() else Report([])
+
+
+def is_of(folder: Path, data: RealData) -> bool:
+    """Whether numbers on these data belong into this folder: it is a run, made from the same training pictures.
+
+    Raises:
+        UserError: a file of the run is damaged, into which they would go.
+    """
     about = folder / "run.json"
     if not about.is_file():
         return False
-    own = json.loads(about.read_text()).get("provenance", {}).get("real", {}).get("name", "")
-    if own not in ("", data):
-        log.info("numbers on %s are not added to %s, which was made from %s: --to FILE keeps them", data, folder, own)
-    return own in ("", data)
+    numbers(folder)
+    own = read_json(about).get("provenance", {}).get("real", {})
+    told, mine = (own["fingerprint"], data.train.fingerprint) if "fingerprint" in own else (own.get("name"), data.name)
+    if told not in (None, mine):
+        log.warning(
+            "numbers on %s are not added to %s, which was made from other pictures%s: --to FILE keeps them",
+            data.name,
+            folder,
+            f", {own['name']}" if "name" in own else "",
+        )
+        return False
+    return True
 
 
 def merged(before: Report, after: Report) -> Report:
@@ -56,8 +77,17 @@ def merged(before: Report, after: Report) -> Report:
     for row in (*before.rows, *after.rows):
         known = rows.get(key(row))
         if known is not None and known.n > row.n:
-            log.info(
-                "%s, %s: what was measured before is kept, for it is over %d seeds", row.set, row.labelled, known.n
+            lost = (
+                " (what its students were put through now is not: ask for as many)"
+                if row.attacked or row.corrupted
+                else ""
+            )
+            log.warning(
+                "%s, %s: what was measured before is kept, for it is over %d seeds%s",
+                row.set,
+                row.labelled,
+                known.n,
+                lost,
             )
         else:
             rows[key(row)] = row if known is None else endured(row, known)

@@ -17,6 +17,8 @@ PICTURES = 10
 """Of every class are looked at, evenly spaced, one class at a time."""
 MISPLACED = 0.1
 """Share of the pictures that another order must set right before it is believed; confusable pairs explain less."""
+KNOWING = 5.0
+"""Standard deviations above chance from which on a network has learned some classes, however unsure its answers are."""
 ENOUGH = 5
 """Pictures of a class from which on most of them say what it is called."""
 CHANCE = 1e-3
@@ -38,8 +40,9 @@ def check_once(net: nn.Module, context: Context, checked: set[str], name: str = 
 def check_order(net: nn.Module, images: Images, device: torch.device, name: str = "", mend: str = MEND) -> None:
     """Let a classifier name some pictures whose classes are known.
 
-    An untrained network separates easy classes too, in an order of its own, but is not sure of it. So a network is
-    refused only where it is sure: a mean probability of its answers above k^-1/2, half way from a guess to certainty in nats.
+    An untrained network separates easy classes too, in an order of its own, but is not sure of it, nor right more often than a
+    guess. So a network is refused only where it is sure, a mean probability of its answers above k^-1/2, half way from a guess
+    to certainty in nats, or clearly right about some classes, of which softened answers of a trained one give no other sign.
 
     Raises:
         UserError: another order of its outputs explains the pictures, or those of some classes; or it is worse than chance.
@@ -50,7 +53,7 @@ def check_order(net: nn.Module, images: Images, device: torch.device, name: str 
     reordered = int(counts[torch.arange(classes), order].sum())
     chance, deviation = total / classes, math.sqrt(total * (classes - 1)) / classes
     name = name or f"the given {type(net).__name__}"
-    if sure > classes**-0.5:
+    if sure > classes**-0.5 or right > chance + KNOWING * deviation:
         explains = reordered / total >= (1 + 1 / classes) / 2
         if explains and reordered - right >= MISPLACED * total:
             raise UserError(

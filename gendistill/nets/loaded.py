@@ -16,6 +16,9 @@ from gendistill.nets.reference import Reference, looking, stated
 from gendistill.store import fingerprint_state
 from gendistill.types import Images, Pixels, UserError
 
+PROBABILITIES = 1e-4
+"""As near as answers that are none below zero sum to one, they are no logits."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Loaded(Reference):
@@ -47,16 +50,21 @@ class Loaded(Reference):
         """A copy of the module.
 
         Raises:
-            UserError: it answers with another number of classes or in another order.
+            UserError: it answers with no tensor, with another number of classes, in another order, or with probabilities.
         """
-        net = deepcopy(self.net).to(context.device).eval().requires_grad_(False)
-        probe = torch.zeros(1, *context.real.train.shape, device=context.device)
+        net, classes = deepcopy(self.net).to(context.device).eval().requires_grad_(False), len(context.real.classes)
         with torch.no_grad():
-            found = tuple(net(probe).shape)
-        if found != (1, len(context.real.classes)):
+            said = net(torch.zeros(1, *context.real.train.shape, device=context.device))
+        found = tuple(said.shape) if isinstance(said, Tensor) else type(said).__name__
+        if found != (1, classes):
             raise UserError(
-                f"the given {type(net).__name__} answers one picture with shape {found}; "
-                f"logits over {len(context.real.classes)} classes were expected"
+                f"the given {type(net).__name__} answers one picture with {found}; logits over {classes} classes, a tensor of "
+                f"shape {(1, classes)}, were expected: wrap it in a module that returns them"
+            )
+        if classes > 1 and bool((said >= 0).all()) and abs(float(said.sum()) - 1) < PROBABILITIES:
+            raise UserError(
+                f"the given {type(net).__name__} answers with probabilities, and logits were expected, whose softmax these would "
+                "be: leave its softmax out, or return their logarithm"
             )
         check_once(net, context, self.checked)
         return net

@@ -131,6 +131,14 @@ def test_sure_and_worse_than_chance_is_refused_as_that():
         check_order(Says(table), numbered(20, 10), CPU)
 
 
+def test_a_teacher_that_is_unsure_of_what_it_knows_is_checked_too():
+    order = [1, 0, 3, 2, 5, 4, 6, 7, 8, 9]
+    softened = 0.1 * torch.eye(10)
+    check_order(Says(softened), numbered(10, 10), CPU)
+    with pytest.raises(UserError, match="another order"):
+        check_order(Says(softened[order]), numbered(10, 10), CPU)
+
+
 def test_of_one_class_there_is_nothing_to_know(caplog):
     with caplog.at_level(logging.WARNING):
         check_order(Says(torch.zeros(1, 1)), numbered(1, 5), CPU)
