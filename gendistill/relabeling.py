@@ -18,9 +18,10 @@ from statistics import fmean, stdev
 
 import torch
 
+from gendistill.adopted import sets_at
 from gendistill.context import Context, open_real, silent
 from gendistill.data.class_names import ClassNames
-from gendistill.distilled import SET_FOLDER, Distilled, read_set, set_folders
+from gendistill.distilled import SET_FOLDER, Distilled, read_set
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
 from gendistill.evaluation.checks import prints
@@ -113,13 +114,13 @@ def relabel(
     """Label the sets of a run anew, in at most so many bytes each, and leave them in a folder of their own.
 
     Args:
-        path: a run, or one of its sets; the labels are chosen on the first.
+        path: a run, or one of its sets; the labels are chosen on the first. Or, with ``real`` and a ``labeler``, a set of others.
         out: a new folder, or one that an earlier call wrote.
         budget: bytes of the soft labels of a set, without the headers of their files. Hard labels, which cost none of it, are tried
             beside all that fit, and chosen where no soft ones are worth more.
         labeler: whose teachers label, and all else but codec and number of views; None for that of the recipe.
         views: what is labelled, where it is views; None for those of the labeler, else of the recipe, else `Views()`.
-        real: the real pictures; None for those of the recipe.
+        real: the real pictures; None for those of the recipe. A set of ours must have been made from them.
         protocol: how students learn, the mean over all of its networks. Views that none has epochs for are not labelled, so that it
             should be the one in mind.
         fraction: of the training pictures of each class that judge.
@@ -132,7 +133,7 @@ def relabel(
             ``out`` holds something else.
     """
     replaceable(out, "relabel")  # before the work
-    folders = sets_in(Path(path))
+    folders = sets_at(path, real, torch.device(device), progress)
     made = [read_set(folder, read_value) for folder in folders]
     first, recipe = made[0], made[0].recipe
     if isinstance(first.images, DrawnImages):
@@ -207,14 +208,6 @@ def alone(labeler: Labeler | None) -> Labeler | None:
 def views_of(labeler: Labeler) -> Views | None:
     """What a labeler labels, where it is views."""
     return getattr(alone(labeler), "views", None)
-
-
-def sets_in(place: Path) -> list[Path]:
-    """The folders of the finished sets of a run, or of the one that is named."""
-    found = [folder for folder in (place, *set_folders(place)) if (folder / "set.json").exists()]
-    if not found:
-        raise UserError(f"no finished set of gendistill in {place}; give the folder of a run, or of one of its sets")
-    return found
 
 
 def opened(source: Source, made: Distilled, device: torch.device, progress: Callable[..., Iterable]) -> Context:

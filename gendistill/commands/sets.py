@@ -190,7 +190,8 @@ def relabel(
     Few labels in full, or many coarse ones: students try what fits, and real training pictures that no student saw judge them. The
     test pictures stay closed: `gendistill evaluate FOLDER` opens them. The folder that comes out is read as a run is.
 
-    PATH is a run, all of whose sets are labelled, or one of them, such as runs/mgd3/sets/seed-0.
+    PATH is a run, all of whose sets are labelled, or one of them, such as runs/mgd3/sets/seed-0; or, with --real, --teachers and
+    --average, a set of others: a folder of images or Parquet files, a .pt file, a data set of the hub.
 
     Words of the form path=value change the protocol: students=5, training.epochs=300.
     """
