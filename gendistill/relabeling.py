@@ -30,7 +30,7 @@ from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.rows import score
 from gendistill.evaluation.tables import aligned
 from gendistill.export import replaceable, whole_folder
-from gendistill.formatting import plural, spell_accuracy, spell_bytes
+from gendistill.formatting import bytes_of, plural, spell_accuracy, spell_bytes
 from gendistill.images import Subset, split
 from gendistill.label_candidates import candidates, described, like, published
 from gendistill.labelers.alternate import Alternate
@@ -100,7 +100,7 @@ class Relabelled:
 def relabel(
     path: str | Path,
     out: str | Path,
-    budget: int,
+    budget: int | str,
     *,
     labeler: Labeler | None = None,
     views: Views | None = None,
@@ -116,7 +116,7 @@ def relabel(
     Args:
         path: a run, or one of its sets; the labels are chosen on the first. Or, with ``real`` and a ``labeler``, a set of others.
         out: a new folder, or one that an earlier call wrote.
-        budget: bytes of the soft labels of a set, without the headers of their files. Hard labels, which cost none of it, are tried
+        budget: bytes of the soft labels of a set, without the headers of their files, 20_000_000 or "20MB". Hard labels, which cost none of it, are tried
             beside all that fit, and chosen where no soft ones are worth more.
         labeler: whose teachers label, and all else but codec and number of views; None for that of the recipe.
         views: what is labelled, where it is views; None for those of the labeler, else of the recipe, else `Views()`.
@@ -133,6 +133,11 @@ def relabel(
             ``out`` holds something else.
     """
     replaceable(out, "relabel")  # before the work
+    budget = bytes_of(budget) if isinstance(budget, str) else budget
+    if budget < 1:
+        raise UserError(
+            f"budget={budget}: soft labels take at least a byte; hard ones need no relabel, distilled.hard()"
+        )
     folders = sets_at(path, real, torch.device(device), progress)
     made = [read_set(folder, read_value) for folder in folders]
     first, recipe = made[0], made[0].recipe

@@ -194,6 +194,12 @@ def test_a_folder_of_others_is_refused_before_the_work(run, tmp_path, monkeypatc
         relabel(run, tmp_path / "new", 500, protocol=PROTOCOL)
 
 
+def test_a_budget_is_a_number_of_bytes(run, tmp_path):
+    for budget in (0, -5, "0 kB"):
+        with pytest.raises(UserError, match="at least a byte"):
+            relabel(run, tmp_path / "new", budget)
+
+
 def test_pictures_that_may_hold_the_test_pictures_of_the_set_are_refused(run, tmp_path):
     with pytest.raises(UserError, match="are other pictures.*test pictures may be among them"):
         relabel(run, tmp_path / "other", 10**6, real=Digits(size=8, fold=1), protocol=PROTOCOL)

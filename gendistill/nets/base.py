@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gendistill import seeds
-from gendistill.types import Pixels
+from gendistill.types import Pixels, UserError
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,14 @@ def _column(values: Sequence[float]) -> Tensor:
 
 
 def build(net: Net, shape: Shape, seed: int, device: torch.device) -> Classifier:
-    """A new network whose weights follow from ``seed`` alone; the global random stream is left as it was."""
+    """A new network whose weights follow from ``seed`` alone; the global random stream is left as it was.
+
+    Raises:
+        UserError: it has no width or no depth, or cannot take pictures of this shape.
+    """
+    for name in ("depth", "width"):
+        if getattr(net, name, 1) < 1:
+            raise UserError(f"{name}={getattr(net, name)}: a {type(net).__name__} needs at least 1")
     with seeds.as_global(seed):
         return net.build(shape).to(device)
 

@@ -8,6 +8,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.models.resnet import ResNet as Reference
 
 from gendistill.nets.base import Shape, build
+from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
 from gendistill.types import UserError
 
@@ -72,6 +73,12 @@ def test_names_of_weights_stay_as_they_were_kept():
     assert weights == [f"body.4.{place}.weight" for place in
                        ("main.0", "main.1", "main.4", "main.5", "shortcut.0", "shortcut.2")]  # fmt: skip
     assert keys[:2] == ["mean", "std"] and keys[-2:] == ["head.weight", "head.bias"]
+
+
+@pytest.mark.parametrize("net", [ResNet(width=0), ConvNet(depth=0)])
+def test_networks_of_nothing_are_refused(net):
+    with pytest.raises(UserError, match="needs at least 1"):
+        build(net, RGB, 0, CPU)
 
 
 def test_pictures_too_small_are_refused():
