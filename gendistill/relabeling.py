@@ -116,8 +116,8 @@ def relabel(
     Args:
         path: a run, or one of its sets; the labels are chosen on the first. Or, with ``real`` and a ``labeler``, a set of others.
         out: a new folder, or one that an earlier call wrote.
-        budget: bytes of the soft labels of a set, without the headers of their files, 20_000_000 or "20MB". Hard labels, which cost none of it, are tried
-            beside all that fit, and chosen where no soft ones are worth more.
+        budget: bytes of the soft labels of a set, without the headers of their files, 20_000_000 or "20MB". Hard labels, which cost
+            none of it, are tried beside all that fit, and chosen where no soft ones are worth more.
         labeler: whose teachers label, and all else but codec and number of views; None for that of the recipe.
         views: what is labelled, where it is views; None for those of the labeler, else of the recipe, else `Views()`.
         real: the real pictures; None for those of the recipe. A set of ours must have been made from them.
