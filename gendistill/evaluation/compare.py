@@ -11,9 +11,9 @@ from typing import Any
 
 from gendistill.errors import UserError
 from gendistill.evaluation.compare_words import differing, several, spell_size
-from gendistill.evaluation.groups import Group, claim, grouped, merged
+from gendistill.evaluation.groups import Group, grouped, identity, merged
 from gendistill.evaluation.result import Result
-from gendistill.evaluation.results import read
+from gendistill.evaluation.results import is_run, read
 from gendistill.evaluation.tables import MARK, aligned, indices_notes, spell_figure, under_stress
 from gendistill.formatting import spell_bytes, spell_labels, spell_score, spell_set
 from gendistill.provenance import NO_LEAKAGE_STATEMENT
@@ -60,6 +60,7 @@ def compare(given: Sequence[str | Path]) -> Comparison:
         [replace(row, run=name) for row in rows] if name else rows
         for (name, _), rows in zip(called, found, strict=True)
     ]
+    check_sets([path for _, path in called], names, found)
     check_common(found, names)
     results = merged([one for each in found for one in each])
     check_names(results)
@@ -157,17 +158,28 @@ def check_common(found: Sequence[Sequence[Result]], names: Sequence[str]) -> Non
         log.warning("%s stands alone: nothing else is of %s", names[place], spell_claims(found[place], groups))
 
 
+def check_sets(paths: Sequence[Path], names: Sequence[str], found: Sequence[Sequence[Result]]) -> None:
+    """Refuse two runs of one name with results at one IPC: they made different pictures, whatever their labels."""
+    seen: dict[tuple[str, int | None], Path] = {}
+    runs = [item for item in zip(paths, names, found, strict=True) if is_run(item[0])]
+    for path, name, one in [(path, name, one) for path, name, results in runs for one in results]:
+        if not one.baseline and seen.setdefault((name, one.ipc), path) is not path:
+            raise UserError(
+                f"{seen[name, one.ipc]} and {path} are two sets with {spell_size(one)}, and both are called {name}: call one of the "
+                "runs otherwise, NAME=PATH"
+            )
+
+
 def check_names(results: Sequence[Result]) -> None:
-    """Refuse two runs of one name with results of one size: nobody could tell them apart."""
+    """Refuse two results of one set with one kind of labels that were measured alike: nobody could tell them apart."""
     seen: dict[tuple[object, ...], Result] = {}
     for one in results:
-        if one.run and not one.published and not one.baseline:
-            key = (*claim(one), one.training, one.run, one.set, one.labelled, one.ipc, one.bytes)
-            if seen.setdefault(key, one) is not one:
-                raise UserError(
-                    f"two results with {spell_labels(one.labels, one.labeler)} and {spell_size(one)} are called {one.run}: call "
-                    "one of the runs otherwise, NAME=PATH"
-                )
+        if one.run and not one.published and not one.baseline and seen.setdefault(identity(one), one) is not one:
+            raise UserError(
+                f"two results with {spell_labels(one.labels, one.labeler)} and {spell_size(one)} are called "
+                f"{' · '.join(dict.fromkeys((one.run, one.name)))}: call one of the runs otherwise, NAME=PATH, or let one of the rows "
+                'name another "set"'
+            )
 
 
 def spell_claims(results: Sequence[Result], groups: Sequence[Group]) -> str:

@@ -49,10 +49,8 @@ def read(path: Path, run: str) -> list[Result]:
     Raises:
         UserError: there are none, or they are no results.
     """
-    if path.name == "metrics.json" and (path.parent / "run.json").is_file():
-        path = path.parent
-    if (path / "run.json").is_file():
-        return of_run(path, run)
+    if is_run(path):
+        return of_run(path.parent if path.name == "metrics.json" else path, run)
     file = path / "results.json" if path.is_dir() else path
     if not file.is_file():
         there = "holds no run and no results.json" if path.is_dir() else "is not there"
@@ -60,6 +58,11 @@ def read(path: Path, run: str) -> list[Result]:
             f"{path} {there}: give runs, or files of results; `gendistill evaluate {path} --real SOURCE` measures a set of others"
         )
     return rows(load(file), file, {"run": run})
+
+
+def is_run(path: Path) -> bool:
+    """Whether it is a run, or the metrics.json of one."""
+    return ((path.parent if path.name == "metrics.json" else path) / "run.json").is_file()
 
 
 def of_run(folder: Path, run: str) -> list[Result]:

@@ -322,8 +322,23 @@ def test_runs_of_one_name_are_one_set_at_several_sizes(tmp_path: Path) -> None:
     found = compare([f"mine={small}", f"mine={large}"])
     assert {one.name for one in found.results} == {"mine"}
     assert page(found).count('<polyline class="thread c0"') == 1
-    with pytest.raises(UserError, match="two results with hard labels and IPC 10 are called mine"):
-        compare([f"mine={large}", f"mine={a_run(tmp_path / 'other', row(mean=47.0))}"])
+
+
+@pytest.mark.parametrize("labels", ["hard", "soft"])
+def test_one_name_is_one_set(tmp_path: Path, labels: str) -> None:
+    mine, other = a_run(tmp_path / "mine", row()), a_run(tmp_path / "other", row(labels=labels, bytes=25_000))
+    with pytest.raises(
+        UserError, match="mine and .*other are two sets with IPC 10, and both are called mine: call one"
+    ):
+        compare([f"mine={mine}", f"mine={other}"])
+    file = a_file(tmp_path / "file.json", {**row(mean=47.0, bytes=25_000), "run": "mine"})
+    with pytest.raises(UserError, match="two results with hard labels and IPC 10 are called mine: call one"):
+        compare([mine, file])
+
+
+def test_a_run_that_was_measured_on_two_test_sets_stands_in_two_groups(tmp_path: Path) -> None:
+    rows = row(held_out="aaaa"), row(mean=47.0, held_out="bbbb"), row(mean=48.0, held_out="bbbb", student="ResNet-18")
+    assert len(compare([a_run(tmp_path / "mine", *rows)]).groups) == 3
 
 
 @pytest.mark.parametrize(
