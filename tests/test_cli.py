@@ -356,7 +356,7 @@ def test_compare_prints_a_table_and_writes_a_page(tmp_path, capsys):
     told = {"labels": "hard", "student": "ConvNet-3", "protocol": "demo", "ipc": 10, "n": 2, "bytes": 1000}
     theirs, ours = tmp_path / "theirs.json", tmp_path / "ours.json"
     for file, mean in ((theirs, 40.0), (ours, 45.0)):
-        row = {**told, "set": file.stem, "mean": mean, "scores": [mean - 1, mean + 1]}
+        row = {**told, "set": file.stem, "mean": mean, "scores": [mean - 1, mean + 1], "seeds": [0, 1]}
         file.write_text(json.dumps({"data": "pets", "rows": [row]}))
     assert execute(cli, ["compare", f"them={theirs}", str(ours), "--to", str(tmp_path / "to")]) == 0
     told = capsys.readouterr().out

@@ -165,8 +165,8 @@ def check_sets(paths: Sequence[Path], names: Sequence[str], found: Sequence[Sequ
     for path, name, one in [(path, name, one) for path, name, results in runs for one in results]:
         if not one.baseline and seen.setdefault((name, one.ipc), path) is not path:
             raise UserError(
-                f"{seen[name, one.ipc]} and {path} are two sets with {spell_size(one)}, and both are called {name}: call one of the "
-                "runs otherwise, NAME=PATH"
+                f"{seen[name, one.ipc]} and {path} are two sets with {spell_size(one)}, and both are called {name}: call one "
+                "of the runs otherwise, NAME=PATH"
             )
 
 
@@ -177,8 +177,8 @@ def check_names(results: Sequence[Result]) -> None:
         if one.run and not one.published and not one.baseline and seen.setdefault(identity(one), one) is not one:
             raise UserError(
                 f"two results with {spell_labels(one.labels, one.labeler)} and {spell_size(one)} are called "
-                f"{' · '.join(dict.fromkeys((one.run, one.name)))}: call one of the runs otherwise, NAME=PATH, or let one of the rows "
-                'name another "set"'
+                f"{' · '.join(dict.fromkeys((one.run, one.name)))}: call one of the runs otherwise, NAME=PATH, or let one of the "
+                'rows name another "set"'
             )
 
 

@@ -7,6 +7,7 @@ A file of results is JSON. The simplest is {"rows": [row, ...]}; anything that a
                "ipc": 10, "bytes": 323000, "mean": 45.1, "std": 0.5, "n": 3, "scores": [44.6, 45.1, 45.6], "seeds": [0, 1, 2]}]}
 
 A row needs set, labels, student, protocol, mean and n. `Result` says what each entry means; whatever else stands in a row is kept.
+Accuracies are in percent. Differences are taken over the seeds that two rows state, 0, 1, 2 ... where `gendistill` measured them.
 What `gendistill compare --to DIR` writes, DIR/results.json, is such a file: add rows to it, and compare it with other runs again.
 
 Numbers of a publication are welcome where they say so: "published": true, and by which rule they were reported, "rule": "best of
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +42,9 @@ SHARED = frozenset(
 def of_report(report: Report, run: str, real: RealData, leakage: str = "") -> dict[str, Any]:
     """A file of results with the rows of a report; ``run`` is what the set is called, ``leakage`` what is known of who saw what."""
     said = {"leakage": leakage} if leakage else {}
-    return {"run": run, **said, "data": spell_data(real.name, len(real.classes), real.train.shape), **report.to_json()}
+    told = report.to_json()
+    told["rows"] = [{**one, "seeds": list(range(one["n"]))} for one in told["rows"]]
+    return {"run": run, **said, "data": spell_data(real.name, len(real.classes), real.train.shape), **told}
 
 
 def read(path: Path, run: str) -> list[Result]:
@@ -77,7 +81,8 @@ def of_run(folder: Path, run: str) -> list[Result]:
         "data": data_of(folder, provenance.get("real", {}).get("name", "")),
         "leakage": provenance.get("leakage", ""),
     }
-    return rows(load(metrics), metrics, told)
+    # Students of a run are counted from 0.
+    return [replace(one, seeds=tuple(range(len(one.scores)))) for one in rows(load(metrics), metrics, told)]
 
 
 def rows(value: Mapping[str, Any], file: Path, told: Mapping[str, Any]) -> list[Result]:

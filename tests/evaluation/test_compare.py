@@ -225,8 +225,23 @@ def test_differences_are_over_the_seeds_that_are_shared() -> None:
     assert Comparison((one, alone)).groups[0].pairs == []
 
 
+def test_what_states_no_seeds_is_paired_with_nothing(tmp_path: Path) -> None:
+    mine, theirs = a_run(tmp_path / "mine", row()), {**THEIRS, "ipc": 10, "scores": [42.0, 43.0, 44.0]}
+    (group,) = compare([mine, a_file(tmp_path / "theirs.json", theirs)]).groups
+    assert not group.pairs and "Without differences, as nobody states their seeds: theirs." in group.notes
+    (group,) = compare([mine, a_file(tmp_path / "theirs.json", {**theirs, "seeds": [0, 1, 2]})]).groups
+    assert len(group.pairs) == 1 and not [note for note in group.notes if "seeds" in note]
+
+
+def test_accuracies_below_one_percent_are_welcome_where_there_are_many_classes(tmp_path: Path) -> None:
+    low = {**THEIRS, "mean": 0.4, "scores": [0.3, 0.4, 0.5], "std": 0.08, "data": "ImageNet-1K, 1000 classes"}
+    assert read(a_file(tmp_path / "theirs.json", low), "theirs")[0].std == 0.08, "over n, as some report it"
+    assert read(a_run(tmp_path / "mine", row(mean=0.5, scores=[0.5], std=0.0, held_out="aaaa")), "mine")[0].mean == 0.5
+
+
 def test_students_of_one_set_are_compared_set_by_set_and_one_set_is_told() -> None:
-    told = {"student": "ConvNet-3", "protocol": "demo", "labels": "hard", "n": 4, "data": "pets"}
+    told: dict[str, Any] = {"student": "ConvNet-3", "protocol": "demo", "labels": "hard", "n": 4, "data": "pets"}
+    told["seeds"] = [0, 1, 2, 3]
     ours = {**told, "set": "a", "mean": 45.0, "scores": [44.0, 46.0, 45.0, 45.0]}
     theirs = Result.from_json(
         {**told, "set": "random_real", "mean": 42.0, "scores": [42.0, 43.0, 41.0, 42.0], "sets": 4}, "b"
@@ -297,6 +312,7 @@ def test_an_evaluation_of_a_set_of_others_is_a_file_of_results(tmp_path: Path) -
     report = Report([Row(**{**row(), "scores": tuple(SCORES)})], notes=("The teacher saw them.",))
     (tmp_path / "them.json").write_text(json.dumps(of_report(report, "them", ToyData().open())))
     (one,) = read(tmp_path / "them.json", "ignored")
+    assert one.seeds == (0, 1, 2), "students are counted from 0"
     assert (one.name, one.data, one.leakage) == ("them", "toy, 3 classes, 8 × 8 grey", "The teacher saw them.")
 
 
@@ -348,8 +364,12 @@ def test_a_run_that_was_measured_on_two_test_sets_stands_in_two_groups(tmp_path:
         ({"set": ""}, "does not say set"),
         ({"mean": 450}, "says mean = 450; it must be a percentage, 0 to 100"),
         ({"mean": math.nan}, "says mean = NaN; it must be a percentage"),
-        ({"n": 2.5}, "says n = 2.5; it must be a whole number above 0"),
+        ({"n": 2.5}, "says n = 2.5; it must be a whole number, 1 to 10.18"),
         ({"n": True}, "says n = true"),
+        ({"bytes": 10**400}, "says bytes = 1.*it must be a whole number, 1 to"),
+        ({"labels": "SOFT!"}, 'says labels = "SOFT!"; it must be hard or soft or views or online'),
+        ({"scores": [33.0, 43.0, 53.0], "std": 0.1}, "says std = 0.1, and its scores have 10: one of them is wrong"),
+        ({"mean": 0.45, "scores": [0.44, 0.46, 0.45]}, "says mean = 0.45, and accuracies are in percent: .* write 45"),
         ({"bytes": "24 kB"}, 'says bytes = "24 kB"; it must be a whole number'),
         ({"scores": [43.0, 43.0]}, "says n = 3 and gives 2 scores"),
         ({"scores": [41.0, 43.0, 42.0]}, "says mean = 43, and its scores have 42: one of them is wrong"),
