@@ -8,7 +8,8 @@ A file of results is JSON. The simplest is {"rows": [row, ...]}; anything that a
 
 A row needs set, labels, student, protocol, mean and n. `Result` says what each entry means; whatever else stands in a row is kept.
 Accuracies are in percent. Differences are taken over the seeds that two rows state, 0, 1, 2 ... where `gendistill` measured them.
-What `gendistill compare --to DIR` writes, DIR/results.json, is such a file: add rows to it, and compare it with other runs again.
+What `gendistill compare --to DIR` writes, DIR/results.json, is such a file: add rows to it, and give DIR among the runs to compare
+it with others. `--to DIR` without it is refused where rows would be lost.
 
 Numbers of a publication are welcome where they say so: "published": true, and by which rule they were reported, "rule": "best of
 100 tests, 3 seeds". They are shown marked, and nothing is computed from them.
@@ -17,6 +18,7 @@ Numbers of a publication are welcome where they say so: "published": true, and b
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from gendistill.errors import UserError
 from gendistill.evaluation.report import Report
 from gendistill.evaluation.result import Result
-from gendistill.formatting import spell_data
+from gendistill.formatting import SET_NAMES, spell_data
 
 if TYPE_CHECKING:
     from gendistill.types import RealData  # imports torch, which reading results needs for nothing
@@ -62,6 +64,37 @@ def read(path: Path, run: str) -> list[Result]:
             f"{path} {there}: give runs, or files of results; `gendistill evaluate {path} --real SOURCE` measures a set of others"
         )
     return rows(load(file), file, {"run": run})
+
+
+def read_before(file: Path, run: str) -> list[Result]:
+    """The results of a file that is to be written; none where it is not there.
+
+    Raises:
+        UserError: it is something else, which nobody wants to lose.
+    """
+    if not os.path.lexists(file):
+        return []
+    try:
+        return rows(load(file), file, {"run": run})
+    except UserError as error:
+        raise UserError(f"{file} is there and no file of results, so it is not overwritten: {error}") from error
+
+
+def check_own(file: Path, run: str, ranked: bool) -> None:
+    """Refuse to write results of a set, or its ranking, over anything but those of before.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    found = read_before(file, run)
+    strange = [
+        one.name for one in found if one.run != run or one.set not in SET_NAMES or (one.lrs is not None) != ranked
+    ]
+    if strange:
+        raise UserError(
+            f"{file} would lose other results, {', '.join(dict.fromkeys(strange))}: write into another file; `gendistill compare` "
+            "takes any number"
+        )
 
 
 def is_run(path: Path) -> bool:

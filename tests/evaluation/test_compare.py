@@ -16,7 +16,7 @@ from gendistill.evaluation.compare import Comparison, by_name, called_path, comp
 from gendistill.evaluation.compare_page import cell, page, write
 from gendistill.evaluation.report import Report, Row
 from gendistill.evaluation.result import Result
-from gendistill.evaluation.results import of_report, read
+from gendistill.evaluation.results import check_own, of_report, read
 from gendistill.evaluation.significance import paired
 from gendistill.evaluation.tables import by_stress
 from gendistill.store import write_tensors
@@ -306,6 +306,51 @@ def test_what_is_written_is_read_again_and_nothing_unknown_is_lost(tmp_path: Pat
     again = compare([tmp_path / "to"])
     assert again.results == found.results
     assert compare([tmp_path / "to" / "results.json", tmp_path / "mine"]).results == found.results
+
+
+def test_rows_that_were_added_are_not_lost(tmp_path: Path) -> None:
+    mine, other, to = a_run(tmp_path / "mine", row()), a_run(tmp_path / "other", row(mean=47.0)), tmp_path / "to"
+    found = compare([mine, other], into=to)
+    write(found, to)
+    assert compare([other, mine], into=to).results == found.results[::-1], "all of it is there"
+    with pytest.raises(UserError, match=r"results.json would lose .*: mine \(hard labels, IPC 10\)\ngive .*to, too"):
+        compare([other], into=to)
+    told = json.loads((to / "results.json").read_text())
+    told["rows"] += [{**THEIRS, "data": "pets, 2 classes, 8 × 8 RGB"}]
+    (to / "results.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match=r"would lose .*: theirs \(hard labels, whole sets\)\n"):
+        compare([mine, other], into=to)
+    a_run(tmp_path / "mine", row(mean=44.0))  # measured anew
+    again = compare([mine, other, to], into=to)
+    assert [(one.name, one.mean) for one in again.results] == [("mine", 44.0), ("other", 47.0), ("theirs", 43.0)]
+
+
+def test_what_a_ranking_said_is_not_lost(tmp_path: Path) -> None:
+    mine, to = a_run(tmp_path / "mine", row()), tmp_path / "to"
+    write(compare([mine, a_file(tmp_path / "scores.json", {**row(), "run": "mine", "lrs": 0.3})]), to)
+    with pytest.raises(UserError, match="would lose .*: mine"):
+        compare([mine], into=to)
+    assert compare([mine, to], into=to).results[0].lrs == 0.3
+
+
+@pytest.mark.parametrize("text", ["", '{"rows": 3}', '{"name": "somebody"}'])
+def test_what_is_no_file_of_results_is_not_overwritten(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(UserError, match="results.json is there and no file of results, so it is not overwritten: "):
+        compare([a_run(tmp_path / "mine", row())], into=tmp_path)
+
+
+def test_results_of_a_set_go_over_those_of_before_only(tmp_path: Path) -> None:
+    report = Report([Row(**{**row(), "scores": tuple(SCORES)})])
+    file = tmp_path / "them.json"
+    file.write_text(json.dumps(of_report(report, "them", ToyData().open())))
+    check_own(file, "them", ranked=False)
+    for run, ranked in (("others", False), ("them", True)):
+        with pytest.raises(UserError, match="them.json would lose other results, them: write into another file"):
+            check_own(file, run, ranked)
+    check_own(tmp_path / "new.json", "them", ranked=False)
+    with pytest.raises(UserError, match="would lose other results, theirs"):
+        check_own(a_file(file, THEIRS, run="them"), "them", ranked=False)
 
 
 def test_an_evaluation_of_a_set_of_others_is_a_file_of_results(tmp_path: Path) -> None:
