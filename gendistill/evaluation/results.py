@@ -84,8 +84,10 @@ def check_own(file: Path, run: str, ranked: bool) -> None:
     """Refuse to write results of a set, or its ranking, over anything but those of before.
 
     Raises:
-        UserError: the file holds something else.
+        UserError: the file holds something else, or is a run's own.
     """
+    if is_run(file):
+        raise UserError(f"{file} is a run's own, which has the new numbers anyway: write into another file")
     found = read_before(file, run)
     strange = [
         one.name for one in found if one.run != run or one.set not in SET_NAMES or (one.lrs is not None) != ranked

@@ -349,6 +349,8 @@ def test_results_of_a_set_go_over_those_of_before_only(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="them.json would lose other results, them: write into another file"):
             check_own(file, run, ranked)
     check_own(tmp_path / "new.json", "them", ranked=False)
+    with pytest.raises(UserError, match="metrics.json is a run's own"):
+        check_own(a_run(tmp_path / "them", row()) / "metrics.json", "them", ranked=False)
     with pytest.raises(UserError, match="would lose other results, theirs"):
         check_own(a_file(file, THEIRS, run="them"), "them", ranked=False)
 
