@@ -356,7 +356,7 @@ def test_compare_prints_a_table_and_writes_a_page(tmp_path, capsys):
     told = {"labels": "hard", "student": "ConvNet-3", "protocol": "demo", "ipc": 10, "n": 2, "bytes": 1000}
     theirs, ours = tmp_path / "theirs.json", tmp_path / "ours.json"
     for file, mean in ((theirs, 40.0), (ours, 45.0)):
-        row = {**told, "set": file.stem, "mean": mean, "scores": [mean - 1, mean + 1]}
+        row = {**told, "set": file.stem, "mean": mean, "scores": [mean - 1, mean + 1], "seeds": [0, 1]}
         file.write_text(json.dumps({"data": "pets", "rows": [row]}))
     assert execute(cli, ["compare", f"them={theirs}", str(ours), "--to", str(tmp_path / "to")]) == 0
     told = capsys.readouterr().out
@@ -388,6 +388,31 @@ def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "digits, 10 classes, 8 × 8 grey · ConvNet-3 · demo · test\n" in told and "\nset " in told
     assert "\n\nLeakage: Not stated" in told and "\n\nLeakage:\n  set: Not stated" in told, "by both commands"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["evaluate", "a", "--to", "file/y.json"], "file/y.json cannot be written: {}/file: Not a directory; choose"),
+        (["evaluate", "a", "--page", f"{'y' * 250}.html"], "File name too long; choose another place"),
+        (["evaluate", "a", "--to", "file"], "file is there and no file of results, so it is not overwritten"),
+        (["evaluate", "a", "--page", "file"], "file is there and no page, so it is not overwritten"),
+        (["rank", "a", "--to", "file/y.json"], "file/y.json cannot be written"),
+        (["compare", "a.json", "--to", "file/y"], "file/y/results.json cannot be written"),
+        (["compare", "a.json", "--to", "."], "results.json cannot be written: it is a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_any_work(words, says, judged, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    row = {"set": "a", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 40.0, "n": 1}
+    (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "results.json").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    assert execute(cli, words) == 2 and not judged
+    told = capsys.readouterr()
+    assert says.format(tmp_path) in told.err and told.out == ""
+    assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "file").read_text() == "mine"
 
 
 def test_rank_scores_a_set_of_others_for_compare(tmp_path, capsys):

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import tempfile
 from pathlib import Path
 
 import click
 
 from gendistill.commands.base import changes, device, protocol, protocol_of, source_of, typed
 from gendistill.console import hide_bars, resumable
+from gendistill.errors import UserError
+
+
+def check_place(file: Path) -> None:
+    """Refuse a file that cannot be written, before any work. Folders are not made, and nothing is left behind."""
+    there = next(one for one in file.absolute().parents if os.path.lexists(one))
+    try:
+        # What the system says of rights is not all: there is nothing to be put into /proc, whoever asks.
+        with tempfile.NamedTemporaryFile(dir=there, prefix=f".{file.name}.", suffix=".part"):
+            pass
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {there}: {error.strerror}; choose another place") from error
+    if os.path.isdir(file):
+        raise UserError(f"{file} cannot be written: it is a folder; choose another place")
+
+
+def check_page(file: Path) -> None:
+    """Refuse a page that cannot be written, or would be written over something that is no page."""
+    check_place(file)
+    if os.path.lexists(file) and not (file.is_file() and b"<!doctype html>" in file.read_bytes()[:200].lower()):
+        raise UserError(f"{file} is there and no page, so it is not overwritten; choose another place")
+
+
+def check_results(file: Path, path: str, ranked: bool = False) -> None:
+    """Refuse a file for the results, or the ranking, of a set that cannot be written, or holds anything but those."""
+    from gendistill.evaluation.results import check_own
+
+    check_place(file)
+    check_own(file, Path(path).name, ranked)
 
 
 @click.command()
@@ -56,6 +87,10 @@ def evaluate(
     from gendistill.fields import fit
     from gendistill.overrides import read_value
 
+    if to is not None:
+        check_results(to, path)
+    if page is not None:
+        check_page(page)
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
     from gendistill.evaluation.elsewhere import leakage_of
@@ -128,6 +163,8 @@ def rank(
     from gendistill.fields import fit
     from gendistill.overrides import read_value
 
+    if to is not None:
+        check_results(to, path, ranked=True)
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
     from gendistill.evaluation.evaluate import open_sets
@@ -272,7 +309,8 @@ def compare(runs: tuple[str, ...], to: Path | None) -> None:
     """Put any number of runs side by side.
 
     Prints what may be compared and which differences are more than chance. --to also writes a page, and all numbers as a file
-    of results that others can add to.
+    of results that others can add to: give its folder as a RUN, too, to keep what was added. Results that are in no RUN are not
+    overwritten.
 
     RUN is a run, or a file of results: JSON such as {"rows": [{"set": ..., "labels": ..., "student": ..., "protocol": ...,
     "data": ..., "bytes": ..., "mean": ..., "n": ...}]}; published numbers say "published": true and their "rule". NAME=RUN
@@ -281,7 +319,10 @@ def compare(runs: tuple[str, ...], to: Path | None) -> None:
     from gendistill.evaluation.compare import compare as side_by_side
     from gendistill.evaluation.compare_page import write
 
-    found = side_by_side(runs)
+    if to is not None:
+        check_place(to / "results.json")
+        check_page(to / "compare.html")
+    found = side_by_side(runs, into=to)
     click.echo(str(found))
     if to is not None:
         click.echo(f"\n{write(found, to)}")

@@ -11,9 +11,9 @@ from typing import Any
 
 from gendistill.errors import UserError
 from gendistill.evaluation.compare_words import differing, several, spell_size
-from gendistill.evaluation.groups import Group, claim, grouped, merged
+from gendistill.evaluation.groups import Group, grouped, identity, merged
 from gendistill.evaluation.result import Result
-from gendistill.evaluation.results import read
+from gendistill.evaluation.results import is_run, read, read_before
 from gendistill.evaluation.tables import MARK, aligned, indices_notes, spell_figure, under_stress
 from gendistill.formatting import spell_bytes, spell_labels, spell_score, spell_set
 from gendistill.provenance import NO_LEAKAGE_STATEMENT
@@ -42,13 +42,18 @@ class Comparison:
         return "\n\n".join([*parts, "\n".join(["Leakage:", *told])])
 
 
-def compare(given: Sequence[str | Path]) -> Comparison:
+def compare(given: Sequence[str | Path], *, into: Path | None = None) -> Comparison:
     """Put runs, and files and folders of results, side by side.
 
     NAME=PATH calls a run by another name than its folder's; runs of one name are one set at several sizes.
 
+    Args:
+        given: what is compared.
+        into: the folder that is to be written. What its results.json holds, and nothing given does, would be lost. Where the folder
+            is given, too, its results give way to those that others state anew.
+
     Raises:
-        UserError: one of them has no results, or nothing of them may be compared.
+        UserError: one of them has no results, nothing of them may be compared, or results would be lost.
     """
     if not given:
         raise UserError("there is nothing to compare: give runs, or files of results")
@@ -60,6 +65,10 @@ def compare(given: Sequence[str | Path]) -> Comparison:
         [replace(row, run=name) for row in rows] if name else rows
         for (name, _), rows in zip(called, found, strict=True)
     ]
+    paths = [path for _, path in called]
+    if into is not None:
+        found = kept(found, paths, into)
+    check_sets(paths, names, found)
     check_common(found, names)
     results = merged([one for each in found for one in each])
     check_names(results)
@@ -157,17 +166,52 @@ def check_common(found: Sequence[Sequence[Result]], names: Sequence[str]) -> Non
         log.warning("%s stands alone: nothing else is of %s", names[place], spell_claims(found[place], groups))
 
 
+def kept(found: Sequence[list[Result]], paths: Sequence[Path], into: Path) -> list[list[Result]]:
+    """The results, those of the file that will be written less what the others state anew; refuse to lose any others."""
+    file = into / "results.json"
+    own = [path.resolve() in (into.resolve(), file.resolve()) for path in paths]
+    others = [one for mine, rows in zip(own, found, strict=True) for one in rows if not mine]
+    if any(own):
+        return [outlasting(rows, others) if mine else rows for mine, rows in zip(own, found, strict=True)]
+    before = read_before(file, into.resolve().name)
+    lost = [one for one in outlasting(before, others) if merged([*others, one]) != merged(others)]
+    if lost:
+        told = dict.fromkeys(f"{one.name} ({spell_labels(one.labels, one.labeler)}, {spell_size(one)})" for one in lost)
+        raise UserError(
+            f"{file} would lose what is in nothing that is compared here: {', '.join(told)}\n"
+            f"give {into}, too, which keeps it; write into another folder; or remove that file"
+        )
+    return list(found)
+
+
+def outlasting(rows: Sequence[Result], others: Sequence[Result]) -> list[Result]:
+    """The rows, less those of which others state other numbers."""
+    anew, count = {identity(one) for one in others if not one.published}, len(merged(others))
+    return [one for one in rows if identity(one) not in anew or len(merged([*others, one])) == count]
+
+
+def check_sets(paths: Sequence[Path], names: Sequence[str], found: Sequence[Sequence[Result]]) -> None:
+    """Refuse two runs of one name with results at one IPC: they made different pictures, whatever their labels."""
+    seen: dict[tuple[str, int | None], Path] = {}
+    runs = [item for item in zip(paths, names, found, strict=True) if is_run(item[0])]
+    for path, name, one in [(path, name, one) for path, name, results in runs for one in results]:
+        if not one.baseline and seen.setdefault((name, one.ipc), path) is not path:
+            raise UserError(
+                f"{seen[name, one.ipc]} and {path} are two sets with {spell_size(one)}, and both are called {name}: call one "
+                "of the runs otherwise, NAME=PATH"
+            )
+
+
 def check_names(results: Sequence[Result]) -> None:
-    """Refuse two runs of one name with results of one size: nobody could tell them apart."""
+    """Refuse two results of one set with one kind of labels that were measured alike: nobody could tell them apart."""
     seen: dict[tuple[object, ...], Result] = {}
     for one in results:
-        if one.run and not one.published and not one.baseline:
-            key = (*claim(one), one.training, one.run, one.set, one.labelled, one.ipc, one.bytes)
-            if seen.setdefault(key, one) is not one:
-                raise UserError(
-                    f"two results with {spell_labels(one.labels, one.labeler)} and {spell_size(one)} are called {one.run}: call "
-                    "one of the runs otherwise, NAME=PATH"
-                )
+        if one.run and not one.published and not one.baseline and seen.setdefault(identity(one), one) is not one:
+            raise UserError(
+                f"two results with {spell_labels(one.labels, one.labeler)} and {spell_size(one)} are called "
+                f"{' · '.join(dict.fromkeys((one.run, one.name)))}: call one of the runs otherwise, NAME=PATH, or let one of the "
+                'rows name another "set"'
+            )
 
 
 def spell_claims(results: Sequence[Result], groups: Sequence[Group]) -> str:

@@ -21,11 +21,10 @@ from gendistill.evaluation.compare_charts import (
 )
 from gendistill.evaluation.compare_words import differing, several
 from gendistill.evaluation.groups import Group, Pair
-from gendistill.evaluation.result import LAST_EPOCH, Result
+from gendistill.evaluation.result import LABELS, LAST_EPOCH, Result
 from gendistill.evaluation.tables import CALIBRATION, MARK, ONE_SET, spell_figure, stressed
 from gendistill.formatting import plural, spell_bytes, spell_labels, spell_score, spell_set, template
 
-KINDS = ("hard", "soft", "views", "online")
 SHOWN_CLASSES, SHOWN_COLUMNS, SHOWN_PAIRS = 30, 9, 24
 NEUTRAL = 26.9
 """LRS and ARS, times 100, of a set that is as good as random pictures."""
@@ -53,7 +52,7 @@ def page(comparison: Comparison) -> str:
         ranked=ranked(groups),
         leakage=leakage(results),
         calibration=CALIBRATION,
-        kinds=[(kind, key(kind), spell_labels(kind)) for kind in KINDS],
+        kinds=[(kind, key(kind), spell_labels(kind)) for kind in LABELS],
     )
 
 
@@ -102,7 +101,7 @@ def of_group(group: Group) -> dict[str, Any]:
         "notes": group.notes,
         "chart": cloud(marks) if drawn else "",
         "series": sorted(series, key=lambda one: (one.number == 0, one.number)),
-        "kinds": [kind for kind in KINDS if any(mark.result.labels == kind for mark in drawn)],
+        "kinds": [kind for kind in LABELS if any(mark.result.labels == kind for mark in drawn)],
         "hollow": any(mark.result.published for mark in drawn),
         "unseen": unseen(marks, drawn),
         "rows": [row(by_mark[name, id(one)]) for name, one in in_order(group)],

@@ -91,6 +91,9 @@ class Group:
         silent = [name for name, one in named if self.trainings and not one.training and is_asked(one)]
         if silent:
             found.append(f"Taken at their word, as they name the protocol only: {', '.join(dict.fromkeys(silent))}.")
+        unpaired = dict.fromkeys(name for name, one in named if one.scores and not one.seeds and not one.published)
+        if unpaired:
+            found.append(f"Without differences, as nobody states their seeds: {', '.join(unpaired)}.")
         alone = dict.fromkeys(name for name, one in named if one.alone)
         if alone:
             found.append(f"{', '.join(alone)}: ± is over students of {ONE_SET}.")
@@ -203,6 +206,13 @@ def claim(one: Result) -> Claim:
     return folded(one.data), one.split, folded(one.student), folded(one.protocol)
 
 
+def identity(one: Result) -> tuple[object, ...]:
+    """What a result is of, whatever was found: two of one identity cannot be told apart."""
+    return (
+        *claim(one), one.held_out, one.training, one.run, one.set, one.labels, one.labeler, one.ipc, one.published and one.rule
+    )  # fmt: skip
+
+
 def folded(text: str) -> str:
     """The same for all spellings that differ in case and spaces only."""
     return " ".join(text.casefold().split())
@@ -235,9 +245,9 @@ def merged(results: Sequence[Result]) -> tuple[Result, ...]:
 def completed(one: Result, other: Result) -> Result:
     """A result with what only its twin says."""
     asked = (
-        *("lrs", "lrs_std", "ars", "ars_std", "per_class", "leakage", "source", "epochs", "sets"),
+        *("lrs", "lrs_std", "ars", "ars_std", "per_class", "leakage", "source", "epochs", "sets", "seeds"),
         *("calibration_error", "attacked", "corrupted", "attack_seconds"),
     )
-    empty = [name for name in asked if getattr(one, name) in (None, "", {})]
+    empty = [name for name in asked if getattr(one, name) in (None, "", {}, ())]
     found = {name: getattr(other, name) for name in empty} | {"elsewhere": one.elsewhere or other.elsewhere}
     return replace(one, more={**other.more, **one.more}, **found)

@@ -93,7 +93,7 @@ class Ranking:
         """A file of results with one row, which `gendistill compare` reads; ``run`` is whose set it is."""
         accuracies = ("full", "hard", "random", "plain", "random_plain", "rates", "weight")
         scores = {"lrs": self.lrs.value, "lrs_std": self.lrs.std, "ars": self.ars.value, "ars_std": self.ars.std}
-        told = {"run": run, "data": self.data, **asdict(self.row), **scores}
+        told = {"run": run, "data": self.data, **asdict(self.row), "seeds": list(range(self.row.n)), **scores}
         made_of = {name: getattr(self, name) for name in accuracies}
         return {"rows": [{**told, "ranking": made_of}], "notes": list(self.notes)}
 

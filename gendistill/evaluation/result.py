@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from gendistill.formatting import SET_NAMES, spell_set
 
 LAST_EPOCH = "last epoch"
 BASELINES = frozenset(SET_NAMES) - {"distilled"}
+LABELS = ("hard", "soft", "views", "online")
 ASKED = ("set", "labels", "student", "protocol", "mean", "n")
 
 
@@ -38,7 +40,7 @@ class Result:
     bytes      what a user stores; None where it is not known
     distinct   different pictures a student saw, where a generator drew them
     scores     the accuracy of every seed
-    seeds      their numbers; 0, 1, 2 ... where they are not stated, as `gendistill` counts
+    seeds      their numbers, by which results are paired; none where they are not stated
     sets       independent sets they are over: score i is of set i modulo this number; None where it is not stated
     training   how the student learned, as code; "" where only the protocol is named
     per_class  accuracy in percent by name of class
@@ -123,8 +125,8 @@ class Result:
 
     @property
     def by_seed(self) -> dict[int, float]:
-        """Seed -> accuracy. Of published numbers none: nothing is computed from them."""
-        return {} if self.published else dict(zip(self.seeds, self.scores, strict=True))
+        """Seed -> accuracy; none where seeds are not stated, and of published numbers: nothing is computed from them."""
+        return {} if self.published or not self.seeds else dict(zip(self.seeds, self.scores, strict=True))
 
     @property
     def set_by_seed(self) -> dict[int, int]:
@@ -164,15 +166,14 @@ class Result:
             **known,
             more={name: value for name, value in row.items() if name not in KINDS and value not in (None, {}, [])},
         )
-        consistent(found, where)
         if "std" not in known and len(found.scores) > 1:
             found = replace(found, std=statistics.stdev(found.scores))
-        return found if found.seeds else replace(found, seeds=tuple(range(len(found.scores))))
+        consistent(found, where)
+        return found
 
 
 WORDS = (
     "set",
-    "labels",
     "student",
     "protocol",
     "run",
@@ -187,9 +188,10 @@ WORDS = (
 )
 KINDS: dict[str, str] = {
     **dict.fromkeys(WORDS, "text"),
+    "labels": " or ".join(LABELS),
     **dict.fromkeys(("mean", "std"), "a percentage, 0 to 100"),
     **dict.fromkeys(("calibration_error", "lrs", "lrs_std", "ars", "ars_std"), "a number, 0 to 1"),
-    **dict.fromkeys(("n", "epochs", "ipc", "bytes", "distinct", "sets"), "a whole number above 0"),
+    **dict.fromkeys(("n", "epochs", "ipc", "bytes", "distinct", "sets"), "a whole number, 1 to 10^18"),
     "scores": "a list of percentages, 0 to 100",
     "seeds": "a list of whole numbers",
     "per_class": "percentages, 0 to 100, by name of class",
@@ -205,14 +207,15 @@ def checked(name: str, value: Any, where: str) -> Any:
     kind = KINDS[name]
     right = {
         "text": lambda: isinstance(value, str),
+        KINDS["labels"]: lambda: value in LABELS,
         "a percentage, 0 to 100": lambda: number(value, 100),
         "a number, 0 to 1": lambda: number(value, 1),
-        "a whole number above 0": lambda: whole(value) and value > 0,
+        "a whole number, 1 to 10^18": lambda: whole(value) and 0 < value <= 10**18,
         "a list of percentages, 0 to 100": lambda: isinstance(value, list) and all(number(one, 100) for one in value),
         "a list of whole numbers": lambda: isinstance(value, list) and all(map(whole, value)),
         "percentages, 0 to 100, by name of class": lambda: numbers(value, 100),
         "percentages, 0 to 100, by name": lambda: numbers(value, 100),
-        "seconds by name": lambda: numbers(value, math.inf),
+        "seconds by name": lambda: numbers(value, 1e18),
         "true or false": lambda: isinstance(value, bool),
     }[kind]
     if not right():
@@ -245,7 +248,31 @@ def consistent(found: Result, where: str) -> None:
         raise UserError(
             f"{where} says mean = {found.mean:g}, and its scores have {statistics.fmean(found.scores):g}: one of them is wrong"
         )
+    if found.scores and not any(math.isclose(found.std, one, abs_tol=0.13) for one in deviations(found.scores)):
+        raise UserError(
+            f"{where} says std = {found.std:g}, and its scores have {deviations(found.scores)[-1]:g}: one of them is wrong"
+        )
+    if is_fraction(found):
+        raise UserError(
+            f"{where} says mean = {found.mean:g}, and accuracies are in percent: for a share of the pictures write "
+            f'{100 * found.mean:g}; if it is so low indeed, let "data" say of how many classes: "ImageNet-1K, 1000 classes"'
+        )
     if found.seeds and (len(found.seeds) != len(found.scores) or len({*found.seeds}) != len(found.seeds)):
         raise UserError(
             f"{where} gives {len(found.scores)} scores and seeds {list(found.seeds)}: one of its own for each"
         )
+
+
+def deviations(scores: Sequence[float]) -> list[float]:
+    """Their standard deviation over n, as some report it, and that over n - 1, where there is one."""
+    return [statistics.pstdev(scores), *([statistics.stdev(scores)] if len(scores) > 1 else [])]
+
+
+def is_fraction(found: Result) -> bool:
+    """Whether its accuracy is surely a share in [0, 1]: 1 % or less of fewer than a hundred classes, or of nobody knows how many.
+
+    What `gendistill` measured is in percent, and is known by the hash of its pictures.
+    """
+    classes = re.search(r"(\d+) classes", found.data)
+    few = classes is None or int(classes[1]) < 100
+    return few and not found.held_out and 0 < max(found.mean, *found.scores, 0.0) <= 1

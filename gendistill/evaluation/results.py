@@ -7,7 +7,9 @@ A file of results is JSON. The simplest is {"rows": [row, ...]}; anything that a
                "ipc": 10, "bytes": 323000, "mean": 45.1, "std": 0.5, "n": 3, "scores": [44.6, 45.1, 45.6], "seeds": [0, 1, 2]}]}
 
 A row needs set, labels, student, protocol, mean and n. `Result` says what each entry means; whatever else stands in a row is kept.
-What `gendistill compare --to DIR` writes, DIR/results.json, is such a file: add rows to it, and compare it with other runs again.
+Accuracies are in percent. Differences are taken over the seeds that two rows state, 0, 1, 2 ... where `gendistill` measured them.
+What `gendistill compare --to DIR` writes, DIR/results.json, is such a file: add rows to it, and give DIR among the runs to compare
+it with others. `--to DIR` without it is refused where rows would be lost.
 
 Numbers of a publication are welcome where they say so: "published": true, and by which rule they were reported, "rule": "best of
 100 tests, 3 seeds". They are shown marked, and nothing is computed from them.
@@ -16,14 +18,16 @@ Numbers of a publication are welcome where they say so: "published": true, and b
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gendistill.errors import UserError
 from gendistill.evaluation.report import Report
 from gendistill.evaluation.result import Result
-from gendistill.formatting import spell_data
+from gendistill.formatting import SET_NAMES, spell_data
 
 if TYPE_CHECKING:
     from gendistill.types import RealData  # imports torch, which reading results needs for nothing
@@ -40,7 +44,9 @@ SHARED = frozenset(
 def of_report(report: Report, run: str, real: RealData, leakage: str = "") -> dict[str, Any]:
     """A file of results with the rows of a report; ``run`` is what the set is called, ``leakage`` what is known of who saw what."""
     said = {"leakage": leakage} if leakage else {}
-    return {"run": run, **said, "data": spell_data(real.name, len(real.classes), real.train.shape), **report.to_json()}
+    told = report.to_json()
+    told["rows"] = [{**one, "seeds": list(range(one["n"]))} for one in told["rows"]]
+    return {"run": run, **said, "data": spell_data(real.name, len(real.classes), real.train.shape), **told}
 
 
 def read(path: Path, run: str) -> list[Result]:
@@ -49,10 +55,8 @@ def read(path: Path, run: str) -> list[Result]:
     Raises:
         UserError: there are none, or they are no results.
     """
-    if path.name == "metrics.json" and (path.parent / "run.json").is_file():
-        path = path.parent
-    if (path / "run.json").is_file():
-        return of_run(path, run)
+    if is_run(path):
+        return of_run(path.parent if path.name == "metrics.json" else path, run)
     file = path / "results.json" if path.is_dir() else path
     if not file.is_file():
         there = "holds no run and no results.json" if path.is_dir() else "is not there"
@@ -60,6 +64,44 @@ def read(path: Path, run: str) -> list[Result]:
             f"{path} {there}: give runs, or files of results; `gendistill evaluate {path} --real SOURCE` measures a set of others"
         )
     return rows(load(file), file, {"run": run})
+
+
+def read_before(file: Path, run: str) -> list[Result]:
+    """The results of a file that is to be written; none where it is not there.
+
+    Raises:
+        UserError: it is something else, which nobody wants to lose.
+    """
+    if not os.path.lexists(file):
+        return []
+    try:
+        return rows(load(file), file, {"run": run})
+    except UserError as error:
+        raise UserError(f"{file} is there and no file of results, so it is not overwritten: {error}") from error
+
+
+def check_own(file: Path, run: str, ranked: bool) -> None:
+    """Refuse to write results of a set, or its ranking, over anything but those of before.
+
+    Raises:
+        UserError: the file holds something else, or is a run's own.
+    """
+    if is_run(file):
+        raise UserError(f"{file} is a run's own, which has the new numbers anyway: write into another file")
+    found = read_before(file, run)
+    strange = [
+        one.name for one in found if one.run != run or one.set not in SET_NAMES or (one.lrs is not None) != ranked
+    ]
+    if strange:
+        raise UserError(
+            f"{file} would lose other results, {', '.join(dict.fromkeys(strange))}: write into another file; `gendistill compare` "
+            "takes any number"
+        )
+
+
+def is_run(path: Path) -> bool:
+    """Whether it is a run, or the metrics.json of one."""
+    return ((path.parent if path.name == "metrics.json" else path) / "run.json").is_file()
 
 
 def of_run(folder: Path, run: str) -> list[Result]:
@@ -74,7 +116,8 @@ def of_run(folder: Path, run: str) -> list[Result]:
         "data": data_of(folder, provenance.get("real", {}).get("name", "")),
         "leakage": provenance.get("leakage", ""),
     }
-    return rows(load(metrics), metrics, told)
+    # Students of a run are counted from 0.
+    return [replace(one, seeds=tuple(range(len(one.scores)))) for one in rows(load(metrics), metrics, told)]
 
 
 def rows(value: Mapping[str, Any], file: Path, told: Mapping[str, Any]) -> list[Result]:

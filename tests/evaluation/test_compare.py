@@ -16,7 +16,7 @@ from gendistill.evaluation.compare import Comparison, by_name, called_path, comp
 from gendistill.evaluation.compare_page import cell, page, write
 from gendistill.evaluation.report import Report, Row
 from gendistill.evaluation.result import Result
-from gendistill.evaluation.results import of_report, read
+from gendistill.evaluation.results import check_own, of_report, read
 from gendistill.evaluation.significance import paired
 from gendistill.evaluation.tables import by_stress
 from gendistill.store import write_tensors
@@ -225,8 +225,23 @@ def test_differences_are_over_the_seeds_that_are_shared() -> None:
     assert Comparison((one, alone)).groups[0].pairs == []
 
 
+def test_what_states_no_seeds_is_paired_with_nothing(tmp_path: Path) -> None:
+    mine, theirs = a_run(tmp_path / "mine", row()), {**THEIRS, "ipc": 10, "scores": [42.0, 43.0, 44.0]}
+    (group,) = compare([mine, a_file(tmp_path / "theirs.json", theirs)]).groups
+    assert not group.pairs and "Without differences, as nobody states their seeds: theirs." in group.notes
+    (group,) = compare([mine, a_file(tmp_path / "theirs.json", {**theirs, "seeds": [0, 1, 2]})]).groups
+    assert len(group.pairs) == 1 and not [note for note in group.notes if "seeds" in note]
+
+
+def test_accuracies_below_one_percent_are_welcome_where_there_are_many_classes(tmp_path: Path) -> None:
+    low = {**THEIRS, "mean": 0.4, "scores": [0.3, 0.4, 0.5], "std": 0.08, "data": "ImageNet-1K, 1000 classes"}
+    assert read(a_file(tmp_path / "theirs.json", low), "theirs")[0].std == 0.08, "over n, as some report it"
+    assert read(a_run(tmp_path / "mine", row(mean=0.5, scores=[0.5], std=0.0, held_out="aaaa")), "mine")[0].mean == 0.5
+
+
 def test_students_of_one_set_are_compared_set_by_set_and_one_set_is_told() -> None:
-    told = {"student": "ConvNet-3", "protocol": "demo", "labels": "hard", "n": 4, "data": "pets"}
+    told: dict[str, Any] = {"student": "ConvNet-3", "protocol": "demo", "labels": "hard", "n": 4, "data": "pets"}
+    told["seeds"] = [0, 1, 2, 3]
     ours = {**told, "set": "a", "mean": 45.0, "scores": [44.0, 46.0, 45.0, 45.0]}
     theirs = Result.from_json(
         {**told, "set": "random_real", "mean": 42.0, "scores": [42.0, 43.0, 41.0, 42.0], "sets": 4}, "b"
@@ -293,10 +308,58 @@ def test_what_is_written_is_read_again_and_nothing_unknown_is_lost(tmp_path: Pat
     assert compare([tmp_path / "to" / "results.json", tmp_path / "mine"]).results == found.results
 
 
+def test_rows_that_were_added_are_not_lost(tmp_path: Path) -> None:
+    mine, other, to = a_run(tmp_path / "mine", row()), a_run(tmp_path / "other", row(mean=47.0)), tmp_path / "to"
+    found = compare([mine, other], into=to)
+    write(found, to)
+    assert compare([other, mine], into=to).results == found.results[::-1], "all of it is there"
+    with pytest.raises(UserError, match=r"results.json would lose .*: mine \(hard labels, IPC 10\)\ngive .*to, too"):
+        compare([other], into=to)
+    told = json.loads((to / "results.json").read_text())
+    told["rows"] += [{**THEIRS, "data": "pets, 2 classes, 8 × 8 RGB"}]
+    (to / "results.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match=r"would lose .*: theirs \(hard labels, whole sets\)\n"):
+        compare([mine, other], into=to)
+    a_run(tmp_path / "mine", row(mean=44.0))  # measured anew
+    again = compare([mine, other, to], into=to)
+    assert [(one.name, one.mean) for one in again.results] == [("mine", 44.0), ("other", 47.0), ("theirs", 43.0)]
+
+
+def test_what_a_ranking_said_is_not_lost(tmp_path: Path) -> None:
+    mine, to = a_run(tmp_path / "mine", row()), tmp_path / "to"
+    write(compare([mine, a_file(tmp_path / "scores.json", {**row(), "run": "mine", "lrs": 0.3})]), to)
+    with pytest.raises(UserError, match="would lose .*: mine"):
+        compare([mine], into=to)
+    assert compare([mine, to], into=to).results[0].lrs == 0.3
+
+
+@pytest.mark.parametrize("text", ["", '{"rows": 3}', '{"name": "somebody"}'])
+def test_what_is_no_file_of_results_is_not_overwritten(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(UserError, match="results.json is there and no file of results, so it is not overwritten: "):
+        compare([a_run(tmp_path / "mine", row())], into=tmp_path)
+
+
+def test_results_of_a_set_go_over_those_of_before_only(tmp_path: Path) -> None:
+    report = Report([Row(**{**row(), "scores": tuple(SCORES)})])
+    file = tmp_path / "them.json"
+    file.write_text(json.dumps(of_report(report, "them", ToyData().open())))
+    check_own(file, "them", ranked=False)
+    for run, ranked in (("others", False), ("them", True)):
+        with pytest.raises(UserError, match="them.json would lose other results, them: write into another file"):
+            check_own(file, run, ranked)
+    check_own(tmp_path / "new.json", "them", ranked=False)
+    with pytest.raises(UserError, match="metrics.json is a run's own"):
+        check_own(a_run(tmp_path / "them", row()) / "metrics.json", "them", ranked=False)
+    with pytest.raises(UserError, match="would lose other results, theirs"):
+        check_own(a_file(file, THEIRS, run="them"), "them", ranked=False)
+
+
 def test_an_evaluation_of_a_set_of_others_is_a_file_of_results(tmp_path: Path) -> None:
     report = Report([Row(**{**row(), "scores": tuple(SCORES)})], notes=("The teacher saw them.",))
     (tmp_path / "them.json").write_text(json.dumps(of_report(report, "them", ToyData().open())))
     (one,) = read(tmp_path / "them.json", "ignored")
+    assert one.seeds == (0, 1, 2), "students are counted from 0"
     assert (one.name, one.data, one.leakage) == ("them", "toy, 3 classes, 8 × 8 grey", "The teacher saw them.")
 
 
@@ -322,8 +385,23 @@ def test_runs_of_one_name_are_one_set_at_several_sizes(tmp_path: Path) -> None:
     found = compare([f"mine={small}", f"mine={large}"])
     assert {one.name for one in found.results} == {"mine"}
     assert page(found).count('<polyline class="thread c0"') == 1
-    with pytest.raises(UserError, match="two results with hard labels and IPC 10 are called mine"):
-        compare([f"mine={large}", f"mine={a_run(tmp_path / 'other', row(mean=47.0))}"])
+
+
+@pytest.mark.parametrize("labels", ["hard", "soft"])
+def test_one_name_is_one_set(tmp_path: Path, labels: str) -> None:
+    mine, other = a_run(tmp_path / "mine", row()), a_run(tmp_path / "other", row(labels=labels, bytes=25_000))
+    with pytest.raises(
+        UserError, match="mine and .*other are two sets with IPC 10, and both are called mine: call one"
+    ):
+        compare([f"mine={mine}", f"mine={other}"])
+    file = a_file(tmp_path / "file.json", {**row(mean=47.0, bytes=25_000), "run": "mine"})
+    with pytest.raises(UserError, match="two results with hard labels and IPC 10 are called mine: call one"):
+        compare([mine, file])
+
+
+def test_a_run_that_was_measured_on_two_test_sets_stands_in_two_groups(tmp_path: Path) -> None:
+    rows = row(held_out="aaaa"), row(mean=47.0, held_out="bbbb"), row(mean=48.0, held_out="bbbb", student="ResNet-18")
+    assert len(compare([a_run(tmp_path / "mine", *rows)]).groups) == 3
 
 
 @pytest.mark.parametrize(
@@ -333,8 +411,12 @@ def test_runs_of_one_name_are_one_set_at_several_sizes(tmp_path: Path) -> None:
         ({"set": ""}, "does not say set"),
         ({"mean": 450}, "says mean = 450; it must be a percentage, 0 to 100"),
         ({"mean": math.nan}, "says mean = NaN; it must be a percentage"),
-        ({"n": 2.5}, "says n = 2.5; it must be a whole number above 0"),
+        ({"n": 2.5}, "says n = 2.5; it must be a whole number, 1 to 10.18"),
         ({"n": True}, "says n = true"),
+        ({"bytes": 10**400}, "says bytes = 1.*it must be a whole number, 1 to"),
+        ({"labels": "SOFT!"}, 'says labels = "SOFT!"; it must be hard or soft or views or online'),
+        ({"scores": [33.0, 43.0, 53.0], "std": 0.1}, "says std = 0.1, and its scores have 10: one of them is wrong"),
+        ({"mean": 0.45, "scores": [0.44, 0.46, 0.45]}, "says mean = 0.45, and accuracies are in percent: .* write 45"),
         ({"bytes": "24 kB"}, 'says bytes = "24 kB"; it must be a whole number'),
         ({"scores": [43.0, 43.0]}, "says n = 3 and gives 2 scores"),
         ({"scores": [41.0, 43.0, 42.0]}, "says mean = 43, and its scores have 42: one of them is wrong"),

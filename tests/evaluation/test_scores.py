@@ -206,7 +206,7 @@ def test_a_ranking_goes_into_a_file_of_results(ranked) -> None:
     (row,) = json.loads(json.dumps(found.to_json("toy run")))["rows"]
     one = Result.from_json(row, "row 1")
     assert (one.name, one.lrs, one.ars_std) == ("toy run", found.lrs.value, found.ars.std)
-    assert one.more["ranking"]["full"] == found.full and one.scores == found.row.scores
+    assert one.more["ranking"]["full"] == found.full and one.scores == found.row.scores and len(one.seeds) == one.n
     assert f"{100 * found.lrs.value:.1f}" in str(Comparison((one,)))
     assert str(found).startswith(f"LRS {100 * found.lrs.value:.1f}")
     assert isinstance(found, Ranking) and found.data == "toy, 3 classes, 8 × 8 grey"
