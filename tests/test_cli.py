@@ -398,6 +398,7 @@ def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
         (["evaluate", "a", "--to", "file"], "file is there and no file of results, so it is not overwritten"),
         (["evaluate", "a", "--page", "file"], "file is there and no page, so it is not overwritten"),
         (["rank", "a", "--to", "file/y.json"], "file/y.json cannot be written"),
+        (["relabel", "a", "--budget", "1MB", "--out", "file/y"], "file/y/relabel.json cannot be written"),
         (["compare", "a.json", "--to", "file/y"], "file/y/results.json cannot be written"),
         (["compare", "a.json", "--to", "."], "results.json cannot be written: it is a folder"),
     ],

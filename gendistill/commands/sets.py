@@ -243,6 +243,7 @@ def relabel(
     from gendistill.formatting import bytes_of
     from gendistill.overrides import read_value
 
+    check_place(out / "relabel.json")
     limit = bytes_of(budget)
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
