@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as parquet
 import torch
-from torch import Tensor
 
 from gendistill.data.folder import Folder
 from gendistill.data.hub import Hub
@@ -20,18 +19,15 @@ from gendistill.data.parquet import TRAIN, Parquet, of_split
 from gendistill.distilled import Distilled, load
 from gendistill.draft import picked
 from gendistill.evaluation.renumbered import Renumbered, reordered
-from gendistill.images import StoredImages, Subset, content
+from gendistill.evaluation.tensor_files import read_pt
+from gendistill.images import Subset, content
 from gendistill.labelers import stored
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.types import Class, RealData, UserError
 
 log = logging.getLogger("gendistill")
-PAIRS = (("images", "labels"), ("data", "targets"), ("x", "y"), ("image_syn", "label_syn"))
-"""Names under which .pt files hold images and labels."""
 OURS = b"gendistill"
 """The entry in a Parquet file's metadata by which an export is known."""
-EDGE = 0.01
-"""How far numbers may be outside a range and still count as in it."""
 
 
 def read(path: str, real: RealData, device: str | torch.device = "cpu") -> Distilled:
@@ -155,97 +151,6 @@ def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:
         raise UserError(f"log_probs in {files[0].name} are no log-probabilities over the {len(made.classes)} classes")
     ours = json.loads((schema.metadata or {}).get(OURS, b"{}"))
     return replace(made, soft=StaticLabels.of(found, float(ours.get("temperature", 1.0))))
-
-
-def read_pt(place: Path, real: RealData) -> Distilled:
-    """Images and labels that a matching method saved with ``torch.save``, as tensors only.
-
-    Numbers are in [0, 1], or in [0, 255], or else were normalised by the data's mean and deviation, as these methods do; that is
-    undone. Learned pictures may leave the range of pictures, and are clipped to it: a warning says how much of them. Whitened ones
-    cannot be known from others. Labels are classes, or probabilities, which the set has as soft labels of its own.
-
-    Raises:
-        UserError: it holds something else.
-    """
-    try:
-        held = torch.load(place, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling fails in many ways, all of them the file's
-        raise UserError(
-            f"{place} does not load as tensors ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "save a dictionary with the tensors 'images' (n, c, h, w) and 'labels' (n,)"
-        ) from error
-    images, labels = pair(held, place)
-    if images.dim() != 4 or tuple(images.shape[1:]) != real.train.shape:
-        raise UserError(
-            f"{place} holds images of shape {tuple(images.shape)}, the real pictures are {real.train.shape}; "
-            "give --real with the size= and channels= of the set"
-        )
-    said = None
-    if labels.dim() == 2:
-        said, labels = labels.float(), labels.argmax(1)
-    if labels.shape != images.shape[:1] or int(labels.min()) < 0 or int(labels.max()) >= len(real.classes):
-        raise UserError(
-            f"{place} holds labels of shape {tuple(labels.shape)} from {int(labels.min())} to {int(labels.max())} for "
-            f"{len(images)} images of {len(real.classes)} classes"
-        )
-    stored = images if images.dtype == torch.uint8 else as_stored(images, place, real)
-    made = Distilled.of(StoredImages(real.classes, labels.long(), stored))
-    if said is None or bool((said == torch.nn.functional.one_hot(labels, said.shape[1])).all()):
-        return made
-    if said.shape[1] != len(real.classes) or bool((said < 0).any()) or bool((said.sum(1) - 1).abs().gt(1e-3).any()):
-        raise UserError(
-            f"{place} holds labels of shape {tuple(said.shape)} that are no probabilities over {len(real.classes)} classes: save "
-            "their softmax at the temperature that the method's students learn them at, or the classes, labels.argmax(1)"
-        )
-    return replace(made, soft=StaticLabels.of(said.log(), 1.0))
-
-
-def as_stored(images: Tensor, place: Path, real: RealData) -> Tensor:
-    """The 8-bit pictures that numbers of another type stand for.
-
-    Raises:
-        UserError: they are not finite, or it cannot be told what they stand for.
-    """
-    images = images.float()
-    if not bool(images.isfinite().all()):
-        raise UserError(f"{place} holds images with numbers that are not finite")
-    low, high = float(images.min()), float(images.max())
-    if low >= -EDGE and 2 < high <= 255 + EDGE:
-        images = images / 255
-    elif -1 - EDGE <= low < -EDGE and high <= 1 + EDGE:
-        raise UserError(
-            f"{place} holds numbers from {low:.2f} to {high:.2f}: were they scaled to [-1, 1], or normalised by mean and "
-            "deviation? Save them in [0, 1]"
-        )
-    elif low < -EDGE:
-        from gendistill.context import channel_statistics
-
-        found = channel_statistics(real.train)
-        log.info("%s holds normalised images; mean and deviation of the real pictures are put back", place)
-        images = images * found["std"].view(1, -1, 1, 1) + found["mean"].view(1, -1, 1, 1)
-    beyond = (images - images.clamp(0, 1)).abs() > EDGE
-    if bool(beyond.any()):
-        log.warning(
-            "%.1f %% of the numbers of %s lie outside the range of pictures, and are clipped: sets are judged as 8-bit pictures",
-            100 * float(beyond.float().mean()), place,
-        )  # fmt: skip
-    return images.clamp(0, 1).mul(255).round().to(torch.uint8)
-
-
-def pair(held: Any, place: Path) -> tuple[Tensor, Tensor]:
-    """The images and labels in what a file holds: a dictionary, a pair, or a list of pairs of which the last counts."""
-    if isinstance(held, Mapping):
-        for images, labels in PAIRS:
-            if isinstance(held.get(images), Tensor) and isinstance(held.get(labels), Tensor):
-                return held[images], held[labels]
-        if isinstance(held.get("data"), list | tuple):  # DC, DSA, DM: [[images, labels], ...], one per experiment
-            return pair(held["data"], place)
-    if isinstance(held, list | tuple) and held:
-        if len(held) == 2 and all(isinstance(item, Tensor) for item in held):
-            return held[0], held[1]
-        return pair(held[-1], place)
-    names = ", ".join(f"'{a}' and '{b}'" for a, b in PAIRS)
-    raise UserError(f"{place} holds no tensors of images and labels; looked for {names}, or a pair of tensors")
 
 
 def aligned(made: Distilled, real: RealData, path: str) -> Distilled:

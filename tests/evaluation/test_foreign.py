@@ -37,66 +37,6 @@ def images():
     return REAL.train.stored(range(0, 36, 6)), REAL.train.labels[::6]
 
 
-def as_float(images):
-    return images[0].float() / 255
-
-
-@pytest.mark.parametrize(
-    "held",
-    [
-        lambda images: {"images": as_float(images), "labels": images[1]},
-        lambda images: (images[0], images[1]),
-        lambda images: {"data": [[torch.zeros(6, 1, 8, 8), images[1]], [as_float(images), images[1]]]},
-        lambda images: [as_float(images), torch.nn.functional.one_hot(images[1], 3).float()],
-    ],
-    ids=["dictionary", "pair of bytes", "list of experiments", "one-hot"],
-)
-def test_tensors_of_the_matching_methods(held, images, tmp_path):
-    torch.save(held(images), tmp_path / "set.pt")
-    made = read(str(tmp_path / "set.pt"), REAL)
-    assert torch.equal(made.images.stored(range(6)), images[0]) and torch.equal(made.labels, images[1])
-
-
-def test_normalised_tensors_are_put_back(images, tmp_path):
-    pixels = REAL.train.pixels(range(36)).double()
-    mean, std = pixels.mean(), pixels.std(correction=0)
-    torch.save(((as_float(images) - mean) / std, images[1]), tmp_path / "set.pt")
-    found = read(str(tmp_path / "set.pt"), REAL).images.stored(range(6))
-    assert (found.int() - images[0].int()).abs().max() <= 1
-
-
-def test_pictures_of_bytes_may_be_kept_as_any_numbers(images, tmp_path):
-    for number, kind in enumerate((torch.float32, torch.int64)):
-        torch.save((images[0].to(kind), images[1]), tmp_path / f"{number}.pt")
-        assert torch.equal(read(str(tmp_path / f"{number}.pt"), REAL).images.stored(range(6)), images[0])
-
-
-def test_pictures_that_may_be_two_things_are_refused(images, tmp_path):
-    torch.save((2 * as_float(images) - 1, images[1]), tmp_path / "set.pt")
-    with pytest.raises(UserError, match=r"\[-1, 1\], or normalised.*Save them in \[0, 1\]"):
-        read(str(tmp_path / "set.pt"), REAL)
-
-
-def test_how_much_of_learned_pictures_is_clipped_is_said(images, tmp_path, caplog):
-    learned = as_float(images)
-    learned[:3] = 1.5
-    torch.save((learned, images[1]), tmp_path / "set.pt")
-    made = read(str(tmp_path / "set.pt"), REAL)
-    assert "50.0 % of the numbers" in caplog.text and bool((made.images.stored(range(3)) == 255).all())
-
-
-def test_probabilities_are_soft_labels_and_other_numbers_are_refused(images, tmp_path):
-    said = torch.full((6, 3), 0.2)
-    said[range(6), images[1]] = 0.6
-    torch.save((images[0], said), tmp_path / "set.pt")
-    made = read(str(tmp_path / "set.pt"), REAL)
-    assert made.soft.kind == "soft" and torch.allclose(made.soft.at(torch.arange(6)).exp(), said, atol=1e-6)
-    assert torch.equal(made.labels, images[1])
-    torch.save((images[0], 10 * said), tmp_path / "set.pt")
-    with pytest.raises(UserError, match="no probabilities over 3 classes.*argmax"):
-        read(str(tmp_path / "set.pt"), REAL)
-
-
 def test_of_several_splits_in_a_folder_the_training_pictures_are_the_set(tmp_path):
     features = datasets.Features(
         image=datasets.Image(), label=datasets.ClassLabel(names=[c.name for c in REAL.classes])
@@ -186,30 +126,10 @@ def test_a_single_parquet_file(tmp_path):
     assert len(read(str(tmp_path / "set.parquet"), REAL).images) == 3
 
 
-@pytest.mark.parametrize(
-    ("held", "says"),
-    [
-        ({"pictures": torch.zeros(1)}, "'images' and 'labels'"),
-        ((torch.zeros(2, 3, 8, 8), torch.zeros(2)), "shape"),
-        ((torch.zeros(2, 1, 8, 8), torch.tensor([0, 7])), "classes"),
-    ],
-)
-def test_what_cannot_be_read_is_said(held, says, tmp_path):
-    torch.save(held, tmp_path / "set.pt")
-    with pytest.raises(UserError, match=says):
-        read(str(tmp_path / "set.pt"), REAL)
-
-
 @pytest.mark.parametrize(("path", "real"), [("nothing/here", None), ("nothing.pt", ToyData())])
 def test_what_is_not_there_is_said(path, real):
     with pytest.raises(UserError, match=f"{path} is not there"):
         evaluate(path, PROTOCOL, real=real)
-
-
-def test_a_pickle_with_code_is_refused(tmp_path):
-    torch.save(StoredImages, tmp_path / "set.pt")
-    with pytest.raises(UserError, match="tensors"):
-        read(str(tmp_path / "set.pt"), REAL)
 
 
 def test_other_classes_are_refused(tmp_path):
