@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 
 from gendistill.data.folder import Folder
 from gendistill.data.hub import Hub
+from gendistill.data.messages import listed
 from gendistill.data.parquet import TRAIN, Parquet, of_split
 from gendistill.distilled import Distilled, load
 from gendistill.draft import picked
@@ -23,11 +25,13 @@ from gendistill.evaluation.tensor_files import read_pt
 from gendistill.images import Subset, content
 from gendistill.labelers import stored
 from gendistill.labelers.relabel import StaticLabels
-from gendistill.types import Class, RealData, UserError
+from gendistill.types import Class, Images, RealData, UserError
 
 log = logging.getLogger("gendistill")
 OURS = b"gendistill"
 """The entry in a Parquet file's metadata by which an export is known."""
+LISTS = (pyarrow.ListType, pyarrow.LargeListType, pyarrow.FixedSizeListType)
+"""Types of a column of several numbers a row."""
 
 
 def read(path: str, real: RealData, device: str | torch.device = "cpu") -> Distilled:
@@ -60,10 +64,23 @@ def table_or_folder(path: str, place: Path, real: RealData) -> Distilled:
         return rows_of(files, place, frame)
     if place.is_dir():
         inside = place / "train" if (place / "train").is_dir() else place
-        return Distilled.of(Folder(train=str(inside), **frame).open().train)
+        return Distilled.of(framed(Folder(train=str(inside), **frame), path))
     if place.exists():
         raise UserError(f"{path} is no set of pictures: give a run, an image folder, .parquet, .pt, or a hub id")
-    return Distilled.of(Hub(path, **frame).open().train)
+    return Distilled.of(framed(Hub(path, **frame), path))
+
+
+def framed(source: Folder | Hub | Parquet, path: str | Path) -> Images:
+    """The training pictures of a source in its frame. Where they are others there, by the first of them, a warning says so."""
+    images, plain = source.open().train, replace(source, size=None, channels=None)
+    before = images.shape if plain == source else plain.open().train.shape
+    if before != images.shape:
+        was, now = ("x".join(str(side) for side in shape) for shape in (before, images.shape))
+        log.warning(
+            "the pictures of %s are brought from %s (channels x height x width, the first of them) to %s, as the real ones are: "
+            "accuracies and bytes are of these", path, was, now,
+        )  # fmt: skip
+    return images
 
 
 def training_files(folder: Path) -> list[Path]:
@@ -89,19 +106,48 @@ def exported(folder: str | Path) -> Distilled:
 
 def rows_of(files: Sequence[Path], place: Path, frame: Mapping[str, Any]) -> Distilled:
     """The set in Parquet files, with the soft labels beside its pictures, or in the folder they are in."""
-    made = with_columns(Distilled.of(Parquet(train=[str(file) for file in files], **frame).open().train), files)
+    images = framed(Parquet(train=[str(file) for file in files], **frame), place)
+    made = with_columns(Distilled.of(images), files)
     if (place / "generator").is_dir():
         log.warning(
             "%s is a generator, which is not read: the set is the pictures it drew first, in every epoch the same",
             place,
         )
-    if (place / "labels.json").is_file():
-        return with_labels(made, files, place)
-    return with_soft_labels(made, files)
+    told = labels_beside(place)
+    return with_soft_labels(made, files) if told is None else with_labels(made, files, place, told)
+
+
+def labels_beside(place: Path) -> Mapping[str, Any] | None:
+    """What an export says of its labels in files of their own; None where there are none. Others call their lists so, too.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    file = place / "labels.json"
+    if not file.is_file():
+        return None
+    try:
+        told = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(
+            f"{file} is no JSON ({error}): export the set again, or delete it to use hard labels"
+        ) from error
+    return told if isinstance(told, dict) and "pictures" in told else None
 
 
 def columns_of(files: Sequence[Path], names: Sequence[str]) -> pyarrow.Table:
-    """Columns of all files, one after the other."""
+    """Columns of all files, one after the other.
+
+    Raises:
+        UserError: one of them lacks a column.
+    """
+    for file in files:
+        lacking = [repr(name) for name in names if name not in parquet.read_schema(file).names]
+        if lacking:
+            raise UserError(
+                f"{file} has no column {', '.join(lacking)}, which every export of gendistill has, and its labels follow from: "
+                "export the set again"
+            )
     return pyarrow.concat_tables(parquet.read_table(file, columns=list(names)) for file in files)
 
 
@@ -110,20 +156,25 @@ def with_columns(made: Distilled, files: Sequence[Path]) -> Distilled:
     schema = parquet.read_schema(files[0])
     if OURS not in (schema.metadata or {}):
         return made
-    told = columns_of(files, [name for name in ("id", "weight", "prompt") if name in schema.names])
+    told = columns_of(files, ["id", "weight", *(["prompt"] if "prompt" in schema.names else [])])
     ids = torch.tensor([[int(part) for part in row.split("-")] for row in told["id"].to_pylist()], dtype=torch.long)
     prompts = tuple(told["prompt"].to_pylist()) if "prompt" in told.column_names else None
     return replace(made, ids=ids, weight=torch.tensor(told["weight"].to_pylist()), prompts=prompts)
 
 
-def with_labels(made: Distilled, files: Sequence[Path], place: Path) -> Distilled:
+def with_labels(made: Distilled, files: Sequence[Path], place: Path, told: Mapping[str, Any]) -> Distilled:
     """The set in the order it was exported from, which its labels and views follow from, and the labels in files of their own.
 
     Raises:
-        UserError: the labels are of other pictures.
+        UserError: the labels are of other pictures, or the order is not known.
     """
-    told = json.loads((place / "labels.json").read_text())
-    order = torch.from_numpy(columns_of(files, ["position"])["position"].to_numpy()).argsort()
+    positions = columns_of(files, ["position"])["position"].to_pylist()
+    if set(positions) != set(range(len(positions))):
+        raise UserError(
+            f"the rows in {place} are not all that were exported, or some twice: their positions are not 0 to {len(positions) - 1}; "
+            "export the set again, or delete labels.json to use hard labels"
+        )
+    order = torch.tensor(positions).argsort()
     images, prompts = Subset(made.images, order), picked(made.prompts, order)
     made = replace(Distilled.of(images), ids=made.ids[order], weight=made.weight[order], prompts=prompts)
     if stored.kind_of(told) == "online":
@@ -142,11 +193,11 @@ def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:
     schema = parquet.read_schema(files[0])
     if "log_probs" not in schema.names:
         return made
-    flat = columns_of(files, ["log_probs"])["log_probs"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    count = len(made.images) * len(made.classes)
-    found = (
-        torch.from_numpy(flat.copy()).float().view(len(made.images), -1) if flat.size == count else torch.zeros(1, 1)
-    )
+    kind = schema.field("log_probs").type
+    found, count = torch.full((1, 1), math.nan), len(made.images) * len(made.classes)
+    if isinstance(kind, LISTS) and pyarrow.types.is_floating(kind.value_type):
+        flat = columns_of(files, ["log_probs"])["log_probs"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        found = torch.from_numpy(flat.copy()).float().view(len(made.images), -1) if flat.size == count else found
     if not bool(found.exp().sum(1).sub(1).abs().lt(1e-3).all()):
         raise UserError(f"log_probs in {files[0].name} are no log-probabilities over the {len(made.classes)} classes")
     ours = json.loads((schema.metadata or {}).get(OURS, b"{}"))
@@ -154,21 +205,39 @@ def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:
 
 
 def aligned(made: Distilled, real: RealData, path: str) -> Distilled:
-    """The set with its classes renumbered to the order of the real data, by WordNet id and name."""
+    """The set with its classes renumbered to the order of the real data, by WordNet id and name.
+
+    A set whose classes are not of one size passes with a warning: it is compared with sets that are full in every class.
+
+    Raises:
+        UserError: its pictures are of another shape, or its classes are not those of the real data, each with a picture at least.
+    """
     if made.images.shape != real.train.shape:
         raise UserError(
             f"{path} holds pictures of shape {made.images.shape}, the real ones are {real.train.shape}; "
             "set size= and channels= in --real"
         )
+    counts = torch.bincount(made.labels, minlength=len(made.classes)).tolist()
+    held = {identity(c) for c, count in zip(made.classes, counts, strict=True) if count}
+    place = {identity(c): index for index, c in enumerate(real.classes)}
+    added = [c for c in made.classes if identity(c) not in place]
+    lacking = [c for c in real.classes if identity(c) not in held]
+    if added or lacking or len(made.classes) != len(real.classes):
+        said = [f"not among them: {listed(added)}"] if added else []
+        said += [f"no picture of: {listed(lacking)}"] if lacking else []
+        raise UserError(
+            f"{path} has {len(held)} classes with pictures, the real data {len(real.classes)}; "
+            + ("; ".join(said) or "some are called alike")
+            + ": give --real with the classes of the set, or a set with pictures of every class"
+        )
+    if min(counts) < max(counts):
+        log.warning(
+            "%s has %d to %d pictures a class, %d in all: its IPC is that of the largest, and it is compared with sets of %d pictures "
+            "in every class, %d in all",
+            path, min(counts), max(counts), sum(counts), max(counts), max(counts) * len(counts),
+        )  # fmt: skip
     if made.classes == real.classes:
         return made
-    place = {identity(c): index for index, c in enumerate(real.classes)}
-    missing = [str(c) for c in made.classes if identity(c) not in place]
-    if missing or len(made.classes) != len(real.classes):
-        raise UserError(
-            f"{path} has {len(made.classes)} classes, the real data {len(real.classes)}; "
-            f"not among them: {', '.join(missing[:8]) or 'none'}"
-        )
     order = torch.tensor([place[identity(c)] for c in made.classes])
     images = Renumbered(made.images, real.classes, order)
     ids = torch.cat([order[made.ids[:, :1]], made.ids[:, 1:]], 1)

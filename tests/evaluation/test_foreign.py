@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import datasets
+import pyarrow.parquet as parquet
 import pytest
 import torch
 from PIL import Image
@@ -48,6 +49,49 @@ def test_of_several_splits_in_a_folder_the_training_pictures_are_the_set(tmp_pat
     assert len(read(str(tmp_path), REAL).images) == 3
 
 
+def pictures_in(folder, count=3, side=8, mode="L"):
+    """A folder of folders with a picture each of the first classes."""
+    for index in range(count):
+        place = folder / f"class {index}"
+        place.mkdir(parents=True)
+        one = Image.fromarray(REAL.train.stored([12 * index])[0, 0].numpy()).resize((side, side))
+        one.convert(mode).save(place / "0.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize(("form", "said"), [({"side": 16}, "1x16x16"), ({"mode": "RGB"}, "3x8x8")])
+def test_pictures_that_are_brought_to_the_shape_of_the_real_ones_are_told(form, said, tmp_path, caplog):
+    read(pictures_in(tmp_path / "as they are"), REAL)
+    assert "brought from" not in caplog.text
+    assert read(pictures_in(tmp_path / "others", **form), REAL).images.shape == (1, 8, 8)
+    assert f"brought from {said} " in caplog.text and "to 1x8x8" in caplog.text
+
+
+def of_counts(*counts):
+    """So many real pictures of each class."""
+    positions = torch.tensor([12 * index + slot for index, count in enumerate(counts) for slot in range(count)])
+    return Distilled.of(StoredImages(REAL.classes, REAL.train.labels[positions], REAL.train.stored(positions)))
+
+
+def test_a_class_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UserError, match="has 2 classes with pictures, the real data 3; no picture of: class 2:"):
+        read(pictures_in(tmp_path / "set", 2), REAL)
+    made = of_counts(1, 0, 2)
+    torch.save((made.images.stored(range(3)), made.labels), tmp_path / "set.pt")
+    with pytest.raises(UserError, match="no picture of: class 1:"):
+        read(str(tmp_path / "set.pt"), REAL)
+
+
+def test_what_a_set_of_unequal_classes_is_compared_with_is_told(caplog):
+    aligned(of_counts(2, 2, 2), REAL, "set")
+    assert not caplog.text
+    assert aligned(of_counts(3, 1, 2), REAL, "set").ipc == 3
+    assert (
+        "set has 1 to 3 pictures a class, 6 in all" in caplog.text
+        and "3 pictures in every class, 9 in all" in caplog.text
+    )
+
+
 def shuffled(soft=None):
     """The real pictures with their classes in another order."""
     names = [Class(f"class {i}") for i in (2, 0, 1)]
@@ -87,6 +131,49 @@ def test_weights_ids_and_prompts_of_an_export_count(tmp_path):
     assert torch.equal(again.weight, weighed.weight[rows])
     assert again.prompts == tuple("abcdef"[row] for row in rows.tolist())
     assert torch.equal(again.ids[:, 0], again.labels) and torch.equal(again.ids[:, 1:], weighed.ids[rows, 1:])
+
+
+def rewritten(folder, change):
+    """An export whose rows somebody changed."""
+    (file,) = folder.glob("data/*.parquet")
+    parquet.write_table(change(parquet.read_table(file)), file)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda table: table.drop_columns("position"), "no column 'position'"),
+        (lambda table: table.drop_columns("weight"), "no column 'weight'"),
+        (lambda table: table.take([1, 2, 3, 4, 5]), "positions are not 0 to 4"),
+    ],
+    ids=["position", "weight", "a row"],
+)
+def test_an_export_that_lost_what_its_labels_follow_from_is_refused(change, says, tmp_path):
+    made = of_counts(2, 2, 2)
+    coded = replace(made, soft=StaticLabels.of(torch.eye(3)[made.labels].log_softmax(1), 1.0, Half()))
+    folder = export(coded, tmp_path / "set")
+    assert read(str(folder), REAL).soft.kind == "soft"
+    with pytest.raises(UserError, match=says):
+        read(rewritten(folder, change), REAL)
+
+
+def test_a_list_of_others_that_is_called_as_our_labels_is_passed_over(tmp_path):
+    folder = export(of_counts(2, 2, 2), tmp_path / "set")
+    (folder / "labels.json").write_text('["class 0", "class 1", "class 2"]')
+    assert read(str(folder), REAL).soft.kind == "hard"
+    (folder / "labels.json").write_text("class 0")
+    with pytest.raises(UserError, match="labels.json is no JSON"):
+        read(str(folder), REAL)
+
+
+@pytest.mark.parametrize(
+    "column", [[0.0] * 6, [[0.0, 0.0]] * 6, [["a", "b", "c"]] * 6], ids=["flat", "narrow", "words"]
+)
+def test_a_column_of_others_that_is_called_as_our_labels_is_refused(column, tmp_path):
+    folder = export(of_counts(2, 2, 2), tmp_path / "set")
+    with pytest.raises(UserError, match="no log-probabilities"):
+        read(rewritten(folder, lambda table: table.append_column("log_probs", [column])), REAL)
 
 
 def test_a_generator_with_its_classes_in_another_order_is_drawn_anew(tmp_path):
