@@ -171,8 +171,8 @@ def with_labels(made: Distilled, files: Sequence[Path], place: Path, told: Mappi
     positions = columns_of(files, ["position"])["position"].to_pylist()
     if set(positions) != set(range(len(positions))):
         raise UserError(
-            f"the rows in {place} are not all that were exported, or some twice: their positions are not 0 to {len(positions) - 1}; "
-            "export the set again, or delete labels.json to use hard labels"
+            f"the rows in {place} are not all that were exported, or some twice: their positions are not 0 to "
+            f"{len(positions) - 1}; export the set again, or delete labels.json to use hard labels"
         )
     order = torch.tensor(positions).argsort()
     images, prompts = Subset(made.images, order), picked(made.prompts, order)
@@ -232,8 +232,8 @@ def aligned(made: Distilled, real: RealData, path: str) -> Distilled:
         )
     if min(counts) < max(counts):
         log.warning(
-            "%s has %d to %d pictures a class, %d in all: its IPC is that of the largest, and it is compared with sets of %d pictures "
-            "in every class, %d in all",
+            "%s has %d to %d pictures a class, %d in all: its IPC is that of the largest, and it is compared with sets of %d "
+            "pictures in every class, %d in all",
             path, min(counts), max(counts), sum(counts), max(counts), max(counts) * len(counts),
         )  # fmt: skip
     if made.classes == real.classes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import datasets
@@ -12,7 +13,8 @@ from PIL import Image
 
 from gendistill.distilled import Distilled
 from gendistill.drawn import DrawnImages
-from gendistill.evaluation.evaluate import evaluate
+from gendistill.evaluation import rows as lines
+from gendistill.evaluation.evaluate import evaluate, values
 from gendistill.evaluation.foreign import aligned, exported, read
 from gendistill.evaluation.protocols import Protocol
 from gendistill.export import export, imagefolder
@@ -174,6 +176,35 @@ def test_a_column_of_others_that_is_called_as_our_labels_is_refused(column, tmp_
     folder = export(of_counts(2, 2, 2), tmp_path / "set")
     with pytest.raises(UserError, match="no log-probabilities"):
         read(rewritten(folder, lambda table: table.append_column("log_probs", [column])), REAL)
+
+
+def test_labels_that_are_none_or_went_astray_are_refused_before_a_student_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "train", lambda *a, **k: pytest.fail("a student was trained"))
+    made, right = of_counts(12, 12, 12), torch.eye(3)[REAL.train.labels].mul(3).log_softmax(1)
+    folder = export(replace(made, soft=StaticLabels.of(right, 1.0)), tmp_path / "set")
+
+    def turned(table):
+        others = table["log_probs"].take([(row + 12) % 36 for row in range(36)])
+        return table.set_column(table.column_names.index("log_probs"), "log_probs", others)
+
+    with pytest.raises(UserError, match="'distilled' are in another order than its pictures"):
+        evaluate(rewritten(folder, turned), PROTOCOL, real=ToyData())
+    with pytest.raises(UserError, match="no probabilities"):
+        evaluate(replace(made, soft=StaticLabels.of(right.fill_(math.nan), 1.0)), PROTOCOL, real=ToyData())
+
+
+@pytest.mark.parametrize("given", ["", " ", []])
+def test_what_names_no_set_is_refused(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pictures_in(tmp_path)  # which nobody meant
+    with pytest.raises(UserError, match="no set"):
+        evaluate(given, PROTOCOL, real=ToyData())
+
+
+@pytest.mark.parametrize("given", [None, 7, ["set"]])
+def test_what_is_no_set_is_refused(given):
+    with pytest.raises(UserError, match=r"is no distilled set: give what distill\(\) or load\(\) returns"):
+        values(given)
 
 
 def test_a_generator_with_its_classes_in_another_order_is_drawn_anew(tmp_path):
