@@ -113,9 +113,7 @@ def open_sets(
     if isinstance(distilled, str | Path):
         path = str(distilled)
         if not path.strip():
-            raise UserError(
-                "an empty path names no set: give a run, a folder, a file or a hub id, '.' for the current folder"
-            )
+            raise UserError("an empty path names no set: give a run, a folder, a file or a hub id; '.' is this folder")
         made = [load(folder, device) for folder in ours(Path(distilled))]
     else:
         made = values(distilled)
@@ -154,13 +152,13 @@ def values(distilled: object) -> list[Distilled]:
     Raises:
         UserError: there is none, or something else among them.
     """
-    made = [distilled] if isinstance(distilled, Distilled) or not isinstance(distilled, Iterable) else list(distilled)
-    other = [one for one in made if not isinstance(one, Distilled)]
-    if other or not made:
-        what = f"{type(other[0]).__name__} is no distilled set" if other else "no set was given"
+    given = list(distilled) if isinstance(distilled, Iterable) else [distilled]  # a Distilled is none
+    made = [one for one in given if isinstance(one, Distilled)]
+    if not made or len(made) < len(given):
+        names = ", ".join(type(one).__name__ for one in given if not isinstance(one, Distilled))
         raise UserError(
-            f"{what}: give what distill() or load() returns, several of these made by one recipe, or the path of a run, an image "
-            "folder, Parquet or a .pt file"
+            f"{f'{names} is no distilled set' if names else 'no set was given'}: give what distill() or load() returns, several of "
+            "these made by one recipe, or the path of a run, an image folder, Parquet or a .pt file"
         )
     return made
 
