@@ -18,6 +18,7 @@ from gendistill.anchors.real_pictures import RealPictures
 from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, load, set_folders
 from gendistill.evaluation import foreign
+from gendistill.evaluation.agreement import check_soft
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.checks import check_apart
 from gendistill.evaluation.labelled import spell
@@ -104,15 +105,18 @@ def open_sets(
     """The sets that are meant, the real data they are judged by, and whether these are those of their recipe.
 
     Raises:
-        UserError: nothing readable is there, it does not fit the real data, or these are not known or have no held-out pictures.
+        UserError: nothing readable is there, it does not fit the real data or its own labels, or the data are not known or have no
+            held-out pictures.
     """
     device = torch.device(device)
     path = ""
     if isinstance(distilled, str | Path):
         path = str(distilled)
+        if not path.strip():
+            raise UserError("an empty path names no set: give a run, a folder, a file or a hub id; '.' is this folder")
         made = [load(folder, device) for folder in ours(Path(distilled))]
     else:
-        made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
+        made = values(distilled)
     recipe = recipe_of(made)
     if (
         path
@@ -129,13 +133,34 @@ def open_sets(
     if recipe is not None and real in (None, recipe.real):
         context = context or open_context(recipe, device, torch.float32, progress)
         check_held_out(context.real)
+        check_soft(made)
         return made, context, True
     assert real is not None
     context = context or open_real(real, device, progress)
     check_held_out(context.real)
     if made:
-        return [foreign.aligned(one, context.real, path or "the set") for one in made], context, False
-    return [foreign.read(path, context.real, context.device)], context, False
+        found = [foreign.aligned(one, context.real, path or "the set") for one in made]
+    else:
+        found = [foreign.read(path, context.real, context.device)]
+    check_soft(found)
+    return found, context, False
+
+
+def values(distilled: object) -> list[Distilled]:
+    """The sets in what was given in place of a path: one, or several.
+
+    Raises:
+        UserError: there is none, or something else among them.
+    """
+    given = list(distilled) if isinstance(distilled, Iterable) else [distilled]  # a Distilled is none
+    made = [one for one in given if isinstance(one, Distilled)]
+    if not made or len(made) < len(given):
+        names = ", ".join(type(one).__name__ for one in given if not isinstance(one, Distilled))
+        raise UserError(
+            f"{f'{names} is no distilled set' if names else 'no set was given'}: give what distill() or load() returns, several of "
+            "these made by one recipe, or the path of a run, an image folder, Parquet or a .pt file"
+        )
+    return made
 
 
 def recipe_of(made: Sequence[Distilled]) -> Recipe | None:

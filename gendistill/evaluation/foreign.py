@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,26 +13,25 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as parquet
 import torch
-from torch import Tensor
 
 from gendistill.data.folder import Folder
 from gendistill.data.hub import Hub
+from gendistill.data.messages import listed
 from gendistill.data.parquet import TRAIN, Parquet, of_split
 from gendistill.distilled import Distilled, load
 from gendistill.draft import picked
 from gendistill.evaluation.renumbered import Renumbered, reordered
-from gendistill.images import StoredImages, Subset, content
+from gendistill.evaluation.tensor_files import read_pt
+from gendistill.images import Subset, content
 from gendistill.labelers import stored
 from gendistill.labelers.relabel import StaticLabels
-from gendistill.types import Class, RealData, UserError
+from gendistill.types import Class, Images, RealData, UserError
 
 log = logging.getLogger("gendistill")
-PAIRS = (("images", "labels"), ("data", "targets"), ("x", "y"), ("image_syn", "label_syn"))
-"""Names under which .pt files hold images and labels."""
 OURS = b"gendistill"
 """The entry in a Parquet file's metadata by which an export is known."""
-EDGE = 0.01
-"""How far numbers may be outside a range and still count as in it."""
+LISTS = (pyarrow.ListType, pyarrow.LargeListType, pyarrow.FixedSizeListType)
+"""Types of a column of several numbers a row."""
 
 
 def read(path: str, real: RealData, device: str | torch.device = "cpu") -> Distilled:
@@ -64,10 +64,23 @@ def table_or_folder(path: str, place: Path, real: RealData) -> Distilled:
         return rows_of(files, place, frame)
     if place.is_dir():
         inside = place / "train" if (place / "train").is_dir() else place
-        return Distilled.of(Folder(train=str(inside), **frame).open().train)
+        return Distilled.of(framed(Folder(train=str(inside), **frame), path))
     if place.exists():
         raise UserError(f"{path} is no set of pictures: give a run, an image folder, .parquet, .pt, or a hub id")
-    return Distilled.of(Hub(path, **frame).open().train)
+    return Distilled.of(framed(Hub(path, **frame), path))
+
+
+def framed(source: Folder | Hub | Parquet, path: str | Path) -> Images:
+    """The training pictures of a source in its frame. Where they are others there, by the first of them, a warning says so."""
+    images, plain = source.open().train, replace(source, size=None, channels=None)
+    before = images.shape if plain == source else plain.open().train.shape
+    if before != images.shape:
+        was, now = ("x".join(str(side) for side in shape) for shape in (before, images.shape))
+        log.warning(
+            "the pictures of %s are brought from %s (channels x height x width, the first of them) to %s, as the real ones are: "
+            "accuracies and bytes are of these", path, was, now,
+        )  # fmt: skip
+    return images
 
 
 def training_files(folder: Path) -> list[Path]:
@@ -93,19 +106,48 @@ def exported(folder: str | Path) -> Distilled:
 
 def rows_of(files: Sequence[Path], place: Path, frame: Mapping[str, Any]) -> Distilled:
     """The set in Parquet files, with the soft labels beside its pictures, or in the folder they are in."""
-    made = with_columns(Distilled.of(Parquet(train=[str(file) for file in files], **frame).open().train), files)
+    images = framed(Parquet(train=[str(file) for file in files], **frame), place)
+    made = with_columns(Distilled.of(images), files)
     if (place / "generator").is_dir():
         log.warning(
             "%s is a generator, which is not read: the set is the pictures it drew first, in every epoch the same",
             place,
         )
-    if (place / "labels.json").is_file():
-        return with_labels(made, files, place)
-    return with_soft_labels(made, files)
+    told = labels_beside(place)
+    return with_soft_labels(made, files) if told is None else with_labels(made, files, place, told)
+
+
+def labels_beside(place: Path) -> Mapping[str, Any] | None:
+    """What an export says of its labels in files of their own; None where there are none. Others call their lists so, too.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    file = place / "labels.json"
+    if not file.is_file():
+        return None
+    try:
+        told = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(
+            f"{file} is no JSON ({error}): export the set again, or delete it to use hard labels"
+        ) from error
+    return told if isinstance(told, dict) and "pictures" in told else None
 
 
 def columns_of(files: Sequence[Path], names: Sequence[str]) -> pyarrow.Table:
-    """Columns of all files, one after the other."""
+    """Columns of all files, one after the other.
+
+    Raises:
+        UserError: one of them lacks a column.
+    """
+    for file in files:
+        lacking = [repr(name) for name in names if name not in parquet.read_schema(file).names]
+        if lacking:
+            raise UserError(
+                f"{file} has no column {', '.join(lacking)}, which every export of gendistill has, and its labels follow from: "
+                "export the set again"
+            )
     return pyarrow.concat_tables(parquet.read_table(file, columns=list(names)) for file in files)
 
 
@@ -114,20 +156,25 @@ def with_columns(made: Distilled, files: Sequence[Path]) -> Distilled:
     schema = parquet.read_schema(files[0])
     if OURS not in (schema.metadata or {}):
         return made
-    told = columns_of(files, [name for name in ("id", "weight", "prompt") if name in schema.names])
+    told = columns_of(files, ["id", "weight", *(["prompt"] if "prompt" in schema.names else [])])
     ids = torch.tensor([[int(part) for part in row.split("-")] for row in told["id"].to_pylist()], dtype=torch.long)
     prompts = tuple(told["prompt"].to_pylist()) if "prompt" in told.column_names else None
     return replace(made, ids=ids, weight=torch.tensor(told["weight"].to_pylist()), prompts=prompts)
 
 
-def with_labels(made: Distilled, files: Sequence[Path], place: Path) -> Distilled:
+def with_labels(made: Distilled, files: Sequence[Path], place: Path, told: Mapping[str, Any]) -> Distilled:
     """The set in the order it was exported from, which its labels and views follow from, and the labels in files of their own.
 
     Raises:
-        UserError: the labels are of other pictures.
+        UserError: the labels are of other pictures, or the order is not known.
     """
-    told = json.loads((place / "labels.json").read_text())
-    order = torch.from_numpy(columns_of(files, ["position"])["position"].to_numpy()).argsort()
+    positions = columns_of(files, ["position"])["position"].to_pylist()
+    if set(positions) != set(range(len(positions))):
+        raise UserError(
+            f"the rows in {place} are not all that were exported, or some twice: their positions are not 0 to "
+            f"{len(positions) - 1}; export the set again, or delete labels.json to use hard labels"
+        )
+    order = torch.tensor(positions).argsort()
     images, prompts = Subset(made.images, order), picked(made.prompts, order)
     made = replace(Distilled.of(images), ids=made.ids[order], weight=made.weight[order], prompts=prompts)
     if stored.kind_of(told) == "online":
@@ -146,124 +193,51 @@ def with_soft_labels(made: Distilled, files: Sequence[Path]) -> Distilled:
     schema = parquet.read_schema(files[0])
     if "log_probs" not in schema.names:
         return made
-    flat = columns_of(files, ["log_probs"])["log_probs"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    count = len(made.images) * len(made.classes)
-    found = (
-        torch.from_numpy(flat.copy()).float().view(len(made.images), -1) if flat.size == count else torch.zeros(1, 1)
-    )
+    kind = schema.field("log_probs").type
+    found, count = torch.full((1, 1), math.nan), len(made.images) * len(made.classes)
+    if isinstance(kind, LISTS) and pyarrow.types.is_floating(kind.value_type):
+        flat = columns_of(files, ["log_probs"])["log_probs"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        found = torch.from_numpy(flat.copy()).float().view(len(made.images), -1) if flat.size == count else found
     if not bool(found.exp().sum(1).sub(1).abs().lt(1e-3).all()):
         raise UserError(f"log_probs in {files[0].name} are no log-probabilities over the {len(made.classes)} classes")
     ours = json.loads((schema.metadata or {}).get(OURS, b"{}"))
     return replace(made, soft=StaticLabels.of(found, float(ours.get("temperature", 1.0))))
 
 
-def read_pt(place: Path, real: RealData) -> Distilled:
-    """Images and labels that a matching method saved with ``torch.save``, as tensors only.
-
-    Numbers are in [0, 1], or in [0, 255], or else were normalised by the data's mean and deviation, as these methods do; that is
-    undone. Learned pictures may leave the range of pictures, and are clipped to it: a warning says how much of them. Whitened ones
-    cannot be known from others. Labels are classes, or probabilities, which the set has as soft labels of its own.
-
-    Raises:
-        UserError: it holds something else.
-    """
-    try:
-        held = torch.load(place, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling fails in many ways, all of them the file's
-        raise UserError(
-            f"{place} does not load as tensors ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "save a dictionary with the tensors 'images' (n, c, h, w) and 'labels' (n,)"
-        ) from error
-    images, labels = pair(held, place)
-    if images.dim() != 4 or tuple(images.shape[1:]) != real.train.shape:
-        raise UserError(
-            f"{place} holds images of shape {tuple(images.shape)}, the real pictures are {real.train.shape}; "
-            "give --real with the size= and channels= of the set"
-        )
-    said = None
-    if labels.dim() == 2:
-        said, labels = labels.float(), labels.argmax(1)
-    if labels.shape != images.shape[:1] or int(labels.min()) < 0 or int(labels.max()) >= len(real.classes):
-        raise UserError(
-            f"{place} holds labels of shape {tuple(labels.shape)} from {int(labels.min())} to {int(labels.max())} for "
-            f"{len(images)} images of {len(real.classes)} classes"
-        )
-    stored = images if images.dtype == torch.uint8 else as_stored(images, place, real)
-    made = Distilled.of(StoredImages(real.classes, labels.long(), stored))
-    if said is None or bool((said == torch.nn.functional.one_hot(labels, said.shape[1])).all()):
-        return made
-    if said.shape[1] != len(real.classes) or bool((said < 0).any()) or bool((said.sum(1) - 1).abs().gt(1e-3).any()):
-        raise UserError(
-            f"{place} holds labels of shape {tuple(said.shape)} that are no probabilities over {len(real.classes)} classes: save "
-            "their softmax at the temperature that the method's students learn them at, or the classes, labels.argmax(1)"
-        )
-    return replace(made, soft=StaticLabels.of(said.log(), 1.0))
-
-
-def as_stored(images: Tensor, place: Path, real: RealData) -> Tensor:
-    """The 8-bit pictures that numbers of another type stand for.
-
-    Raises:
-        UserError: they are not finite, or it cannot be told what they stand for.
-    """
-    images = images.float()
-    if not bool(images.isfinite().all()):
-        raise UserError(f"{place} holds images with numbers that are not finite")
-    low, high = float(images.min()), float(images.max())
-    if low >= -EDGE and 2 < high <= 255 + EDGE:
-        images = images / 255
-    elif -1 - EDGE <= low < -EDGE and high <= 1 + EDGE:
-        raise UserError(
-            f"{place} holds numbers from {low:.2f} to {high:.2f}: were they scaled to [-1, 1], or normalised by mean and "
-            "deviation? Save them in [0, 1]"
-        )
-    elif low < -EDGE:
-        from gendistill.context import channel_statistics
-
-        found = channel_statistics(real.train)
-        log.info("%s holds normalised images; mean and deviation of the real pictures are put back", place)
-        images = images * found["std"].view(1, -1, 1, 1) + found["mean"].view(1, -1, 1, 1)
-    beyond = (images - images.clamp(0, 1)).abs() > EDGE
-    if bool(beyond.any()):
-        log.warning(
-            "%.1f %% of the numbers of %s lie outside the range of pictures, and are clipped: sets are judged as 8-bit pictures",
-            100 * float(beyond.float().mean()), place,
-        )  # fmt: skip
-    return images.clamp(0, 1).mul(255).round().to(torch.uint8)
-
-
-def pair(held: Any, place: Path) -> tuple[Tensor, Tensor]:
-    """The images and labels in what a file holds: a dictionary, a pair, or a list of pairs of which the last counts."""
-    if isinstance(held, Mapping):
-        for images, labels in PAIRS:
-            if isinstance(held.get(images), Tensor) and isinstance(held.get(labels), Tensor):
-                return held[images], held[labels]
-        if isinstance(held.get("data"), list | tuple):  # DC, DSA, DM: [[images, labels], ...], one per experiment
-            return pair(held["data"], place)
-    if isinstance(held, list | tuple) and held:
-        if len(held) == 2 and all(isinstance(item, Tensor) for item in held):
-            return held[0], held[1]
-        return pair(held[-1], place)
-    names = ", ".join(f"'{a}' and '{b}'" for a, b in PAIRS)
-    raise UserError(f"{place} holds no tensors of images and labels; looked for {names}, or a pair of tensors")
-
-
 def aligned(made: Distilled, real: RealData, path: str) -> Distilled:
-    """The set with its classes renumbered to the order of the real data, by WordNet id and name."""
+    """The set with its classes renumbered to the order of the real data, by WordNet id and name.
+
+    A set whose classes are not of one size passes with a warning: it is compared with sets that are full in every class.
+
+    Raises:
+        UserError: its pictures are of another shape, or its classes are not those of the real data, each with a picture at least.
+    """
     if made.images.shape != real.train.shape:
         raise UserError(
             f"{path} holds pictures of shape {made.images.shape}, the real ones are {real.train.shape}; "
             "set size= and channels= in --real"
         )
+    counts = torch.bincount(made.labels, minlength=len(made.classes)).tolist()
+    held = {identity(c) for c, count in zip(made.classes, counts, strict=True) if count}
+    place = {identity(c): index for index, c in enumerate(real.classes)}
+    added = [c for c in made.classes if identity(c) not in place]
+    lacking = [c for c in real.classes if identity(c) not in held]
+    if added or lacking or len(made.classes) != len(real.classes):
+        said = [f"not among them: {listed(added)}"] if added else []
+        said += [f"no picture of: {listed(lacking)}"] if lacking else []
+        raise UserError(
+            f"{path} has {len(held)} classes with pictures, the real data {len(real.classes)}; "
+            + ("; ".join(said) or "some are called alike")
+            + ": give --real with the classes of the set, or a set with pictures of every class"
+        )
+    if min(counts) < max(counts):
+        log.warning(
+            "%s has %d to %d pictures a class, %d in all: its IPC is that of the largest, and it is compared with sets of %d "
+            "pictures in every class, %d in all",
+            path, min(counts), max(counts), sum(counts), max(counts), max(counts) * len(counts),
+        )  # fmt: skip
     if made.classes == real.classes:
         return made
-    place = {identity(c): index for index, c in enumerate(real.classes)}
-    missing = [str(c) for c in made.classes if identity(c) not in place]
-    if missing or len(made.classes) != len(real.classes):
-        raise UserError(
-            f"{path} has {len(made.classes)} classes, the real data {len(real.classes)}; "
-            f"not among them: {', '.join(missing[:8]) or 'none'}"
-        )
     order = torch.tensor([place[identity(c)] for c in made.classes])
     images = Renumbered(made.images, real.classes, order)
     ids = torch.cat([order[made.ids[:, :1]], made.ids[:, 1:]], 1)

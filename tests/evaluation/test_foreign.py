@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import datasets
+import pyarrow.parquet as parquet
 import pytest
 import torch
 from PIL import Image
 
 from gendistill.distilled import Distilled
 from gendistill.drawn import DrawnImages
-from gendistill.evaluation.evaluate import evaluate
+from gendistill.evaluation import rows as lines
+from gendistill.evaluation.evaluate import evaluate, values
 from gendistill.evaluation.foreign import aligned, exported, read
 from gendistill.evaluation.protocols import Protocol
 from gendistill.export import export, imagefolder
@@ -37,66 +40,6 @@ def images():
     return REAL.train.stored(range(0, 36, 6)), REAL.train.labels[::6]
 
 
-def as_float(images):
-    return images[0].float() / 255
-
-
-@pytest.mark.parametrize(
-    "held",
-    [
-        lambda images: {"images": as_float(images), "labels": images[1]},
-        lambda images: (images[0], images[1]),
-        lambda images: {"data": [[torch.zeros(6, 1, 8, 8), images[1]], [as_float(images), images[1]]]},
-        lambda images: [as_float(images), torch.nn.functional.one_hot(images[1], 3).float()],
-    ],
-    ids=["dictionary", "pair of bytes", "list of experiments", "one-hot"],
-)
-def test_tensors_of_the_matching_methods(held, images, tmp_path):
-    torch.save(held(images), tmp_path / "set.pt")
-    made = read(str(tmp_path / "set.pt"), REAL)
-    assert torch.equal(made.images.stored(range(6)), images[0]) and torch.equal(made.labels, images[1])
-
-
-def test_normalised_tensors_are_put_back(images, tmp_path):
-    pixels = REAL.train.pixels(range(36)).double()
-    mean, std = pixels.mean(), pixels.std(correction=0)
-    torch.save(((as_float(images) - mean) / std, images[1]), tmp_path / "set.pt")
-    found = read(str(tmp_path / "set.pt"), REAL).images.stored(range(6))
-    assert (found.int() - images[0].int()).abs().max() <= 1
-
-
-def test_pictures_of_bytes_may_be_kept_as_any_numbers(images, tmp_path):
-    for number, kind in enumerate((torch.float32, torch.int64)):
-        torch.save((images[0].to(kind), images[1]), tmp_path / f"{number}.pt")
-        assert torch.equal(read(str(tmp_path / f"{number}.pt"), REAL).images.stored(range(6)), images[0])
-
-
-def test_pictures_that_may_be_two_things_are_refused(images, tmp_path):
-    torch.save((2 * as_float(images) - 1, images[1]), tmp_path / "set.pt")
-    with pytest.raises(UserError, match=r"\[-1, 1\], or normalised.*Save them in \[0, 1\]"):
-        read(str(tmp_path / "set.pt"), REAL)
-
-
-def test_how_much_of_learned_pictures_is_clipped_is_said(images, tmp_path, caplog):
-    learned = as_float(images)
-    learned[:3] = 1.5
-    torch.save((learned, images[1]), tmp_path / "set.pt")
-    made = read(str(tmp_path / "set.pt"), REAL)
-    assert "50.0 % of the numbers" in caplog.text and bool((made.images.stored(range(3)) == 255).all())
-
-
-def test_probabilities_are_soft_labels_and_other_numbers_are_refused(images, tmp_path):
-    said = torch.full((6, 3), 0.2)
-    said[range(6), images[1]] = 0.6
-    torch.save((images[0], said), tmp_path / "set.pt")
-    made = read(str(tmp_path / "set.pt"), REAL)
-    assert made.soft.kind == "soft" and torch.allclose(made.soft.at(torch.arange(6)).exp(), said, atol=1e-6)
-    assert torch.equal(made.labels, images[1])
-    torch.save((images[0], 10 * said), tmp_path / "set.pt")
-    with pytest.raises(UserError, match="no probabilities over 3 classes.*argmax"):
-        read(str(tmp_path / "set.pt"), REAL)
-
-
 def test_of_several_splits_in_a_folder_the_training_pictures_are_the_set(tmp_path):
     features = datasets.Features(
         image=datasets.Image(), label=datasets.ClassLabel(names=[c.name for c in REAL.classes])
@@ -106,6 +49,49 @@ def test_of_several_splits_in_a_folder_the_training_pictures_are_the_set(tmp_pat
         rows = {"image": pictures, "label": [index % 3 for index in range(count)]}
         datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / f"{name}-00000.parquet")
     assert len(read(str(tmp_path), REAL).images) == 3
+
+
+def pictures_in(folder, count=3, side=8, mode="L"):
+    """A folder of folders with a picture each of the first classes."""
+    for index in range(count):
+        place = folder / f"class {index}"
+        place.mkdir(parents=True)
+        one = Image.fromarray(REAL.train.stored([12 * index])[0, 0].numpy()).resize((side, side))
+        one.convert(mode).save(place / "0.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize(("form", "said"), [({"side": 16}, "1x16x16"), ({"mode": "RGB"}, "3x8x8")])
+def test_pictures_that_are_brought_to_the_shape_of_the_real_ones_are_told(form, said, tmp_path, caplog):
+    read(pictures_in(tmp_path / "as they are"), REAL)
+    assert "brought from" not in caplog.text
+    assert read(pictures_in(tmp_path / "others", **form), REAL).images.shape == (1, 8, 8)
+    assert f"brought from {said} " in caplog.text and "to 1x8x8" in caplog.text
+
+
+def of_counts(*counts):
+    """So many real pictures of each class."""
+    positions = torch.tensor([12 * index + slot for index, count in enumerate(counts) for slot in range(count)])
+    return Distilled.of(StoredImages(REAL.classes, REAL.train.labels[positions], REAL.train.stored(positions)))
+
+
+def test_a_class_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UserError, match="has 2 classes with pictures, the real data 3; no picture of: class 2:"):
+        read(pictures_in(tmp_path / "set", 2), REAL)
+    made = of_counts(1, 0, 2)
+    torch.save((made.images.stored(range(3)), made.labels), tmp_path / "set.pt")
+    with pytest.raises(UserError, match="no picture of: class 1:"):
+        read(str(tmp_path / "set.pt"), REAL)
+
+
+def test_what_a_set_of_unequal_classes_is_compared_with_is_told(caplog):
+    aligned(of_counts(2, 2, 2), REAL, "set")
+    assert not caplog.text
+    assert aligned(of_counts(3, 1, 2), REAL, "set").ipc == 3
+    assert (
+        "set has 1 to 3 pictures a class, 6 in all" in caplog.text
+        and "3 pictures in every class, 9 in all" in caplog.text
+    )
 
 
 def shuffled(soft=None):
@@ -149,6 +135,78 @@ def test_weights_ids_and_prompts_of_an_export_count(tmp_path):
     assert torch.equal(again.ids[:, 0], again.labels) and torch.equal(again.ids[:, 1:], weighed.ids[rows, 1:])
 
 
+def rewritten(folder, change):
+    """An export whose rows somebody changed."""
+    (file,) = folder.glob("data/*.parquet")
+    parquet.write_table(change(parquet.read_table(file)), file)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda table: table.drop_columns("position"), "no column 'position'"),
+        (lambda table: table.drop_columns("weight"), "no column 'weight'"),
+        (lambda table: table.take([1, 2, 3, 4, 5]), "positions are not 0 to 4"),
+    ],
+    ids=["position", "weight", "a row"],
+)
+def test_an_export_that_lost_what_its_labels_follow_from_is_refused(change, says, tmp_path):
+    made = of_counts(2, 2, 2)
+    coded = replace(made, soft=StaticLabels.of(torch.eye(3)[made.labels].log_softmax(1), 1.0, Half()))
+    folder = export(coded, tmp_path / "set")
+    assert read(str(folder), REAL).soft.kind == "soft"
+    with pytest.raises(UserError, match=says):
+        read(rewritten(folder, change), REAL)
+
+
+def test_a_list_of_others_that_is_called_as_our_labels_is_passed_over(tmp_path):
+    folder = export(of_counts(2, 2, 2), tmp_path / "set")
+    (folder / "labels.json").write_text('["class 0", "class 1", "class 2"]')
+    assert read(str(folder), REAL).soft.kind == "hard"
+    (folder / "labels.json").write_text("class 0")
+    with pytest.raises(UserError, match="labels.json is no JSON"):
+        read(str(folder), REAL)
+
+
+@pytest.mark.parametrize(
+    "column", [[0.0] * 6, [[0.0, 0.0]] * 6, [["a", "b", "c"]] * 6], ids=["flat", "narrow", "words"]
+)
+def test_a_column_of_others_that_is_called_as_our_labels_is_refused(column, tmp_path):
+    folder = export(of_counts(2, 2, 2), tmp_path / "set")
+    with pytest.raises(UserError, match="no log-probabilities"):
+        read(rewritten(folder, lambda table: table.append_column("log_probs", [column])), REAL)
+
+
+def test_labels_that_are_none_or_went_astray_are_refused_before_a_student_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "train", lambda *a, **k: pytest.fail("a student was trained"))
+    made, right = of_counts(12, 12, 12), torch.eye(3)[REAL.train.labels].mul(3).log_softmax(1)
+    folder = export(replace(made, soft=StaticLabels.of(right, 1.0)), tmp_path / "set")
+
+    def turned(table):
+        others = table["log_probs"].take([(row + 12) % 36 for row in range(36)])
+        return table.set_column(table.column_names.index("log_probs"), "log_probs", others)
+
+    with pytest.raises(UserError, match="'distilled' are in another order than its pictures"):
+        evaluate(rewritten(folder, turned), PROTOCOL, real=ToyData())
+    with pytest.raises(UserError, match="no probabilities"):
+        evaluate(replace(made, soft=StaticLabels.of(right.fill_(math.nan), 1.0)), PROTOCOL, real=ToyData())
+
+
+@pytest.mark.parametrize("given", ["", " ", []])
+def test_what_names_no_set_is_refused(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pictures_in(tmp_path)  # which nobody meant
+    with pytest.raises(UserError, match="no set"):
+        evaluate(given, PROTOCOL, real=ToyData())
+
+
+@pytest.mark.parametrize("given", [None, 7, ["set"]])
+def test_what_is_no_set_is_refused(given):
+    with pytest.raises(UserError, match=r"is no distilled set: give what distill\(\) or load\(\) returns"):
+        values(given)
+
+
 def test_a_generator_with_its_classes_in_another_order_is_drawn_anew(tmp_path):
     made, order = shuffled(), torch.tensor([2, 0, 1])
     sets = [made.images, StoredImages(made.classes, made.labels, 255 - made.images.stored(range(6)))]
@@ -186,30 +244,10 @@ def test_a_single_parquet_file(tmp_path):
     assert len(read(str(tmp_path / "set.parquet"), REAL).images) == 3
 
 
-@pytest.mark.parametrize(
-    ("held", "says"),
-    [
-        ({"pictures": torch.zeros(1)}, "'images' and 'labels'"),
-        ((torch.zeros(2, 3, 8, 8), torch.zeros(2)), "shape"),
-        ((torch.zeros(2, 1, 8, 8), torch.tensor([0, 7])), "classes"),
-    ],
-)
-def test_what_cannot_be_read_is_said(held, says, tmp_path):
-    torch.save(held, tmp_path / "set.pt")
-    with pytest.raises(UserError, match=says):
-        read(str(tmp_path / "set.pt"), REAL)
-
-
 @pytest.mark.parametrize(("path", "real"), [("nothing/here", None), ("nothing.pt", ToyData())])
 def test_what_is_not_there_is_said(path, real):
     with pytest.raises(UserError, match=f"{path} is not there"):
         evaluate(path, PROTOCOL, real=real)
-
-
-def test_a_pickle_with_code_is_refused(tmp_path):
-    torch.save(StoredImages, tmp_path / "set.pt")
-    with pytest.raises(UserError, match="tensors"):
-        read(str(tmp_path / "set.pt"), REAL)
 
 
 def test_other_classes_are_refused(tmp_path):

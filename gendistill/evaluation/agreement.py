@@ -1,0 +1,112 @@
+"""Whether soft labels are of the pictures they stand beside: by how many of them are for the class of their picture.
+
+Labels of another set, or of this one in another order, have the right shape and are probabilities; what gives them away is that
+they agree with the classes no better than chance. That alone does not prove a mistake: a teacher may see nothing of a class in
+pictures of noise, of a weak prior or of a method's own making, and such sets must be judged, too. Its answers then fall into a
+few classes, and a warning says so. Labels that went astray are spread over the classes as the pictures are, and in another order
+would agree with most of them: these are refused. So is who answers every class as often and knows none, as a teacher that guesses
+is. Probabilities in .pt files cannot be told so: the classes there are the likeliest of the labels themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy import stats
+from torch import Tensor
+
+from gendistill.distilled import Distilled
+from gendistill.evaluation.checks import check_labels
+from gendistill.types import UserError
+
+log = logging.getLogger("gendistill")
+BETTER = 0.05
+"""Labels that chance alone makes agree as often as this, or more rarely, are better than guesses."""
+FEW = 0.01
+"""Labels that agree halfway between guesses and always must be as rare as this, to be doubted for how few agree: few pictures tell
+nothing."""
+MOST = 0.75
+"""Share of the pictures that labels which went astray would agree with in another order, at least: teachers of small sets are right
+about so many."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How many soft labels have the class of their picture as the likeliest.
+
+    right    pictures of which that is so
+    count    pictures
+    chance   the share that labels would agree with in a random order, in [0, 1]
+    at_best  pictures that the labels would agree with in the best order
+    """
+
+    right: int
+    count: int
+    chance: float
+    at_best: int
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether guesses agree as often, and labels that know something hardly ever so rarely."""
+        by_chance = stats.binom.sf(self.right - 1, self.count, self.chance)
+        knowing = stats.binom.cdf(self.right, self.count, (1 + self.chance) / 2)
+        return bool(by_chance > BETTER and knowing < FEW)
+
+    @property
+    def astray(self) -> bool:
+        """Whether they are doubtful, and would agree with most pictures in another order."""
+        return self.doubtful and self.at_best >= MOST * self.count
+
+    def __str__(self) -> str:
+        return f"{self.right:,} of the {self.count:,} are likeliest for the class of their picture, chance makes {self.chance:.1%}"
+
+
+def agreement(likeliest: Tensor, labels: Tensor, classes: int) -> Agreement:
+    """Of the likeliest classes (n,) by the soft labels, and the classes (n,) of the pictures, among so many."""
+    said, true = (torch.bincount(one.cpu(), minlength=classes) for one in (likeliest, labels))
+    chance = float((said.double() * true.double()).sum()) / max(len(labels), 1) ** 2
+    return Agreement(
+        int((likeliest.cpu() == labels.cpu()).sum()), len(labels), chance, int(torch.minimum(said, true).sum())
+    )
+
+
+def check_soft(made: Sequence[Distilled]) -> None:
+    """Refuse labels that are none or of other pictures, before a student is trained; without this all that are hard would be first.
+
+    Labels of many views take long to read, and online ones to ask for: these are checked when they are taken.
+
+    Raises:
+        UserError: as `check_labels` and `check_agreement`.
+    """
+    for one in made:
+        if one.soft.kind != "online" and one.soft.count == 1:
+            check_labels(one, "distilled")
+            check_agreement(one, "distilled")
+
+
+def check_agreement(made: Distilled, name: str) -> None:
+    """Refuse soft labels of the set ``name`` that went astray, and warn of those that agree with its pictures as guesses do.
+
+    Labels in many views are looked at in the first.
+
+    Raises:
+        UserError: they are of other pictures, or in another order.
+    """
+    if made.soft.kind == "hard" or not len(made.images):
+        return
+    likeliest = [made.soft.at(part).argmax(1).cpu() for part in torch.arange(len(made.images)).split(256)]
+    found = agreement(torch.cat(likeliest), made.labels, len(made.classes))
+    if found.astray:
+        raise UserError(
+            f"the soft labels of the set {name!r} are in another order than its pictures or their classes, or of another set: "
+            f"{found}, and in another order {found.at_best:,} would be. Bring both into one order, or use hard labels"
+        )
+    if found.doubtful:
+        log.warning(
+            "the soft labels of the set %r agree with the classes of its pictures no better than guesses: %s. Either they are of "
+            "other pictures, or who labelled sees nothing of the classes in these",
+            name, found,
+        )  # fmt: skip
