@@ -61,7 +61,8 @@ class Loaded(Reference):
                 f"the given {type(net).__name__} answers one picture with {found}; logits over {classes} classes, a tensor of "
                 f"shape {(1, classes)}, were expected: wrap it in a module that returns them"
             )
-        if classes > 1 and bool((said >= 0).all()) and abs(float(said.sum()) - 1) < PROBABILITIES:
+        between = bool((said >= 0).all()) and bool((said < 1).all())  # a table's 0 and 1 may be logits
+        if between and abs(float(said.sum()) - 1) < PROBABILITIES:
             raise UserError(
                 f"the given {type(net).__name__} answers with probabilities, and logits were expected, whose softmax these would "
                 "be: leave its softmax out, or return their logarithm"

@@ -44,5 +44,7 @@ class Lighting(Operation):
                 f"Lighting knows red, green and blue; these pictures have {pixels.shape[1]} channels, leave it out"
             )
         axes = torch.tensor(VECTORS) * torch.tensor(VALUES)
-        added = self.std * normal_numbers(draw(3)) @ axes.T
+        strengths = self.std * normal_numbers(draw(3))
+        # Not as a product of matrices, which some processors round otherwise by how many pictures there are.
+        added = sum((one * axis for one, axis in zip(strengths.split(1, 1), axes.T, strict=True)), torch.zeros(3))
         return pixels + beside(added.to(pixels.dtype), pixels).unsqueeze(2).unsqueeze(3)
