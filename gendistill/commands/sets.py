@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import tempfile
 from pathlib import Path
 
 import click
 
 from gendistill.commands.base import changes, device, protocol, protocol_of, source_of, typed
+from gendistill.commands.places import check_page, check_place, check_results
 from gendistill.console import hide_bars, resumable
-from gendistill.errors import UserError
-
-
-def check_place(file: Path) -> None:
-    """Refuse a file that cannot be written, before any work. Folders are not made, and nothing is left behind."""
-    there = next(one for one in file.absolute().parents if os.path.lexists(one))
-    try:
-        # What the system says of rights is not all: there is nothing to be put into /proc, whoever asks.
-        with tempfile.NamedTemporaryFile(dir=there, prefix=f".{file.name}.", suffix=".part"):
-            pass
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {there}: {error.strerror}; choose another place") from error
-    if os.path.isdir(file):
-        raise UserError(f"{file} cannot be written: it is a folder; choose another place")
-
-
-def check_page(file: Path) -> None:
-    """Refuse a page that cannot be written, or would be written over something that is no page."""
-    check_place(file)
-    if os.path.lexists(file) and not (file.is_file() and b"<!doctype html>" in file.read_bytes()[:200].lower()):
-        raise UserError(f"{file} is there and no page, so it is not overwritten; choose another place")
-
-
-def check_results(file: Path, path: str, ranked: bool = False) -> None:
-    """Refuse a file for the results, or the ranking, of a set that cannot be written, or holds anything but those."""
-    from gendistill.evaluation.results import check_own
-
-    check_place(file)
-    check_own(file, Path(path).name, ranked)
 
 
 @click.command()
