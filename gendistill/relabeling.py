@@ -24,7 +24,7 @@ from gendistill.data.class_names import ClassNames
 from gendistill.distilled import SET_FOLDER, Distilled, read_set
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
-from gendistill.evaluation.checks import prints
+from gendistill.evaluation.checks import known_as, prints
 from gendistill.evaluation.labelled import relabelled
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.rows import score
@@ -45,7 +45,7 @@ from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe
 from gendistill.runs import origin
 from gendistill.store import fingerprint, read_json, write_json
-from gendistill.types import Images, RealData, Source, UserError
+from gendistill.types import Images, Source, UserError
 from gendistill.views.numbered import Views
 
 log = logging.getLogger("gendistill")
@@ -164,7 +164,7 @@ def relabel(
     else:
         options += published(ensemble, first.images, budget, most)
     context = replace(opened(source, first, torch.device(device), progress), ipc=first.ipc)
-    check_same_pictures(first, context.real)
+    check_same_pictures(first, context)
     ensemble.check(context.real)
     check_teachers(ensemble, context)
     _, judges = split(context.real.train, fraction, 0, context.real.name)
@@ -231,20 +231,34 @@ def opened(source: Source, made: Distilled, device: torch.device, progress: Call
     return context
 
 
-def check_same_pictures(made: Distilled, real: RealData) -> None:
+def check_same_pictures(made: Distilled, context: Context) -> None:
     """Refuse real pictures that a set with real pictures of its own was not made from: they may hold its test pictures.
 
     Raises:
         UserError: they are others.
     """
-    own = made.origin.get("real", {})
-    known, recipe = own.get("fingerprint", real.train.fingerprint), made.recipe
-    if known != real.train.fingerprint and isinstance(recipe, Recipe) and not isinstance(recipe.real, ClassNames):
+    own, real, recipe = made.origin.get("real", {}), context.real, made.recipe
+    if own.get("fingerprint", real.train.fingerprint) == real.train.fingerprint:
+        return
+    if (
+        isinstance(recipe, Recipe)
+        and not isinstance(recipe.real, ClassNames)
+        and not same_content(recipe.real, context)
+    ):
         raise UserError(
             f"the set was made from {own.get('name', 'other pictures')}, and {real.name} are other pictures: teachers would learn "
             "from them, and labels be chosen by them, though its test pictures may be among them. Give those it was made from, or "
             "distil again from these"
         )
+
+
+def same_content(source: Source, context: Context) -> bool:
+    """Whether the training pictures of a source are those of the context, however they are kept; not where it does not open."""
+    try:
+        own = source.open().train
+    except UserError:
+        return False
+    return known_as(own, context) == known_as(context.real.train, context)
 
 
 def write_set(source: Path, folder: Path, made: Distilled, labeler: Labeler, context: Context) -> Provenance:

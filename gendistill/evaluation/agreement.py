@@ -28,6 +28,8 @@ BETTER = 0.05
 FEW = 0.01
 """Labels that agree halfway between guesses and always must be as rare as this, to be doubted for how few agree: few pictures tell
 nothing."""
+MANY = 0.2
+"""Chance up to which there are classes enough for an order to show."""
 MOST = 0.75
 """Share of the pictures that labels which went astray would agree with in another order, at least: teachers of small sets are right
 about so many."""
@@ -57,8 +59,14 @@ class Agreement:
 
     @property
     def astray(self) -> bool:
-        """Whether they are doubtful, and would agree with most pictures in another order."""
-        return self.doubtful and self.at_best >= MOST * self.count
+        """Whether they are doubtful, agree no more often than by chance, and would with most pictures in another order.
+
+        Of a few classes any answers would, so that there they must agree clearly less often than by chance.
+        """
+        most = self.at_best >= MOST * self.count
+        if self.chance <= MANY:
+            return self.doubtful and most and self.right <= self.chance * self.count
+        return self.doubtful and most and bool(stats.binom.cdf(self.right, self.count, self.chance) < FEW)
 
     def __str__(self) -> str:
         return f"{self.right:,} of the {self.count:,} are likeliest for the class of their picture, chance makes {self.chance:.1%}"
@@ -89,8 +97,6 @@ def check_soft(made: Sequence[Distilled]) -> None:
 
 def check_agreement(made: Distilled, name: str) -> None:
     """Refuse soft labels of the set ``name`` that went astray, and warn of those that agree with its pictures as guesses do.
-
-    Labels in many views are looked at in the first.
 
     Raises:
         UserError: they are of other pictures, or in another order.

@@ -169,7 +169,7 @@ def check_common(found: Sequence[Sequence[Result]], names: Sequence[str]) -> Non
 def kept(found: Sequence[list[Result]], paths: Sequence[Path], into: Path) -> list[list[Result]]:
     """The results, those of the file that will be written less what the others state anew; refuse to lose any others."""
     file = into / "results.json"
-    own = [path.resolve() in (into.resolve(), file.resolve()) for path in paths]
+    own = [not is_run(path) and path.resolve() in (into.resolve(), file.resolve()) for path in paths]
     others = [one for mine, rows in zip(own, found, strict=True) for one in rows if not mine]
     if any(own):
         return [outlasting(rows, others) if mine else rows for mine, rows in zip(own, found, strict=True)]

@@ -11,7 +11,7 @@ from gendistill.evaluation.page import page
 from gendistill.evaluation.report import Likeness, Report, Row
 from gendistill.provenance import Provenance
 from gendistill.store import read_json, write_json
-from gendistill.types import RealData
+from gendistill.types import RealData, UserError
 
 log = logging.getLogger("gendistill")
 
@@ -42,7 +42,12 @@ def numbers(folder: Path) -> Report:
         UserError: that is damaged.
     """
     metrics = folder / "metrics.json"
-    return Report.from_json(read_json(metrics)) if metrics.is_file() else Report([])
+    if not metrics.is_file():
+        return Report([])
+    said = read_json(metrics)
+    if not isinstance(said, dict) or not isinstance(said.get("rows"), list):
+        raise UserError(f"{metrics} is damaged, it has no rows: put back a copy, or remove it")
+    return Report.from_json(said)
 
 
 def is_of(folder: Path, data: RealData) -> bool:

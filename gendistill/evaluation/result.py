@@ -255,7 +255,7 @@ def consistent(found: Result, where: str) -> None:
     if is_fraction(found):
         raise UserError(
             f"{where} says mean = {found.mean:g}, and accuracies are in percent: for a share of the pictures write "
-            f'{100 * found.mean:g}; if it is so low indeed, let "data" say of how many classes: "ImageNet-1K, 1000 classes"'
+            f'{100 * found.mean:g}; if it is so low indeed, let "data" say of how many classes: "ImageNet-1K, 1,000 classes"'
         )
     if found.seeds and (len(found.seeds) != len(found.scores) or len({*found.seeds}) != len(found.seeds)):
         raise UserError(
@@ -273,6 +273,6 @@ def is_fraction(found: Result) -> bool:
 
     What `gendistill` measured is in percent, and is known by the hash of its pictures.
     """
-    classes = re.search(r"(\d+) classes", found.data)
-    few = classes is None or int(classes[1]) < 100
+    classes = re.search(r"(\d[\d,]*) classes", found.data)
+    few = classes is None or int(classes[1].replace(",", "")) < 100
     return few and not found.held_out and 0 < max(found.mean, *found.scores, 0.0) <= 1

@@ -36,6 +36,12 @@ def test_a_folder_that_is_no_run_takes_none(tmp_path):
     assert not is_of(tmp_path, REAL)
 
 
+def test_numbers_without_rows_are_damaged(tmp_path):
+    write_json(run(tmp_path) / "metrics.json", {})
+    with pytest.raises(UserError, match="has no rows"):
+        is_of(tmp_path, REAL)
+
+
 @pytest.mark.parametrize("file", ["run.json", "metrics.json"])
 def test_damaged_files_are_found_before_the_work(tmp_path, file):
     run(tmp_path)
