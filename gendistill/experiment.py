@@ -18,7 +18,7 @@ import torch
 from gendistill import ranks
 from gendistill.distilled import Distilled
 from gendistill.evaluation.evaluate import check_held_out, check_judges, make_baselines, measure
-from gendistill.evaluation.keep import merged
+from gendistill.evaluation.keep import merged, numbers
 from gendistill.evaluation.page import page
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import Report
@@ -135,7 +135,7 @@ def publish(folder: Path, distilled: Distilled, report: Report, text: str) -> Ru
     """Write metrics, dataset and report; what `gendistill evaluate` found since stays among the metrics."""
     metrics = folder / "metrics.json"
     if metrics.exists():
-        report = merged(Report.from_json(read_json(metrics)), report)
+        report = merged(numbers(folder), report)
     about = read_json(folder / "run.json")
     origin = Provenance(**{**distilled.origin, "command": about["command"]})
     with timed(folder, "export"):

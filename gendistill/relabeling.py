@@ -19,12 +19,11 @@ from statistics import fmean, stdev
 import torch
 
 from gendistill.adopted import sets_at
-from gendistill.context import Context, open_real, silent
-from gendistill.data.class_names import ClassNames
+from gendistill.context import Context, silent
 from gendistill.distilled import SET_FOLDER, Distilled, read_set
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
-from gendistill.evaluation.checks import known_as, prints
+from gendistill.evaluation.checks import prints
 from gendistill.evaluation.labelled import relabelled
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.rows import score
@@ -44,6 +43,7 @@ from gendistill.overrides import read_value
 from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe
 from gendistill.runs import origin
+from gendistill.set_data import opened
 from gendistill.store import fingerprint, read_json, write_json
 from gendistill.types import Images, Source, UserError
 from gendistill.views.numbered import Views
@@ -164,7 +164,6 @@ def relabel(
     else:
         options += published(ensemble, first.images, budget, most)
     context = replace(opened(source, first, torch.device(device), progress), ipc=first.ipc)
-    check_same_pictures(first, context)
     ensemble.check(context.real)
     check_teachers(ensemble, context)
     _, judges = split(context.real.train, fraction, 0, context.real.name)
@@ -213,52 +212,6 @@ def alone(labeler: Labeler | None) -> Labeler | None:
 def views_of(labeler: Labeler) -> Views | None:
     """What a labeler labels, where it is views."""
     return getattr(alone(labeler), "views", None)
-
-
-def opened(source: Source, made: Distilled, device: torch.device, progress: Callable[..., Iterable]) -> Context:
-    """The real pictures of a set that is finished, so that no prior is needed.
-
-    Raises:
-        UserError: the set is not one of them.
-    """
-    context = open_real(source, device, progress)
-    train = context.real.train
-    if made.classes != train.classes or made.images.shape != train.shape:
-        raise UserError(
-            f"the set has {len(made.classes)} classes of pictures {made.images.shape}, the real data {context.real.name} "
-            f"{len(train.classes)} of {train.shape}: give those it was made from, in the order of its classes"
-        )
-    return context
-
-
-def check_same_pictures(made: Distilled, context: Context) -> None:
-    """Refuse real pictures that a set with real pictures of its own was not made from: they may hold its test pictures.
-
-    Raises:
-        UserError: they are others.
-    """
-    own, real, recipe = made.origin.get("real", {}), context.real, made.recipe
-    if own.get("fingerprint", real.train.fingerprint) == real.train.fingerprint:
-        return
-    if (
-        isinstance(recipe, Recipe)
-        and not isinstance(recipe.real, ClassNames)
-        and not same_content(recipe.real, context)
-    ):
-        raise UserError(
-            f"the set was made from {own.get('name', 'other pictures')}, and {real.name} are other pictures: teachers would learn "
-            "from them, and labels be chosen by them, though its test pictures may be among them. Give those it was made from, or "
-            "distil again from these"
-        )
-
-
-def same_content(source: Source, context: Context) -> bool:
-    """Whether the training pictures of a source are those of the context, however they are kept; not where it does not open."""
-    try:
-        own = source.open().train
-    except UserError:
-        return False
-    return known_as(own, context) == known_as(context.real.train, context)
 
 
 def write_set(source: Path, folder: Path, made: Distilled, labeler: Labeler, context: Context) -> Provenance:

@@ -22,8 +22,8 @@ LAYERS = (
     "objectives",
     "steering labelers",
     "recipe stages shards drawn distilled execute runs finetuning toys",
-    "evaluation export card parquet label_candidates adopted relabeling plan plan_bytes cite run_folder run_log experiment "
-    "from_prompts testing options console commands cli __main__",
+    "evaluation export card parquet label_candidates set_data adopted relabeling plan plan_bytes cite run_folder run_log "
+    "experiment from_prompts testing options console commands cli __main__",
 )
 """A file or folder may import from its own line and from those above it."""
 

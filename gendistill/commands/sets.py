@@ -256,7 +256,7 @@ def relabel(
 def export(run: Path, to: Path, imagefolder: bool) -> None:
     """Write a run's set as a Hugging Face data set."""
     from gendistill.distilled import load
-    from gendistill.evaluation.report import Report
+    from gendistill.evaluation.keep import numbers
     from gendistill.export import export as write
     from gendistill.export import imagefolder as write_files
     from gendistill.store import read_json
@@ -266,7 +266,7 @@ def export(run: Path, to: Path, imagefolder: bool) -> None:
     if imagefolder:
         click.echo(f"{write_files(made, to)}")
         return
-    report = Report.from_json(read_json(metrics)) if metrics.is_file() else None
+    report = numbers(run) if metrics.is_file() else None
     provenance = read_json(about).get("provenance") if about.is_file() else None
     click.echo(f"{write(made, to, report=report, provenance=provenance)}")
 
