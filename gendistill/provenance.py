@@ -36,6 +36,7 @@ class Origin(TypedDict, total=False):
     source   where it comes from: URL or hub id
     saw      for a prior or teacher, the pictures it was trained on
     fingerprint  of real data, the training pictures
+    pictures     of real data, how many of these there are; 0 where they are names of classes alone
     """
 
     name: str
@@ -43,6 +44,7 @@ class Origin(TypedDict, total=False):
     source: str
     saw: str
     fingerprint: str
+    pictures: int
 
 
 class Provenance(TypedDict, total=False):

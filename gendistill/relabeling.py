@@ -23,8 +23,8 @@ from gendistill.context import Context, silent
 from gendistill.distilled import SET_FOLDER, Distilled, read_set
 from gendistill.drawn import DrawnImages
 from gendistill.environment import versions
-from gendistill.evaluation.checks import prints
 from gendistill.evaluation.labelled import relabelled
+from gendistill.evaluation.prints import prints
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.rows import score
 from gendistill.evaluation.tables import aligned

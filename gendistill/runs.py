@@ -276,7 +276,7 @@ def origin(recipe: Recipe, context: Context) -> Provenance:
     )
     return Provenance(
         name=f"{data.name}, {'drawn' if bare else 'distilled'}",
-        real=Origin(name=data.name, licence=data.licence, fingerprint=data.train.fingerprint),
+        real=Origin(name=data.name, licence=data.licence, fingerprint=data.train.fingerprint, pictures=len(data.train)),
         prior=prior,
         teachers=teachers,
         leakage=f"{'No real picture had a' if bare else f'The {data.split} pictures had no'} part in the making. {seen}",

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable
 import torch
 
 from gendistill.context import Context, open_real
-from gendistill.data.class_names import ClassNames
 from gendistill.distilled import Distilled
-from gendistill.evaluation.checks import known_as
-from gendistill.recipe import Recipe
+from gendistill.evaluation.made_from import MadeFrom, made_from
 from gendistill.types import Source, UserError
 
 
@@ -32,30 +30,14 @@ def opened(source: Source, made: Distilled, device: torch.device, progress: Call
 
 
 def check_same_pictures(made: Distilled, context: Context) -> None:
-    """Refuse real pictures that a set with real pictures of its own was not made from: they may hold its test pictures.
+    """Refuse real pictures where a set was made from others: they may hold its test pictures.
 
     Raises:
-        UserError: they are others.
+        UserError: it was.
     """
-    own, real, recipe = made.origin.get("real", {}), context.real, made.recipe
-    if own.get("fingerprint", real.train.fingerprint) == real.train.fingerprint:
-        return
-    if (
-        isinstance(recipe, Recipe)
-        and not isinstance(recipe.real, ClassNames)
-        and not same_content(recipe.real, context)
-    ):
+    if made_from(made, context) is MadeFrom.OTHERS:
+        own = made.origin["real"].get("name", "other pictures")
         raise UserError(
-            f"the set was made from {own.get('name', 'other pictures')}, and {real.name} are other pictures: teachers would learn "
-            "from them, and labels be chosen by them, though its test pictures may be among them. Give those it was made from, or "
-            "distil again from these"
+            f"the set was made from {own}, and {context.real.name} are other pictures: teachers would learn from them, and labels "
+            "be chosen by them, though its test pictures may be among them. Give those it was made from, or distil again from these"
         )
-
-
-def same_content(source: Source, context: Context) -> bool:
-    """Whether the training pictures of a source are those of the context, however they are kept; not where it does not open."""
-    try:
-        own = source.open().train
-    except UserError:
-        return False
-    return known_as(own, context) == known_as(context.real.train, context)

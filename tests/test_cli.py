@@ -446,13 +446,6 @@ def test_rank_scores_a_set_of_others_for_compare(tmp_path, capsys):
     assert execute(cli, [*words, "--rates", "fast"]) == 2 and "--rates" in capsys.readouterr().err
 
 
-def test_numbers_on_other_data_are_not_added_to_a_run(judged, tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_text(json.dumps({"provenance": {"real": {"name": "pets"}}}))
-    assert execute(cli, ["evaluate", str(tmp_path / "run"), "--real", "Digits(size=8)", "--device", "cpu"]) == 0
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
-
-
 def test_export_takes_report_and_provenance_along(monkeypatch, tmp_path, capsys):
 
     module = importlib.import_module("gendistill.export")  # the attribute of this name is the function

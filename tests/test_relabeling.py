@@ -18,10 +18,10 @@ from gendistill.cli import cli
 from gendistill.console import execute
 from gendistill.data.digits import Digits
 from gendistill.distilled import load, set_folders
-from gendistill.evaluation.checks import prints
 from gendistill.evaluation.evaluate import evaluate
 from gendistill.evaluation.foreign import exported
 from gendistill.evaluation.keep import merged
+from gendistill.evaluation.prints import prints
 from gendistill.evaluation.protocols import Protocol, When
 from gendistill.evaluation.report import Report
 from gendistill.export import export

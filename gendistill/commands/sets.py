@@ -65,7 +65,7 @@ def evaluate(
     against = None if real is None else source_of(real, "--real")
     from gendistill.evaluation.elsewhere import leakage_of
     from gendistill.evaluation.evaluate import beside, measure
-    from gendistill.evaluation.keep import is_of, keep
+    from gendistill.evaluation.keep import keep, kept_as
     from gendistill.evaluation.page import page as draw
     from gendistill.evaluation.results import of_report
     from gendistill.nets.reference import Reference
@@ -77,17 +77,17 @@ def evaluate(
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
         sets, context = beside(path, chosen, real=against, device=pick_device(device), progress=progress)
-        kept = is_of(Path(path), context.real)  # before the work
+        kept = kept_as(sets["distilled"][0], Path(path), context)  # before the work
         report = measure(sets, chosen, context, same_bytes=True, fidelity=fidelity, features=seen)
     made, folder = sets["distilled"][0], Path(path)
-    leakage = leakage_of(made, context.real)
+    leakage = leakage_of(made, context)
     click.echo(f"{report}\n\nLeakage: {leakage}")
     if to is not None:
         write_json(to, of_report(report, folder.name, context.real, leakage))
     if page is not None:
         draw(made, report, path=page, command=typed(), byte_sizes=made.sizes, provenance=Provenance(**made.origin))
-    if kept:
-        keep(report, made, folder)
+    if kept is not None:
+        keep(report, made, folder, kept)
         click.echo(f"\n{folder / 'metrics.json'}\n{folder / 'report.html'}")
 
 

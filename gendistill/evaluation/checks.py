@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,9 +10,9 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.distilled import Distilled
+from gendistill.evaluation.made_from import MadeFrom, made_from, own_pictures
+from gendistill.evaluation.prints import kept_prints, prints
 from gendistill.evaluation.result import BASELINES
-from gendistill.recipe import Recipe
-from gendistill.store import fingerprint
 from gendistill.types import Images, LogProbs, UserError
 
 log = logging.getLogger("gendistill")
@@ -67,50 +66,23 @@ def from_elsewhere(test: Tensor, sets: Mapping[str, Sequence[Distilled]], contex
     """
     real = context.real
     for name, made in sets.items():
-        source = made[0].recipe.real if isinstance(made[0].recipe, Recipe) else None
-        if name in BASELINES or made[0].origin.get("real", {}).get("fingerprint") == real.train.fingerprint:
+        found = MadeFrom.THESE if name in BASELINES else made_from(made[0], context)
+        if found in (MadeFrom.THESE, MadeFrom.NONE):
             continue
-        if source is None:
-            yield f"What the set {name!r} was made from is not known: it may have seen these {real.split} pictures."
+        own = own_pictures(made[0])
+        if own is None or own.shape != real.train.shape:
+            lacking = "is not known" if found is MadeFrom.UNKNOWN else "could not be looked at"
+            yield f"What the set {name!r} was made from {lacking}: it may have seen these {real.split} pictures."
             continue
-        try:
-            own = source.open()
-        except UserError as error:
-            log.warning("what the set %r was made from does not open: %s", name, error)
-            yield f"What the set {name!r} was made from could not be looked at: it may have seen these {real.split} pictures."
-            continue
-        if own.train.fingerprint == real.train.fingerprint or own.train.shape != real.train.shape or not len(own.train):
-            continue
-        seen = int(torch.isin(test, kept_prints(own.train, context)).sum())
+        seen = int(torch.isin(test, kept_prints(own, context)).sum())
         if seen > TOLERATED * len(test):
             raise UserError(
                 f"{seen:,} of the {len(test):,} {real.split} pictures of {real.name} are among the training pictures of "
-                f"{source!r}, which the set {name!r} was made from: accuracies on them would say nothing. Judge it by pictures "
-                "that its recipe did not see, or distil from `Validation(...)` to have some left"
+                f"{made[0].recipe.real!r}, which the set {name!r} was made from: accuracies on them would say nothing. Judge "
+                "it by pictures that its recipe did not see, or distil from `Validation(...)` to have some left"
             )
         if seen:
             yield f"The set {name!r} was made from pictures that hold {seen:,} of these {len(test):,} {real.split} pictures."
-
-
-def kept_prints(images: Images, context: Context) -> Tensor:
-    """`prints` of real pictures, which are many: kept."""
-    key = {"images": images.fingerprint}
-    return context.store.tensors("prints", key, lambda: {"prints": prints(images)})["prints"]
-
-
-def known_as(held_out: Images, context: Context) -> str:
-    """A name for these pictures that follows from their content alone, in any order and however they are kept."""
-    return fingerprint(kept_prints(held_out, context).sort().values)
-
-
-def prints(images: Images) -> Tensor:
-    """A hash of the content of each picture, (N,) int64; equal pictures have equal ones, whatever their place."""
-    found = [
-        int.from_bytes(hashlib.blake2b(one.numpy().tobytes(), digest_size=8).digest(), "little", signed=True)
-        for part in torch.arange(len(images)).split(256)
-        for one in images.stored(part).contiguous()
-    ]
-    return torch.tensor(found, dtype=torch.int64)
 
 
 def check_labels(made: Distilled, name: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from gendistill.context import Context
 from gendistill.distilled import Distilled
+from gendistill.evaluation.made_from import MadeFrom, made_from
 from gendistill.labelers.base import Labeler
 from gendistill.provenance import NO_LEAKAGE_STATEMENT
 from gendistill.recipe import Recipe
-from gendistill.types import RealData
 
 
 def taught_elsewhere(made: Distilled, labeler: Labeler | None, licence: str) -> bool:
@@ -30,8 +31,10 @@ def unstated(origins: Iterable[Mapping[str, str]]) -> bool:
     return any(not one.get("saw") for one in origins)
 
 
-def leakage_of(made: Distilled, real: RealData) -> str:
-    """Whether prior or teachers of a set saw the pictures it is judged by, as far as it says; it speaks of its own data alone."""
-    own = made.origin.get("real", {}).get("fingerprint")
-    said = made.origin.get("leakage") if own and own == real.train.fingerprint else ""
-    return said or NO_LEAKAGE_STATEMENT
+def leakage_of(made: Distilled, context: Context) -> str:
+    """Whether prior or teachers of a set saw the pictures it is judged by, as far as it says.
+
+    It speaks of its own data alone, and of all where it was made from none.
+    """
+    speaks = made_from(made, context) in (MadeFrom.THESE, MadeFrom.NONE)
+    return (speaks and made.origin.get("leakage")) or NO_LEAKAGE_STATEMENT

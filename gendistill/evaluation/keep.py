@@ -6,20 +6,23 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from gendistill.context import Context
 from gendistill.distilled import Distilled
+from gendistill.evaluation.made_from import MadeFrom, made_from
 from gendistill.evaluation.page import page
 from gendistill.evaluation.report import Likeness, Report, Row
+from gendistill.formatting import spell_data
 from gendistill.provenance import Provenance
 from gendistill.store import read_json, write_json
-from gendistill.types import RealData, UserError
+from gendistill.types import UserError
 
 log = logging.getLogger("gendistill")
 
 
-def keep(report: Report, distilled: Distilled, folder: Path) -> Report:
-    """Add to the numbers of the run in a folder, whose first set is given."""
+def keep(report: Report, distilled: Distilled, folder: Path, data: str = "") -> Report:
+    """Add to the numbers of the run in a folder, whose first set is given; ``data`` is what `kept_as` says."""
     metrics, about = folder / "metrics.json", read_json(folder / "run.json")
-    found = merged(numbers(folder), report)
+    found = replace(merged(numbers(folder), report), data=data)
     write_json(metrics, found.to_json())
     recipe, provenance = folder / "recipe.py", Provenance(**{**distilled.origin, **about.get("provenance", {})})
     page(
@@ -50,27 +53,30 @@ def numbers(folder: Path) -> Report:
     return Report.from_json(said)
 
 
-def is_of(folder: Path, data: RealData) -> bool:
-    """Whether numbers on these data belong into this folder: it is a run, made from the same training pictures.
+def kept_as(made: Distilled, folder: Path, context: Context) -> str | None:
+    """What numbers on the real data at hand say of these in the run of a folder, "" where that was made from them.
+
+    A run that was made from no picture, or from nobody knows which, is judged by the first data that it is judged by. None where
+    such numbers do not belong there, or the folder is no run.
 
     Raises:
         UserError: a file of the run is damaged, into which they would go.
     """
-    about = folder / "run.json"
-    if not about.is_file():
-        return False
-    numbers(folder)
-    own = read_json(about).get("provenance", {}).get("real", {})
-    told, mine = (own["fingerprint"], data.train.fingerprint) if "fingerprint" in own else (own.get("name"), data.name)
-    if told not in (None, mine):
-        log.warning(
-            "numbers on %s are not added to %s, which was made from other pictures%s: --to FILE keeps them",
-            data.name,
-            folder,
-            f", {own['name']}" if "name" in own else "",
-        )
-        return False
-    return True
+    if not (folder / "run.json").is_file():
+        return None
+    read_json(folder / "run.json")
+    before, data = numbers(folder), context.real
+    found, words = made_from(made, context), spell_data(data.name, len(data.train.classes), data.train.shape)
+    if found is MadeFrom.THESE:
+        return ""
+    if found is not MadeFrom.OTHERS and (not before.rows or before.data == words):
+        return words
+    own = made.origin.get("real", {}).get("name") if found is MadeFrom.OTHERS else before.data
+    what = "was made from" if found is MadeFrom.OTHERS else "is judged by"
+    log.warning(
+        "numbers on %s are not added to %s, which %s %s: --to FILE keeps them", data.name, folder, what, own or "others"
+    )
+    return None
 
 
 def merged(before: Report, after: Report) -> Report:

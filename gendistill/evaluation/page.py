@@ -69,7 +69,7 @@ def page(
         tile=TILE // images.shape[2] * images.shape[2] or TILE,
         labels=label_summary(distilled),
         rows=report.rows,
-        notes=report.notes,
+        notes=report.remarks,
         beyond=beyond(report),
         bars=[
             (name, stacked_bar(parts, name), parts, spell(sum(amounts.values())), spell)

@@ -26,9 +26,10 @@ from gendistill.context import Context
 from gendistill.data.validation import split
 from gendistill.distilled import Distilled
 from gendistill.evaluation.arms import Arm, arms_of, with_source
-from gendistill.evaluation.checks import check_apart, known_as
+from gendistill.evaluation.checks import check_apart
 from gendistill.evaluation.evaluate import check_held_out, open_held_out
 from gendistill.evaluation.labelled import spell_one
+from gendistill.evaluation.prints import known_as
 from gendistill.evaluation.protocol import Protocol
 from gendistill.evaluation.report import Row
 from gendistill.evaluation.rows import score, size, summary

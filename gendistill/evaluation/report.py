@@ -198,12 +198,14 @@ class Report:
     seconds  each stage took
     notes    what a reader must know beside: who labelled and what they saw, and test pictures that were learned from
     likeness where the pictures of the small sets lie among real ones, where that was asked
+    data     the real data in words, where those are not what the set was made from; "" where they are
     """
 
     rows: Sequence[Row]
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     likeness: tuple[Likeness, ...] = ()
+    data: str = ""
 
     @property
     def blocks(self) -> list[Block]:
@@ -229,13 +231,18 @@ class Report:
             found.append(Block(student, protocol, ipc, split, rows, others, apart))
         return found
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and by what the set was judged where it does not follow from what it was made from."""
+        return (*self.notes, *([f"Judged by {self.data}."] if self.data else []))
+
     def block(self, ipc: int) -> Block | None:
         """The first block of this IPC, else the first of all; None where nothing was measured."""
         return next((block for block in self.blocks if block.ipc == ipc), next(iter(self.blocks), None))
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values, ready for a JSON file: ``{"rows": [...], "seconds": {...}}``, and what else there is."""
-        more = {"notes": list(self.notes), "likeness": [asdict(one) for one in self.likeness]}
+        more = {"notes": list(self.notes), "likeness": [asdict(one) for one in self.likeness], "data": self.data}
         told = {name: value for name, value in more.items() if value}
         return {"rows": [asdict(row) for row in self.rows], "seconds": dict(self.seconds), **told}
 
@@ -244,16 +251,17 @@ class Report:
         """The report that `to_json` gave; entries this version does not know are left out."""
         rows = [Row(**{**known(Row, row), "scores": tuple(row.get("scores", ()))}) for row in value["rows"]]
         likeness = tuple(Likeness(**known(Likeness, one)) for one in value.get("likeness", ()))
-        return cls(rows, dict(value.get("seconds", {})), tuple(value.get("notes", ())), likeness)
+        told = {"notes": tuple(value.get("notes", ())), "data": value.get("data", "")}
+        return cls(rows, dict(value.get("seconds", {})), likeness=likeness, **told)
 
     def __str__(self) -> str:
         parts = ["\n".join([title, aligned(lines), *notes]) for title, lines, notes in self.tables]
-        return "\n\n".join([*parts, *filter(None, ["\n".join(self.notes)])]) or "nothing was evaluated"
+        return "\n\n".join([*parts, *filter(None, ["\n".join(self.remarks)])]) or "nothing was evaluated"
 
     def markdown(self) -> str:
         """The same tables for a card or a README."""
         parts = ["\n\n".join([f"**{title}**", piped(lines), *notes]) for title, lines, notes in self.tables]
-        return "\n\n".join([*parts, *self.notes])
+        return "\n\n".join([*parts, *self.remarks])
 
     @property
     def tables(self) -> Iterator[tuple[str, list[list[str]], list[str]]]:

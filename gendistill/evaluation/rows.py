@@ -18,11 +18,11 @@ import torch
 from gendistill import seeds
 from gendistill.context import Context, silent
 from gendistill.distilled import Distilled
-from gendistill.evaluation.checks import known_as
 from gendistill.evaluation.elsewhere import taught_elsewhere
 from gendistill.evaluation.labelled import labelled, spell
 from gendistill.evaluation.metrics.examine import endure, of_logits
 from gendistill.evaluation.metrics.stress import Stress
+from gendistill.evaluation.prints import known_as
 from gendistill.evaluation.protocol import Protocol
 from gendistill.evaluation.report import Row
 from gendistill.evaluation.tables import UNHARMED

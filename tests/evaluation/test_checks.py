@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from gendistill.distilled import Distilled
-from gendistill.evaluation.checks import check_apart, check_labels, known_as, prints
+from gendistill.evaluation.checks import check_apart, check_labels
+from gendistill.evaluation.prints import known_as, prints
 from gendistill.images import StoredImages, Subset
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.codecs.floats import Half

@@ -270,8 +270,8 @@ def test_labels_by_teachers_of_others_are_marked(monkeypatch):
     assert taught_elsewhere(stray, None, "") and not taught_elsewhere(stray.hard(), None, ""), (
         "nobody says who labelled"
     )
-    assert leakage_of(sets[0], context.real) == sets[0].origin["leakage"]
-    assert leakage_of(stray, context.real) == NO_LEAKAGE_STATEMENT
+    assert leakage_of(sets[0], context) == sets[0].origin["leakage"]
+    assert leakage_of(stray, context) == NO_LEAKAGE_STATEMENT
 
 
 def test_students_are_put_through_the_stress_of_the_protocol(monkeypatch):
