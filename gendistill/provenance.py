@@ -35,14 +35,21 @@ class Origin(TypedDict, total=False):
     licence  its licence; "not stated" where absent
     source   where it comes from: URL or hub id
     saw      for a prior or teacher, the pictures it was trained on
-    fingerprint  of real data, the training pictures
-    pictures     of real data, how many of these there are; 0 where they are names of classes alone
     """
 
     name: str
     licence: str
     source: str
     saw: str
+
+
+class RealOrigin(Origin, total=False):
+    """Real data the set was made from.
+
+    fingerprint  of the training pictures
+    pictures     how many of these there are; 0 where the data are names of classes alone
+    """
+
     fingerprint: str
     pictures: int
 
@@ -63,7 +70,7 @@ class Provenance(TypedDict, total=False):
 
     name: str
     licence: str
-    real: Origin
+    real: RealOrigin
     prior: Origin
     teachers: Sequence[Origin]
     leakage: str
@@ -84,7 +91,7 @@ def spell_recipe(recipe: object) -> str:
 
 def origins(provenance: Provenance) -> list[dict[str, str]]:
     """One row per thing the set was made from: role, name, licence, source, saw; every entry filled."""
-    found = [("real data", provenance.get("real", Origin())), ("prior", provenance.get("prior", Origin()))]
+    found = [("real data", provenance.get("real", RealOrigin())), ("prior", provenance.get("prior", Origin()))]
     found += [("teacher", teacher) for teacher in provenance.get("teachers", ())]
     return [
         {

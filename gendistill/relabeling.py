@@ -42,8 +42,8 @@ from gendistill.nets.guessing import check_teachers
 from gendistill.overrides import read_value
 from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe
-from gendistill.runs import origin
 from gendistill.set_data import opened
+from gendistill.statement import provenance_of
 from gendistill.store import fingerprint, read_json, write_json
 from gendistill.types import Images, Source, UserError
 from gendistill.views.numbered import Views
@@ -234,7 +234,7 @@ def write_set(source: Path, folder: Path, made: Distilled, labeler: Labeler, con
 def retold(made: Distilled, labeler: Labeler, context: Context) -> Provenance:
     """What a reader must know of the set: its teachers are others now."""
     if isinstance(made.recipe, Recipe):
-        fresh = origin(replace(made.recipe, labeler=labeler), context)
+        fresh = provenance_of(replace(made.recipe, labeler=labeler), context)
         changed = {name: value for name, value in fresh.items() if name in ("teachers", "leakage")}
     else:
         known = list(made.origin.get("teachers", ()))

@@ -19,21 +19,19 @@ from pathlib import Path
 import torch
 
 from gendistill import ranks
-from gendistill.capabilities import Prompted, Saves
+from gendistill.capabilities import Saves
 from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, read_set
 from gendistill.drawn import DrawnImages
-from gendistill.environment import versions
 from gendistill.execute import drawn, finished, rehearse, run_stage, tuned
 from gendistill.labelers.online import Online
 from gendistill.locks import LOCK, alone, standing
 from gendistill.nets.guessing import check_teachers
 from gendistill.nets.trained import check_nets
 from gendistill.parts import inside
-from gendistill.provenance import Origin, Provenance
 from gendistill.recipe import Recipe
 from gendistill.stages import stages
-from gendistill.steering.sample import Sample
+from gendistill.statement import provenance_of
 from gendistill.store import clear_parts, fingerprint, write_json, write_text
 from gendistill.types import Images, RealData, UserError
 
@@ -240,7 +238,7 @@ def finish(recipe: Recipe, context: Context, folder: Path, identity: str) -> Non
             "draws": recipe.draws,
             "dtype": str(context.dtype).removeprefix("torch."),
             "soft": told,
-            "origin": origin(recipe, context),
+            "origin": provenance_of(recipe, context),
         },
     )
     shutil.rmtree(folder / "work", ignore_errors=True)
@@ -257,40 +255,3 @@ def save_generator(recipe: Recipe, context: Context, folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     part.rename(folder)
-
-
-def origin(recipe: Recipe, context: Context) -> Provenance:
-    """What a reader must know: data, prior and teachers with their licences, and who saw which pictures."""
-    data, told, bare = context.real, recipe.prior.origin(), not len(context.real.train)
-    for step in recipe.steering:
-        told = step.retold(told)
-    prior = Origin(**told)
-    found = [one for role in (*recipe.steering, recipe.labeler) for one in role.origins(data.licence)]
-    teachers = [Origin(**one) for place, one in enumerate(found) if one not in found[:place]]
-    makers = [prior, *teachers]
-    unknown = [str(maker.get("name")) for maker in makers if not maker.get("saw")]
-    seen = (
-        f"Which pictures were seen by {', '.join(unknown)} is not known here."
-        if unknown
-        else f"Prior and teachers saw {', '.join(dict.fromkeys(str(maker.get('saw')) for maker in makers))}."
-    )
-    return Provenance(
-        name=f"{data.name}, {'drawn' if bare else 'distilled'}",
-        real=Origin(name=data.name, licence=data.licence, fingerprint=data.train.fingerprint, pictures=len(data.train)),
-        prior=prior,
-        teachers=teachers,
-        leakage=f"{'No real picture had a' if bare else f'The {data.split} pictures had no'} part in the making. {seen}",
-        versions=versions(),
-        settings=settings(recipe, told["name"]),
-    )
-
-
-def settings(recipe: Recipe, prior: str) -> dict[str, object]:
-    """What a picture's file says of its making, called as programs for text-to-image call it; nothing where no words were said."""
-    if not issubclass(recipe.prior.loads, Prompted):
-        return {}
-    samples = [step for step in recipe.steering if isinstance(step, Sample)]
-    told: dict[str, object] = {"Negative prompt": recipe.prior.negative} if recipe.prior.negative else {}
-    for last in samples[-1:]:
-        told |= {"Steps": last.steps, "Sampler": last.scheduler or "the checkpoint's own", "CFG scale": last.cfg}
-    return {**told, "Seed": recipe.seed, "Model": prior, "Steering": repr(recipe.steering)}

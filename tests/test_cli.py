@@ -23,6 +23,7 @@ from gendistill.console import execute
 from gendistill.data.digits import Digits
 from gendistill.distilled import Distilled
 from gendistill.nets.timm_classifier import TimmClassifier
+from gendistill.toys import toy_context
 from gendistill.types import UserError
 
 TOY = '''"""A toy (Doe, 2024), https://example.org/toy."""
@@ -287,7 +288,7 @@ def test_plan_prints_the_plan(monkeypatch, capsys):
 
 
 @pytest.fixture
-def judged(monkeypatch):
+def judged(monkeypatch, tmp_path):
     """What `beside` and `measure` were called with, both replaced: a row of 40 %."""
     from gendistill.evaluation.report import Report, Row
 
@@ -299,7 +300,7 @@ def judged(monkeypatch):
         own = isinstance(words["real"], Digits | None)
         data = (words["real"] or Digits(size=8)).open() if own else replace(Digits(size=8).open(), name="x")
         calls.append(SimpleNamespace(path=path, protocol=protocol, **words))
-        return {"distilled": [Distilled.of(data.train)]}, SimpleNamespace(real=data)
+        return {"distilled": [Distilled.of(data.train)]}, replace(toy_context(tmp_path / "cache"), real=data)
 
     def measure(sets, protocol, context, **words):
         calls[-1].fidelity, calls[-1].features = words["fidelity"], words["features"]

@@ -21,7 +21,7 @@ LAYERS = (
     "priors data",
     "objectives",
     "steering labelers",
-    "recipe stages shards drawn distilled execute runs finetuning toys",
+    "recipe stages shards drawn distilled execute statement runs finetuning toys",
     "evaluation export card parquet label_candidates set_data adopted relabeling plan plan_bytes cite run_folder run_log "
     "experiment from_prompts testing options console commands cli __main__",
 )

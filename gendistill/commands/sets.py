@@ -49,7 +49,8 @@ def evaluate(
     Trains students on it, on random real pictures and on all real ones.
 
     PATH is a run or one of its sets, a folder of images or Parquet files, a data set of the hub, or a .pt file of images and
-    labels. A run's metrics.json and report.html have the new numbers thereafter, where it is judged by its own real data.
+    labels. A run's metrics.json and report.html have the new numbers thereafter, where it is judged by its own real data; one
+    that was drawn from names alone keeps to the first it is judged by.
 
     Words of the form path=value change the protocol: students=5, training.epochs=300, stress='Stress(most=200)'.
     """

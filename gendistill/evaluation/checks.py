@@ -69,7 +69,11 @@ def from_elsewhere(test: Tensor, sets: Mapping[str, Sequence[Distilled]], contex
         found = MadeFrom.THESE if name in BASELINES else made_from(made[0], context)
         if found in (MadeFrom.THESE, MadeFrom.NONE):
             continue
-        own = own_pictures(made[0])
+        try:
+            own = own_pictures(made[0])
+        except UserError as error:
+            log.warning("what the set %r was made from does not open: %s", name, error)
+            own = None
         if own is None or own.shape != real.train.shape:
             lacking = "is not known" if found is MadeFrom.UNKNOWN else "could not be looked at"
             yield f"What the set {name!r} was made from {lacking}: it may have seen these {real.split} pictures."
@@ -85,8 +89,8 @@ def from_elsewhere(test: Tensor, sets: Mapping[str, Sequence[Distilled]], contex
             yield f"The set {name!r} was made from pictures that hold {seen:,} of these {len(test):,} {real.split} pictures."
 
 
-def check_labels(made: Distilled, name: str) -> None:
-    """Refuse soft labels that are those of another set, or no probabilities. Looks at all that are stored.
+def check_labels(made: Distilled, name: str, views: int | None = None) -> None:
+    """Refuse soft labels that are those of another set, or no probabilities. Looks at all that are stored, or the first ``views``.
 
     Raises:
         UserError: they know more or fewer pictures or classes than the set ``name``, do not sum to one, or are not numbers.
@@ -108,7 +112,7 @@ def check_labels(made: Distilled, name: str) -> None:
         )
     if soft.kind != "online" and knows(made, count):
         raise UserError(f"the labels of the set {name!r} go on after its {count:,} pictures: they are of another set")
-    for view in range(soft.count):
+    for view in range(soft.count)[:views]:
         check_sums(said if view == 0 else soft.at(torch.arange(count), view), name, view if soft.count > 1 else None)
 
 

@@ -18,7 +18,7 @@ from gendistill.anchors.real_pictures import RealPictures
 from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, load, set_folders
 from gendistill.evaluation import foreign
-from gendistill.evaluation.agreement import check_soft
+from gendistill.evaluation.astray import check_soft, doubts
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.checks import check_apart
 from gendistill.evaluation.labelled import spell
@@ -86,6 +86,8 @@ def beside(
 ) -> tuple[Sets, Context]:
     """What `evaluate` measures, all made and opened: the sets by name, and the real data."""
     made, opened, own = open_sets(distilled, real=real, device=device, progress=progress, context=context)
+    if not protocol.labelers:
+        check_soft(made)
     recipe = recipe_of(made)
     if own:
         assert recipe is not None
@@ -105,8 +107,7 @@ def open_sets(
     """The sets that are meant, the real data they are judged by, and whether these are those of their recipe.
 
     Raises:
-        UserError: nothing readable is there, it does not fit the real data or its own labels, or the data are not known or have no
-            held-out pictures.
+        UserError: nothing readable is there, it does not fit the real data, or these are not known or have no held-out pictures.
     """
     device = torch.device(device)
     path = ""
@@ -133,7 +134,6 @@ def open_sets(
     if recipe is not None and real in (None, recipe.real):
         context = context or open_context(recipe, device, torch.float32, progress)
         check_held_out(context.real)
-        check_soft(made)
         return made, context, True
     assert real is not None
     context = context or open_real(real, device, progress)
@@ -142,7 +142,6 @@ def open_sets(
         found = [foreign.aligned(one, context.real, path or "the set") for one in made]
     else:
         found = [foreign.read(path, context.real, context.device)]
-    check_soft(found)
     return found, context, False
 
 
@@ -247,7 +246,7 @@ def measure(
     if fidelity:
         seconds["fidelity"] = time.monotonic() - started
     held_out = open_held_out(context.real)
-    notes = check_apart(held_out, sets, context)
+    notes = [*check_apart(held_out, sets, context), *(() if protocol.labelers else doubts(sets))]
     for name, made in sets.items():
         started = time.monotonic()
         found += rows(name, made, protocol, context, held_out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from enum import Enum, auto
 
 from gendistill.context import Context
@@ -10,8 +9,6 @@ from gendistill.distilled import Distilled
 from gendistill.evaluation.prints import known_as
 from gendistill.recipe import Recipe
 from gendistill.types import Images, UserError
-
-log = logging.getLogger("gendistill")
 
 
 class MadeFrom(Enum):
@@ -36,7 +33,10 @@ def made_from(made: Distilled, context: Context) -> MadeFrom:
         return MadeFrom.THESE
     if told.get("pictures") == 0:
         return MadeFrom.NONE
-    own = own_pictures(made)
+    try:
+        own = own_pictures(made)
+    except UserError:
+        return MadeFrom.OTHERS
     if own is None or own.fingerprint != told["fingerprint"]:
         return MadeFrom.OTHERS
     if not len(own):
@@ -48,11 +48,9 @@ def made_from(made: Distilled, context: Context) -> MadeFrom:
 
 
 def own_pictures(made: Distilled) -> Images | None:
-    """The training pictures of a set's recipe, as they are now; None where it has none that open."""
-    if not isinstance(made.recipe, Recipe):
-        return None
-    try:
-        return made.recipe.real.open().train
-    except UserError as error:
-        log.warning("the real data that a set was made from do not open: %s", error)
-        return None
+    """The training pictures of a set's recipe, as they are now; None where the recipe is not known.
+
+    Raises:
+        UserError: they do not open.
+    """
+    return made.recipe.real.open().train if isinstance(made.recipe, Recipe) else None

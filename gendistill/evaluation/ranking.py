@@ -26,6 +26,7 @@ from gendistill.context import Context
 from gendistill.data.validation import split
 from gendistill.distilled import Distilled
 from gendistill.evaluation.arms import Arm, arms_of, with_source
+from gendistill.evaluation.astray import check_soft, doubts
 from gendistill.evaluation.checks import check_apart
 from gendistill.evaluation.evaluate import check_held_out, open_held_out
 from gendistill.evaluation.labelled import spell_one
@@ -103,7 +104,8 @@ class Ranking:
         arms |= {"no augmentation": self.plain, "random real, no augmentation": self.random_plain}
         told = ", ".join(f"{name} {100 * statistics.fmean(values):.1f}" for name, values in arms.items())
         alone = f" ({ONE_SET})" if self.row.alone else ""
-        return f"LRS {self.lrs}, ARS {self.ars}{alone}: full real data {100 * self.full:.1f}, {told}"
+        scores = f"LRS {self.lrs}, ARS {self.ars}{alone}: full real data {100 * self.full:.1f}, {told}"
+        return "\n".join([scores, *self.notes])
 
 
 def of_rankings(rankings: Sequence[Ranking], run: str) -> dict[str, Any]:
@@ -139,7 +141,8 @@ def rank(
         fraction: of the training pictures of each class that rates are chosen on. Random real pictures are drawn from the others.
 
     Raises:
-        UserError: nobody can label random pictures as the set is labelled, there are too few of them, or all rates diverge.
+        UserError: the set's labels are none, nobody can label random pictures as it is labelled, there are too few of these, or all
+            rates diverge.
     """
     made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
     check_fractions(weight=weight)
@@ -149,17 +152,21 @@ def rank(
         log.warning("LRS and ARS of %d seeds have no deviation worth the name; DD-Ranking takes 5", total)
     training = protocol.training_for(made[0].ipc, len(made[0].classes))
     kept, judged = split(context.real.train, fraction, 0, context.real.name)
-    made, own = with_source(made, labeler or brought(protocol), context)
+    labeler = labeler or brought(protocol)
+    if labeler is None:
+        check_soft(made)
+    made, own = with_source(made, labeler, context)
     check_teachers(own, replace(context, ipc=made[0].ipc))
     arms = arms_of([made[seed % len(made)] for seed in range(total)], training, own, kept, context)
     chosen = {name: _rates(name, arm, rates, protocol, context, judged) for name, arm in arms.items()}
     held_out = open_held_out(context.real)
-    notes = check_apart(held_out, {"distilled": made}, context)
+    sets = {"distilled": made}
+    notes = [*check_apart(held_out, sets, context), *(doubts(sets) if labeler is None else ())]
     full = score(Distilled.of(context.real.train), protocol, protocol.full, 0, context, held_out, context.progress)
     found = {name: _accuracies(arm, chosen[name], protocol, context, held_out) for name, arm in arms.items()}
     told = tuple(100 * value for value in found.pop("method"))
     row = Row(
-        set="distilled", labels=made[0].soft.kind, labeler=spell_one(labeler or brought(protocol) or Hard()),
+        set="distilled", labels=made[0].soft.kind, labeler=spell_one(labeler or Hard()),
         student=str(protocol.student), protocol=protocol.name, epochs=training.passes(len(made[0].images)), ipc=made[0].ipc,
         split=context.real.split, held_out=known_as(held_out, context), bytes=size(made[0], context),
         training=repr(training), scores=told, **summary(told), sets=min(len(made), total),

@@ -14,13 +14,15 @@ from PIL import Image
 from gendistill.distilled import Distilled
 from gendistill.drawn import DrawnImages
 from gendistill.evaluation import rows as lines
-from gendistill.evaluation.evaluate import evaluate, values
+from gendistill.evaluation.evaluate import evaluate, open_sets, values
 from gendistill.evaluation.foreign import aligned, exported, read
 from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.ranking import rank
 from gendistill.export import export, imagefolder
 from gendistill.images import StoredImages
 from gendistill.labelers.alternate import AlternatingLabels, Phases
 from gendistill.labelers.codecs.floats import Half
+from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.nets.convnet import ConvNet
 from gendistill.recipe import Recipe
@@ -187,10 +189,22 @@ def test_labels_that_are_none_or_went_astray_are_refused_before_a_student_is_tra
         others = table["log_probs"].take([(row + 12) % 36 for row in range(36)])
         return table.set_column(table.column_names.index("log_probs"), "log_probs", others)
 
-    with pytest.raises(UserError, match="'distilled' are in another order than its pictures"):
+    with pytest.raises(UserError, match="labels of the set are in another order than its pictures"):
         evaluate(rewritten(folder, turned), PROTOCOL, real=ToyData())
+    sets, context, _ = open_sets(folder, real=ToyData())
+    with pytest.raises(UserError, match="in another order than its pictures"):
+        rank(sets, PROTOCOL, context)
+    with pytest.raises(pytest.fail.Exception, match="a student was trained"):
+        evaluate(folder, replace(PROTOCOL, labelers=(Hard(),)), real=ToyData())
     with pytest.raises(UserError, match="no probabilities"):
         evaluate(replace(made, soft=StaticLabels.of(right.fill_(math.nan), 1.0)), PROTOCOL, real=ToyData())
+
+
+def test_labels_that_say_nothing_of_the_pictures_are_told_in_the_report():
+    blind = StaticLabels.of(torch.tensor([3.0, 0.0, 0.0]).log_softmax(0).expand(36, 3), 1.0)
+    made = replace(of_counts(12, 12, 12), soft=blind)
+    said = [evaluate(made, replace(PROTOCOL, labelers=them), real=ToyData()).notes for them in ((), (Hard(),))]
+    assert [any("no better than guesses" in note for note in notes) for notes in said] == [True, False]
 
 
 @pytest.mark.parametrize("given", ["", " ", []])

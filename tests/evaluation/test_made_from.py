@@ -12,7 +12,8 @@ from gendistill.distilled import Distilled
 from gendistill.evaluation.made_from import MadeFrom, made_from
 from gendistill.images import StoredImages, Subset
 from gendistill.recipe import Recipe
-from gendistill.runs import open_context, origin
+from gendistill.runs import open_context
+from gendistill.statement import provenance_of
 from gendistill.steering.sample import Sample
 from gendistill.toys import Toy, ToyData, toy_context
 from gendistill.types import RealData, UserError
@@ -38,7 +39,11 @@ class Kept:
 def of(source, told=None):
     """A set from these data, which says so; or says what is ``told``."""
     recipe = Recipe(real=source, prior=Toy(), steering=(Sample(steps=2),), ipc=1)
-    said = origin(recipe, open_context(recipe, torch.device("cpu"), torch.float32)) if told is None else {"real": told}
+    said = (
+        provenance_of(recipe, open_context(recipe, torch.device("cpu"), torch.float32))
+        if told is None
+        else {"real": told}
+    )
     return replace(Distilled.of(Subset(TRAIN, torch.tensor([0]))), recipe=recipe, origin=said)
 
 

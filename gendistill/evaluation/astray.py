@@ -3,15 +3,14 @@
 Labels of another set, or of this one in another order, have the right shape and are probabilities; what gives them away is that
 they agree with the classes no better than chance. That alone does not prove a mistake: a teacher may see nothing of a class in
 pictures of noise, of a weak prior or of a method's own making, and such sets must be judged, too. Its answers then fall into a
-few classes, and a warning says so. Labels that went astray are spread over the classes as the pictures are, and in another order
+few classes, and a note says so. Labels that went astray are spread over the classes as the pictures are, and in another order
 would agree with most of them: these are refused. So is who answers every class as often and knows none, as a teacher that guesses
 is. Probabilities in .pt files cannot be told so: the classes there are the likeliest of the labels themselves.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,9 +19,9 @@ from torch import Tensor
 
 from gendistill.distilled import Distilled
 from gendistill.evaluation.checks import check_labels
+from gendistill.images import BLOCK
 from gendistill.types import UserError
 
-log = logging.getLogger("gendistill")
 BETTER = 0.05
 """Labels that chance alone makes agree as often as this, or more rarely, are better than guesses."""
 FEW = 0.01
@@ -36,7 +35,7 @@ about so many."""
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Hits:
     """How many soft labels have the class of their picture as the likeliest.
 
     right    pictures of which that is so
@@ -72,47 +71,49 @@ class Agreement:
         return f"{self.right:,} of the {self.count:,} are likeliest for the class of their picture, chance makes {self.chance:.1%}"
 
 
-def agreement(likeliest: Tensor, labels: Tensor, classes: int) -> Agreement:
+def hits(likeliest: Tensor, labels: Tensor, classes: int) -> Hits:
     """Of the likeliest classes (n,) by the soft labels, and the classes (n,) of the pictures, among so many."""
     said, true = (torch.bincount(one.cpu(), minlength=classes) for one in (likeliest, labels))
     chance = float((said.double() * true.double()).sum()) / max(len(labels), 1) ** 2
-    return Agreement(
-        int((likeliest.cpu() == labels.cpu()).sum()), len(labels), chance, int(torch.minimum(said, true).sum())
-    )
+    return Hits(int((likeliest.cpu() == labels.cpu()).sum()), len(labels), chance, int(torch.minimum(said, true).sum()))
+
+
+def hits_of(made: Distilled) -> Hits | None:
+    """Those of a set, by the first of its views where it has several; None where it has no labels that are stored."""
+    if made.soft.kind in ("hard", "online") or not len(made.images):
+        return None
+    likeliest = [made.soft.at(part).argmax(1).cpu() for part in torch.arange(len(made.images)).split(BLOCK)]
+    return hits(torch.cat(likeliest), made.labels, len(made.classes))
 
 
 def check_soft(made: Sequence[Distilled]) -> None:
-    """Refuse labels that are none or of other pictures, before a student is trained; without this all that are hard would be first.
+    """Refuse labels of the sets that are none or of other pictures, before anything is made or trained.
 
-    Labels of many views take long to read, and online ones to ask for: these are checked when they are taken.
+    Of many views the first is looked at: all of them take long to read, and are looked at when they are learned from.
 
     Raises:
-        UserError: as `check_labels` and `check_agreement`.
+        UserError: as `check_labels`, or they are of other pictures, or in another order.
     """
     for one in made:
-        if one.soft.kind != "online" and one.soft.count == 1:
-            check_labels(one, "distilled")
-            check_agreement(one, "distilled")
+        if one.soft.kind == "online":
+            continue
+        check_labels(one, "distilled", views=1)
+        found = hits_of(one)
+        if found is not None and found.astray:
+            raise UserError(
+                "the soft labels of the set are in another order than its pictures or their classes, or of another set: "
+                f"{found}, and in another order {found.at_best:,} would be. Bring both into one order, or judge the pictures by "
+                "their classes: labelers=(Hard(),), and labeler=Hard() where the set is ranked"
+            )
 
 
-def check_agreement(made: Distilled, name: str) -> None:
-    """Refuse soft labels of the set ``name`` that went astray, and warn of those that agree with its pictures as guesses do.
-
-    Raises:
-        UserError: they are of other pictures, or in another order.
-    """
-    if made.soft.kind == "hard" or not len(made.images):
-        return
-    likeliest = [made.soft.at(part).argmax(1).cpu() for part in torch.arange(len(made.images)).split(256)]
-    found = agreement(torch.cat(likeliest), made.labels, len(made.classes))
-    if found.astray:
-        raise UserError(
-            f"the soft labels of the set {name!r} are in another order than its pictures or their classes, or of another set: "
-            f"{found}, and in another order {found.at_best:,} would be. Bring both into one order, or use hard labels"
-        )
-    if found.doubtful:
-        log.warning(
-            "the soft labels of the set %r agree with the classes of its pictures no better than guesses: %s. Either they are of "
-            "other pictures, or who labelled sees nothing of the classes in these",
-            name, found,
-        )  # fmt: skip
+def doubts(sets: Mapping[str, Sequence[Distilled]]) -> Iterator[str]:
+    """What a reader must know of soft labels that agree with the pictures they are learned with as guesses do."""
+    for name, made in sets.items():
+        for found in filter(None, map(hits_of, made)):
+            if found.doubtful:
+                yield (
+                    f"The soft labels of the set {name!r} agree with the classes of its pictures no better than guesses: {found}. "
+                    "Either they are of other pictures, or who labelled sees nothing of the classes in these."
+                )
+                break
