@@ -11,7 +11,7 @@ from typing import Any
 
 from gendistill.errors import UserError
 from gendistill.evaluation.compare_words import differing, several, spell_size
-from gendistill.evaluation.groups import Group, grouped, identity, merged
+from gendistill.evaluation.groups import Group, grouped, merged, subject
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.results import is_run, read, read_before
 from gendistill.evaluation.tables import MARK, aligned, indices_notes, spell_figure, under_stress
@@ -186,8 +186,8 @@ def kept(found: Sequence[list[Result]], paths: Sequence[Path], into: Path) -> li
 
 def outlasting(rows: Sequence[Result], others: Sequence[Result]) -> list[Result]:
     """The rows, less those of which others state other numbers."""
-    anew, count = {identity(one) for one in others if not one.published}, len(merged(others))
-    return [one for one in rows if identity(one) not in anew or len(merged([*others, one])) == count]
+    anew, count = {subject(one) for one in others if not one.published}, len(merged(others))
+    return [one for one in rows if subject(one) not in anew or len(merged([*others, one])) == count]
 
 
 def check_sets(paths: Sequence[Path], names: Sequence[str], found: Sequence[Sequence[Result]]) -> None:
@@ -206,7 +206,7 @@ def check_names(results: Sequence[Result]) -> None:
     """Refuse two results of one set with one kind of labels that were measured alike: nobody could tell them apart."""
     seen: dict[tuple[object, ...], Result] = {}
     for one in results:
-        if one.run and not one.published and not one.baseline and seen.setdefault(identity(one), one) is not one:
+        if one.run and not one.published and not one.baseline and seen.setdefault(subject(one), one) is not one:
             raise UserError(
                 f"two results with {spell_labels(one.labels, one.labeler)} and {spell_size(one)} are called "
                 f"{' · '.join(dict.fromkeys((one.run, one.name)))}: call one of the runs otherwise, NAME=PATH, or let one of the "

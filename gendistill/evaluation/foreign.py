@@ -218,10 +218,10 @@ def aligned(made: Distilled, real: RealData, path: str) -> Distilled:
             "set size= and channels= in --real"
         )
     counts = torch.bincount(made.labels, minlength=len(made.classes)).tolist()
-    held = {identity(c) for c, count in zip(made.classes, counts, strict=True) if count}
-    place = {identity(c): index for index, c in enumerate(real.classes)}
-    added = [c for c in made.classes if identity(c) not in place]
-    lacking = [c for c in real.classes if identity(c) not in held]
+    held = {known_by(c) for c, count in zip(made.classes, counts, strict=True) if count}
+    place = {known_by(c): index for index, c in enumerate(real.classes)}
+    added = [c for c in made.classes if known_by(c) not in place]
+    lacking = [c for c in real.classes if known_by(c) not in held]
     if added or lacking or len(made.classes) != len(real.classes):
         said = [f"not among them: {listed(added)}"] if added else []
         said += [f"no picture of: {listed(lacking)}"] if lacking else []
@@ -238,12 +238,12 @@ def aligned(made: Distilled, real: RealData, path: str) -> Distilled:
         )  # fmt: skip
     if made.classes == real.classes:
         return made
-    order = torch.tensor([place[identity(c)] for c in made.classes])
+    order = torch.tensor([place[known_by(c)] for c in made.classes])
     images = Renumbered(made.images, real.classes, order)
     ids = torch.cat([order[made.ids[:, :1]], made.ids[:, 1:]], 1)
     return replace(made, images=images, soft=reordered(made.soft, order, images), ids=ids)
 
 
-def identity(c: Class) -> str:
+def known_by(c: Class) -> str:
     """What a class is known by."""
     return c.wnid or c.name.strip().lower()

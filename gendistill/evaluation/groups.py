@@ -206,8 +206,8 @@ def claim(one: Result) -> Claim:
     return folded(one.data), one.split, folded(one.student), folded(one.protocol)
 
 
-def identity(one: Result) -> tuple[object, ...]:
-    """What a result is of, whatever was found: two of one identity cannot be told apart."""
+def subject(one: Result) -> tuple[object, ...]:
+    """What a result is of, whatever was found: two of one subject cannot be told apart."""
     return (
         *claim(one), one.held_out, one.training, one.run, one.set, one.labels, one.labeler, one.ipc, one.published and one.rule
     )  # fmt: skip
