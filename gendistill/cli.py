@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from gendistill.commands import about, priors, runs, sets
+from gendistill.commands import about, judge, priors, runs, sets
 from gendistill.console import execute, prepare
 from gendistill.environment import version
 
@@ -19,8 +19,8 @@ def cli() -> None:
 
 
 for command in (
-    runs.run, runs.generate, runs.plan, priors.train_prior, priors.finetune, sets.evaluate, sets.rank, sets.relabel,
-    sets.compare, sets.export, about.list_, about.cite, about.env,
+    runs.run, runs.generate, runs.plan, priors.train_prior, priors.finetune, judge.evaluate, judge.rank, sets.relabel,
+    judge.compare, sets.export, about.list_, about.cite, about.env,
 ):  # fmt: skip
     cli.add_command(command)
 
