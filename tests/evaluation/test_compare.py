@@ -2,84 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from gendistill.evaluation import compare_charts as charts
-from gendistill.evaluation.compare import Comparison, by_name, called_path, compare, in_order, short_names, table
+from gendistill.evaluation.compare import Comparison, by_name, compare, in_order, table
 from gendistill.evaluation.compare_page import cell, page, write
-from gendistill.evaluation.report import Report, Row
 from gendistill.evaluation.result import Result
-from gendistill.evaluation.results import check_own, of_report, read
+from gendistill.evaluation.results import read
 from gendistill.evaluation.significance import paired
 from gendistill.evaluation.tables import by_stress
-from gendistill.store import write_tensors
-from gendistill.toys import ToyData
 from gendistill.types import UserError
+from tests.evaluation.result_files import SCORES, THEIRS, TRAINING, a_file, a_run, row, whole
 from tests.evaluation.test_page import Reader
-
-TRAINING = "Training(epochs=300, lr=0.01)"
-SCORES = [44.0, 46.0, 45.0]
-
-
-def row(**changes: Any) -> dict[str, Any]:
-    """A row of a metrics.json, made of `Row`'s own fields; scores stay around the mean."""
-    mean = changes.get("mean", 45.0)
-    scores = changes.pop("scores", [mean - 1, mean + 1, mean])
-    given: dict[str, Any] = dict(
-        set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=300, ipc=10, split="test", mean=mean,
-        std=1.0, n=len(scores), bytes=24_000, scores=tuple(scores), training=TRAINING,
-    )  # fmt: skip
-    return {**Report([Row(**{**given, **changes})]).to_json()["rows"][0], "scores": list(scores)}
-
-
-def whole(**changes: Any) -> dict[str, Any]:
-    """The row of all real pictures."""
-    changes = {
-        "mean": 80.0,
-        "scores": [80.0],
-        "ipc": None,
-        "bytes": 9_000_000,
-        "training": "Training(epochs=9)",
-        **changes,
-    }
-    return row(set="full_real", std=0.0, **changes)
-
-
-def a_run(folder: Path, *rows: dict[str, Any], shape: tuple[int, ...] = (3, 8, 8), **entries: Any) -> Path:
-    """A run directory, as far as it is looked at."""
-    place = folder / "sets" / "seed-0"
-    write_tensors(place / "shards" / "a.safetensors", {"stored": torch.zeros(2, *shape, dtype=torch.uint8)})
-    (place / "set.json").write_text(
-        json.dumps({"classes": [{"name": "cat"}, {"name": "dog"}], "shards": ["a.safetensors"]})
-    )
-    provenance = {"real": {"name": "pets"}, "leakage": "Nobody saw them."}
-    (folder / "run.json").write_text(json.dumps({"provenance": provenance}))
-    (folder / "metrics.json").write_text(json.dumps({"rows": rows, "seconds": {"evaluate": 1.0}, **entries}))
-    return folder
-
-
-def a_file(path: Path, *rows: dict[str, Any], **shared: Any) -> Path:
-    """A file of results."""
-    path.write_text(json.dumps({"data": "pets, 2 classes, 8 × 8 RGB", **shared, "rows": rows}))
-    return path
-
-
-THEIRS = {"set": "theirs", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 43.0, "n": 3}
-
-
-def test_a_run_says_what_its_files_say(tmp_path: Path) -> None:
-    (one,) = read(a_run(tmp_path / "mine", row(), notes=["3 test pictures are training pictures."]), "mine")
-    assert (one.run, one.data, one.training) == ("mine", "pets, 2 classes, 8 × 8 RGB", TRAINING)
-    assert one.leakage == "Nobody saw them. 3 test pictures are training pictures."
-    assert (one.name, one.by_seed) == ("mine", {0: 44.0, 1: 46.0, 2: 45.0})
-    assert read(tmp_path / "mine" / "metrics.json", "mine") == [one]
 
 
 def test_runs_and_files_stand_in_one_table(tmp_path: Path) -> None:
@@ -233,12 +171,6 @@ def test_what_states_no_seeds_is_paired_with_nothing(tmp_path: Path) -> None:
     assert len(group.pairs) == 1 and not [note for note in group.notes if "seeds" in note]
 
 
-def test_accuracies_below_one_percent_are_welcome_where_there_are_many_classes(tmp_path: Path) -> None:
-    low = {**THEIRS, "mean": 0.4, "scores": [0.3, 0.4, 0.5], "std": 0.08, "data": "ImageNet-1K, 1000 classes"}
-    assert read(a_file(tmp_path / "theirs.json", low), "theirs")[0].std == 0.08, "over n, as some report it"
-    assert read(a_run(tmp_path / "mine", row(mean=0.5, scores=[0.5], std=0.0, held_out="aaaa")), "mine")[0].mean == 0.5
-
-
 def test_students_of_one_set_are_compared_set_by_set_and_one_set_is_told() -> None:
     told: dict[str, Any] = {"student": "ConvNet-3", "protocol": "demo", "labels": "hard", "n": 4, "data": "pets"}
     told["seeds"] = [0, 1, 2, 3]
@@ -308,76 +240,10 @@ def test_what_is_written_is_read_again_and_nothing_unknown_is_lost(tmp_path: Pat
     assert compare([tmp_path / "to" / "results.json", tmp_path / "mine"]).results == found.results
 
 
-def test_rows_that_were_added_are_not_lost(tmp_path: Path) -> None:
-    mine, other, to = a_run(tmp_path / "mine", row()), a_run(tmp_path / "other", row(mean=47.0)), tmp_path / "to"
-    found = compare([mine, other], into=to)
-    write(found, to)
-    assert compare([other, mine], into=to).results == found.results[::-1], "all of it is there"
-    with pytest.raises(UserError, match=r"results.json would lose .*: mine \(hard labels, IPC 10\)\ngive .*to, too"):
-        compare([other], into=to)
-    told = json.loads((to / "results.json").read_text())
-    told["rows"] += [{**THEIRS, "data": "pets, 2 classes, 8 × 8 RGB"}]
-    (to / "results.json").write_text(json.dumps(told))
-    with pytest.raises(UserError, match=r"would lose .*: theirs \(hard labels, whole sets\)\n"):
-        compare([mine, other], into=to)
-    a_run(tmp_path / "mine", row(mean=44.0))  # measured anew
-    again = compare([mine, other, to], into=to)
-    assert [(one.name, one.mean) for one in again.results] == [("mine", 44.0), ("other", 47.0), ("theirs", 43.0)]
-
-
-def test_what_a_ranking_said_is_not_lost(tmp_path: Path) -> None:
-    mine, to = a_run(tmp_path / "mine", row()), tmp_path / "to"
-    write(compare([mine, a_file(tmp_path / "scores.json", {**row(), "run": "mine", "lrs": 0.3})]), to)
-    with pytest.raises(UserError, match="would lose .*: mine"):
-        compare([mine], into=to)
-    assert compare([mine, to], into=to).results[0].lrs == 0.3
-
-
-@pytest.mark.parametrize("text", ["", '{"rows": 3}', '{"name": "somebody"}'])
-def test_what_is_no_file_of_results_is_not_overwritten(tmp_path: Path, text: str) -> None:
-    (tmp_path / "results.json").write_text(text)
-    with pytest.raises(UserError, match="results.json is there and no file of results, so it is not overwritten: "):
-        compare([a_run(tmp_path / "mine", row())], into=tmp_path)
-
-
-def test_results_of_a_set_go_over_those_of_before_only(tmp_path: Path) -> None:
-    report = Report([Row(**{**row(), "scores": tuple(SCORES)})])
-    file = tmp_path / "them.json"
-    file.write_text(json.dumps(of_report(report, "them", ToyData().open())))
-    check_own(file, "them", ranked=False)
-    for run, ranked in (("others", False), ("them", True)):
-        with pytest.raises(UserError, match="them.json would lose other results, them: write into another file"):
-            check_own(file, run, ranked)
-    check_own(tmp_path / "new.json", "them", ranked=False)
-    with pytest.raises(UserError, match="metrics.json is a run's own"):
-        check_own(a_run(tmp_path / "them", row()) / "metrics.json", "them", ranked=False)
-    with pytest.raises(UserError, match="would lose other results, theirs"):
-        check_own(a_file(file, THEIRS, run="them"), "them", ranked=False)
-
-
-def test_an_evaluation_of_a_set_of_others_is_a_file_of_results(tmp_path: Path) -> None:
-    report = Report([Row(**{**row(), "scores": tuple(SCORES)})], notes=("The teacher saw them.",))
-    (tmp_path / "them.json").write_text(json.dumps(of_report(report, "them", ToyData().open())))
-    (one,) = read(tmp_path / "them.json", "ignored")
-    assert one.seeds == (0, 1, 2), "students are counted from 0"
-    assert (one.name, one.data, one.leakage) == ("them", "toy, 3 classes, 8 × 8 grey", "The teacher saw them.")
-
-
 def test_a_file_of_results_is_called_as_one_says(tmp_path: Path) -> None:
     theirs = a_file(tmp_path / "set.json", {**THEIRS, "set": "distilled", "run": "set.pt"})
     found = compare([a_run(tmp_path / "mine", row()), f"DATM={theirs}"])
     assert [one.name for one in found.results] == ["mine", "DATM"]
-
-
-def test_runs_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
-    paths = [Path("x/a/run"), Path("x/b/run"), Path("x/c/metrics.json"), Path("x/theirs.json")]
-    assert short_names(paths) == ["a/run", "b/run", "x/c", "x/theirs"]
-    assert short_names(paths[1:]) == ["run", "c", "theirs"]
-    with pytest.raises(UserError, match="is given twice"):
-        short_names([Path("x/run"), Path("x/run/metrics.json")])
-    odd = tmp_path / "a=b"
-    odd.mkdir()
-    assert called_path("mine=runs/x") == ("mine", Path("runs/x")) and called_path(odd) == ("", odd)
 
 
 def test_runs_of_one_name_are_one_set_at_several_sizes(tmp_path: Path) -> None:
@@ -402,60 +268,6 @@ def test_one_name_is_one_set(tmp_path: Path, labels: str) -> None:
 def test_a_run_that_was_measured_on_two_test_sets_stands_in_two_groups(tmp_path: Path) -> None:
     rows = row(held_out="aaaa"), row(mean=47.0, held_out="bbbb"), row(mean=48.0, held_out="bbbb", student="ResNet-18")
     assert len(compare([a_run(tmp_path / "mine", *rows)]).groups) == 3
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"mean": None}, "row 1 of .* does not say mean; a row needs set, labels, student, protocol, mean, n"),
-        ({"set": ""}, "does not say set"),
-        ({"mean": 450}, "says mean = 450; it must be a percentage, 0 to 100"),
-        ({"mean": math.nan}, "says mean = NaN; it must be a percentage"),
-        ({"n": 2.5}, "says n = 2.5; it must be a whole number, 1 to 10.18"),
-        ({"n": True}, "says n = true"),
-        ({"bytes": 10**400}, "says bytes = 1.*it must be a whole number, 1 to"),
-        ({"labels": "SOFT!"}, 'says labels = "SOFT!"; it must be hard or soft or views or online'),
-        ({"scores": [33.0, 43.0, 53.0], "std": 0.1}, "says std = 0.1, and its scores have 10: one of them is wrong"),
-        ({"mean": 0.45, "scores": [0.44, 0.46, 0.45]}, "says mean = 0.45, and accuracies are in percent: .* write 45"),
-        ({"bytes": "24 kB"}, 'says bytes = "24 kB"; it must be a whole number'),
-        ({"scores": [43.0, 43.0]}, "says n = 3 and gives 2 scores"),
-        ({"scores": [41.0, 43.0, 42.0]}, "says mean = 43, and its scores have 42: one of them is wrong"),
-        ({"scores": [43.0] * 3, "seeds": [1, 1, 2]}, "one of its own for each"),
-        ({"per_class": {"cat": 120}}, "says per_class"),
-        ({"lrs": 28.7}, "says lrs = 28.7; it must be a number, 0 to 1"),
-        ({"published": "yes", "rule": "best"}, "true or false"),
-    ],
-)  # fmt: skip
-def test_a_row_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, Any], says: str) -> None:
-    with pytest.raises(UserError, match=says):
-        read(a_file(tmp_path / "theirs.json", {**THEIRS, **change}), "theirs")
-
-
-def test_what_holds_no_results_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    for place in (tmp_path / "empty", tmp_path / "nowhere"):
-        with pytest.raises(UserError, match="gendistill evaluate .* measures a set of others"):
-            compare([place])
-    begun = a_run(tmp_path / "begun")
-    with pytest.raises(UserError, match="holds no accuracy: `gendistill evaluate"):
-        compare([begun])
-    (begun / "metrics.json").unlink()
-    with pytest.raises(
-        UserError, match="is not evaluated yet: `gendistill evaluate .*begun` does it, or go on with .*--resume"
-    ):
-        compare([begun])
-    (begun / "relabel.json").write_text("{}")
-    with pytest.raises(UserError, match="`gendistill evaluate .*begun` does it$"):
-        compare([begun])
-    for text, says in (("{", "is no JSON"), ("[1]", "holds no JSON object"), ('{"rows": 1}', 'has no list of "rows"')):
-        (tmp_path / "wrong.json").write_text(text)
-        with pytest.raises(UserError, match=f'{says}.*a file of results is JSON such as {{"rows"'):
-            compare([tmp_path / "wrong.json"])
-    (tmp_path / "wrong.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is no JSON"):
-        compare([tmp_path / "wrong.json"])
-    with pytest.raises(UserError, match="give runs"):
-        compare([])
 
 
 @pytest.fixture

@@ -1,0 +1,21 @@
+"""What runs are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gendistill.evaluation.compare import called_path, short_names
+from gendistill.types import UserError
+
+
+def test_runs_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
+    paths = [Path("x/a/run"), Path("x/b/run"), Path("x/c/metrics.json"), Path("x/theirs.json")]
+    assert short_names(paths) == ["a/run", "b/run", "x/c", "x/theirs"]
+    assert short_names(paths[1:]) == ["run", "c", "theirs"]
+    with pytest.raises(UserError, match="is given twice"):
+        short_names([Path("x/run"), Path("x/run/metrics.json")])
+    odd = tmp_path / "a=b"
+    odd.mkdir()
+    assert called_path("mine=runs/x") == ("mine", Path("runs/x")) and called_path(odd) == ("", odd)
