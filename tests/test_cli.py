@@ -9,21 +9,15 @@ import logging
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from PIL import Image
 
 from gendistill import console, pipeline
 from gendistill.cli import cli
 from gendistill.console import execute
-from gendistill.data.digits import Digits
-from gendistill.distilled import Distilled
-from gendistill.nets.timm_classifier import TimmClassifier
-from gendistill.toys import toy_context
 from gendistill.types import UserError
 
 TOY = '''"""A toy (Doe, 2024), https://example.org/toy."""
@@ -287,54 +281,7 @@ def test_plan_prints_the_plan(monkeypatch, capsys):
     assert capsys.readouterr().out == "plan of ipc 5 on cpu in float32\n"
 
 
-@pytest.fixture
-def judged(monkeypatch, tmp_path):
-    """What `beside` and `measure` were called with, both replaced: a row of 40 %."""
-    from gendistill.evaluation.report import Report, Row
-
-    row = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=1, ipc=1, split="test", mean=40.0,
-              std=0.0, n=1, bytes=9, scores=(40.0,))  # fmt: skip
-    calls = []
-
-    def beside(path, protocol, **words):
-        own = isinstance(words["real"], Digits | None)
-        data = (words["real"] or Digits(size=8)).open() if own else replace(Digits(size=8).open(), name="x")
-        calls.append(SimpleNamespace(path=path, protocol=protocol, **words))
-        return {"distilled": [Distilled.of(data.train)]}, replace(toy_context(tmp_path / "cache"), real=data)
-
-    def measure(sets, protocol, context, **words):
-        calls[-1].fidelity, calls[-1].features = words["fidelity"], words["features"]
-        return Report([row])
-
-    monkeypatch.setattr("gendistill.evaluation.evaluate.beside", beside)
-    monkeypatch.setattr("gendistill.evaluation.evaluate.measure", measure)
-    return calls
-
-
-def test_evaluate_takes_a_source_and_a_protocol(judged, capsys, tmp_path):
-    (tmp_path / "real").mkdir()
-    words = ["evaluate", "some/set", "--device", "cpu", "students=2", "protocol.sets=3"]
-    assert execute(cli, words) == 0
-    assert execute(cli, [*words, "--protocol", "MATCHING", "--real", str(tmp_path / "real"), "--fidelity"]) == 0
-    more = ["stress=Stress(most=20)", "--features", 'TimmClassifier("resnet18.a1_in1k")']
-    assert execute(cli, [*words, "--protocol", "toy", "--real", "Digits(size=8)", *more]) == 0
-    assert [call.features for call in judged] == [None, None, TimmClassifier("resnet18.a1_in1k")]
-    assert execute(cli, [*words, "--features", "3"]) == 2
-    assert [call.path for call in judged] == ["some/set"] * 3 and capsys.readouterr().out.count("40.0 (1)") == 3
-    assert [type(call.real).__name__ for call in judged] == ["NoneType", "Folder", "Digits"]
-    protocol = judged[1].protocol
-    assert (protocol.name, protocol.students, protocol.sets) == ("matching line", 2, 3)
-    assert [call.fidelity for call in judged] == [False, True, False] and judged[2].protocol.stress.most == 20
-
-
-def test_a_number_that_is_said_goes_before_the_cases_of_a_protocol(judged, ran, tmp_path):
-    assert (
-        execute(cli, ["evaluate", "some/set", "--device", "cpu", "--protocol", "MINIMAX", "training.epochs=300"]) == 0
-    )
-    call = judged[0]
-    assert {call.protocol.training_for(ipc, classes).epochs for ipc in (1, 10, 50) for classes in (10, 100)} == {300}
-    assert execute(cli, ["evaluate", "some/set", "--device", "cpu", "training.epochs=30", "full.epochs=2"]) == 0
-    assert (judged[1].protocol.training.passes(10), judged[1].protocol.full.passes(10)) == (30, 2), "no least steps"
+def test_a_number_that_is_said_goes_before_the_cases_of_the_protocol_of_a_run(ran, tmp_path):
     words = ["run", "toy", "--out", str(tmp_path / "out"), "protocol=IGD", "protocol.training.epochs=7"]
     assert execute(cli, words) == 0
     assert ran[0].protocol.training_for(1, 10).epochs == 7
@@ -353,24 +300,6 @@ def test_the_protocols_are_listed_and_named_in_the_help(capsys):
         assert names <= set(capsys.readouterr().out.replace(",", " ").replace(";", " ").split())
 
 
-def test_compare_prints_a_table_and_writes_a_page(tmp_path, capsys):
-    told = {"labels": "hard", "student": "ConvNet-3", "protocol": "demo", "ipc": 10, "n": 2, "bytes": 1000}
-    theirs, ours = tmp_path / "theirs.json", tmp_path / "ours.json"
-    for file, mean in ((theirs, 40.0), (ours, 45.0)):
-        row = {**told, "set": file.stem, "mean": mean, "scores": [mean - 1, mean + 1], "seeds": [0, 1]}
-        file.write_text(json.dumps({"data": "pets", "rows": [row]}))
-    assert execute(cli, ["compare", f"them={theirs}", str(ours), "--to", str(tmp_path / "to")]) == 0
-    told = capsys.readouterr().out
-    assert "theirs − ours, hard labels, IPC 10: -5.0" in told and told.endswith(
-        f"\n{tmp_path / 'to' / 'compare.html'}\n"
-    )
-    assert sorted(path.name for path in (tmp_path / "to").iterdir()) == ["compare.html", "results.json"]
-    assert [row["run"] for row in json.loads((tmp_path / "to" / "results.json").read_text())["rows"]] == [
-        "them",
-        "ours",
-    ]
-
-
 def test_comparing_does_not_wait_for_torch(tmp_path):
     row = {"set": "a", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 40.0, "n": 1}
     (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
@@ -381,70 +310,6 @@ def test_comparing_does_not_wait_for_torch(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "data not stated · ConvNet-3 · demo · test" in done.stdout and "Traceback" not in done.stderr
-
-
-def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
-    words = ["evaluate", "some/set", "--real", "Digits(size=8)", "--device", "cpu", "--to", str(tmp_path / "set.json")]
-    assert execute(cli, words) == 0 and execute(cli, ["compare", str(tmp_path / "set.json")]) == 0
-    told = capsys.readouterr().out
-    assert "digits, 10 classes, 8 × 8 grey · ConvNet-3 · demo · test\n" in told and "\nset " in told
-    assert "\n\nLeakage: Not stated" in told and "\n\nLeakage:\n  set: Not stated" in told, "by both commands"
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["evaluate", "a", "--to", "file/y.json"], "file/y.json cannot be written: {}/file: Not a directory; choose"),
-        (["evaluate", "a", "--page", f"{'y' * 250}.html"], "File name too long; choose another place"),
-        (["evaluate", "a", "--to", "file"], "file is there and no file of results, so it is not overwritten"),
-        (["evaluate", "a", "--page", "file"], "file is there and no page, so it is not overwritten"),
-        (["rank", "a", "--to", "file/y.json"], "file/y.json cannot be written"),
-        (["relabel", "a", "--budget", "1MB", "--out", "file/y"], "file/y/relabel.json cannot be written"),
-        (["compare", "a.json", "--to", "file/y"], "file/y/results.json cannot be written"),
-        (["compare", "a.json", "--to", "."], "results.json cannot be written: it is a folder"),
-    ],
-)
-def test_what_cannot_be_written_is_told_before_any_work(words, says, judged, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    row = {"set": "a", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 40.0, "n": 1}
-    (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
-    (tmp_path / "file").write_text("mine")
-    (tmp_path / "results.json").mkdir()
-    before = sorted(tmp_path.rglob("*"))
-    assert execute(cli, words) == 2 and not judged
-    told = capsys.readouterr()
-    assert says.format(tmp_path) in told.err and told.out == ""
-    assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "file").read_text() == "mine"
-
-
-def test_rank_scores_a_set_of_others_for_compare(tmp_path, capsys):
-    pictures = Digits(size=8).open().train
-    few = torch.cat([pictures.where(index)[:1] for index in range(10)])
-    torch.save({"images": pictures.stored(few).float() / 255, "labels": pictures.labels[few]}, tmp_path / "theirs.pt")
-    words = [
-        "rank",
-        str(tmp_path / "theirs.pt"),
-        "--real",
-        "Digits(size=8)",
-        "--device",
-        "cpu",
-        "--rates",
-        "0.01",
-    ]
-    words += [
-        "student=ConvNet(depth=2, width=8)",
-        "students=1",
-        "sets=1",
-        "training.epochs=1",
-        "full.epochs=1",
-        "full.least_steps=0",
-    ]
-    assert execute(cli, [*words, "training.least_steps=0", "--to", str(tmp_path / "scores.json")]) == 0
-    assert capsys.readouterr().out.startswith("ConvNet-2/8: LRS ")
-    (row,) = json.loads((tmp_path / "scores.json").read_text())["rows"]
-    assert (row["run"], row["n"], row["ranking"]["rates"]["random"]) == ("theirs.pt", 1, [0.01])
-    assert execute(cli, ["compare", str(tmp_path / "scores.json")]) == 0 and "LRS" in capsys.readouterr().out
-    assert execute(cli, [*words, "--rates", "fast"]) == 2 and "--rates" in capsys.readouterr().err
 
 
 def test_export_takes_report_and_provenance_along(monkeypatch, tmp_path, capsys):
