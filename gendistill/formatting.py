@@ -7,9 +7,12 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from gendistill.errors import UserError
 
+PAGE_MARK = '<meta name="generator" content="gendistill">'
+"""By which a page that was written here is known, within the first of its bytes."""
 SET_NAMES = {
     "distilled": "distilled",
     "random_real": "random real",
@@ -110,5 +113,5 @@ def template(name: str) -> Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(bytes=spell_bytes, seconds=spell_seconds, set=spell_set, cell=spell_cell)
-    environment.globals.update(plural=plural, accuracy=spell_accuracy)
+    environment.globals.update(plural=plural, accuracy=spell_accuracy, page_mark=Markup(PAGE_MARK))
     return environment.get_template(name)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from gendistill.errors import UserError
 
+FIRST = 1000
+"""Bytes of a page that are looked at."""
+
 
 def check_place(file: Path) -> None:
     """Refuse a file that cannot be written, before any work. Folders are not made, and nothing is left behind."""
@@ -23,10 +26,15 @@ def check_place(file: Path) -> None:
 
 
 def check_page(file: Path) -> None:
-    """Refuse a page that cannot be written, or would be written over something that is no page."""
+    """Refuse a page that cannot be written, or would be written over anything but a page of ours."""
+    from gendistill.formatting import PAGE_MARK
+
     check_place(file)
-    if os.path.lexists(file) and not (file.is_file() and b"<!doctype html>" in file.read_bytes()[:200].lower()):
-        raise UserError(f"{file} is there and no page, so it is not overwritten; choose another place")
+    if os.path.lexists(file) and not (file.is_file() and PAGE_MARK.encode() in file.read_bytes()[:FIRST]):
+        raise UserError(
+            f"{file} is there and no page that gendistill wrote, so it is not overwritten (earlier versions did not sign theirs): "
+            "choose another place, or remove it"
+        )
 
 
 def check_results(file: Path, path: str, ranked: bool = False) -> None:

@@ -41,6 +41,11 @@ def judged(monkeypatch, tmp_path):
     return calls
 
 
+def contents(folder):
+    """Everything in a folder, with the bytes of its files."""
+    return {path: path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+
+
 def test_evaluate_takes_a_source_and_a_protocol(judged, capsys, tmp_path):
     (tmp_path / "real").mkdir()
     words = ["evaluate", "some/set", "--device", "cpu", "students=2", "protocol.sets=3"]
@@ -80,7 +85,12 @@ def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
         (["evaluate", "a", "--to", "file/y.json"], "file/y.json cannot be written: {}/file: Not a directory; choose"),
         (["evaluate", "a", "--page", f"{'y' * 250}.html"], "File name too long; choose another place"),
         (["evaluate", "a", "--to", "file"], "file is there and no file of results, so it is not overwritten"),
-        (["evaluate", "a", "--page", "file"], "file is there and no page, so it is not overwritten"),
+        (
+            ["evaluate", "a", "--page", "file"],
+            "file is there and no page that gendistill wrote, so it is not overwritten",
+        ),
+        (["evaluate", "a", "--page", "site/compare.html"], "no page that gendistill wrote, so it is not overwritten"),
+        (["compare", "a.json", "--to", "site"], "no page that gendistill wrote, so it is not overwritten"),
         (["rank", "a", "--to", "file/y.json"], "file/y.json cannot be written"),
         (["relabel", "a", "--budget", "1MB", "--out", "file/y"], "file/y/relabel.json cannot be written"),
         (["compare", "a.json", "--to", "file/y"], "file/y/results.json cannot be written"),
@@ -92,12 +102,28 @@ def test_what_cannot_be_written_is_told_before_any_work(words, says, judged, tmp
     row = {"set": "a", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 40.0, "n": 1}
     (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
     (tmp_path / "file").write_text("mine")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "compare.html").write_text("<!doctype html>\nmine")
     (tmp_path / "results.json").mkdir()
-    before = sorted(tmp_path.rglob("*"))
+    before = contents(tmp_path)
     assert execute(cli, words) == 2 and not judged
     told = capsys.readouterr()
     assert says.format(tmp_path) in told.err and told.out == ""
-    assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "file").read_text() == "mine"
+    assert contents(tmp_path) == before
+
+
+def test_a_page_of_ours_is_written_anew(judged, tmp_path):
+    words = [
+        "evaluate",
+        "some/set",
+        "--real",
+        "Digits(size=8)",
+        "--device",
+        "cpu",
+        "--page",
+        str(tmp_path / "page.html"),
+    ]
+    assert [execute(cli, words) for _ in range(2)] == [0, 0]
 
 
 def test_rank_scores_a_set_of_others_for_compare(tmp_path, capsys):
@@ -136,7 +162,8 @@ def test_compare_prints_a_table_and_writes_a_page(tmp_path, capsys):
     for file, mean in ((theirs, 40.0), (ours, 45.0)):
         row = {**told, "set": file.stem, "mean": mean, "scores": [mean - 1, mean + 1], "seeds": [0, 1]}
         file.write_text(json.dumps({"data": "pets", "rows": [row]}))
-    assert execute(cli, ["compare", f"them={theirs}", str(ours), "--to", str(tmp_path / "to")]) == 0
+    words = ["compare", f"them={theirs}", str(ours), "--to", str(tmp_path / "to")]
+    assert execute(cli, words) == 0 and capsys.readouterr().out and execute(cli, words) == 0, "over its own page, too"
     told = capsys.readouterr().out
     assert "theirs − ours, hard labels, IPC 10: -5.0" in told and told.endswith(
         f"\n{tmp_path / 'to' / 'compare.html'}\n"
