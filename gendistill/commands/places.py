@@ -13,16 +13,28 @@ FIRST = 1000
 
 
 def check_place(file: Path) -> None:
-    """Refuse a file that cannot be written, before any work. Folders are not made, and nothing is left behind."""
-    there = next(one for one in file.absolute().parents if os.path.lexists(one))
-    try:
-        # What the system says of rights is not all: there is nothing to be put into /proc, whoever asks.
-        with tempfile.NamedTemporaryFile(dir=there, prefix=f".{file.name}.", suffix=".part"):
-            pass
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {there}: {error.strerror}; choose another place") from error
+    """Refuse a file that cannot be written, before any work."""
+    check_writable(file)
     if os.path.isdir(file):
         raise UserError(f"{file} cannot be written: it is a folder; choose another place")
+
+
+def check_folder(folder: Path, by: str) -> None:
+    """Refuse a folder that cannot be written as a whole, or that holds anything but what the command ``by`` wrote there before."""
+    from gendistill.export import replaceable
+
+    check_writable(replaceable(folder, by))
+
+
+def check_writable(place: Path) -> None:
+    """Refuse a place beside which nothing can be written. Folders are not made, and nothing is left behind."""
+    there = next(one for one in place.absolute().parents if os.path.lexists(one))
+    try:
+        # What the system says of rights is not all: there is nothing to be put into /proc, whoever asks.
+        with tempfile.NamedTemporaryFile(dir=there, prefix=f".{place.name}.", suffix=".part"):
+            pass
+    except OSError as error:
+        raise UserError(f"{place} cannot be written: {there}: {error.strerror}; choose another place") from error
 
 
 def check_page(file: Path) -> None:

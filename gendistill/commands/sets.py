@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gendistill.commands.base import changes, device, protocol, protocol_of, source_of, typed
-from gendistill.commands.places import check_place
+from gendistill.commands.places import check_folder
 from gendistill.console import hide_bars, resumable
 
 
@@ -69,7 +69,7 @@ def relabel(
     from gendistill.formatting import bytes_of
     from gendistill.overrides import read_value
 
-    check_place(out / "relabel.json")
+    check_folder(out, "relabel")
     limit = bytes_of(budget)
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
@@ -111,6 +111,7 @@ def relabel(
 @click.option("--imagefolder", is_flag=True, help="Plain PNG files, a folder per class: hard labels only.")
 def export(run: Path, to: Path, imagefolder: bool) -> None:
     """Write a run's set as a Hugging Face data set."""
+    check_folder(to, "imagefolder" if imagefolder else "export")
     from gendistill.distilled import load
     from gendistill.evaluation.keep import numbers
     from gendistill.export import export as write

@@ -1,4 +1,4 @@
-"""Commands that judge and compare: what they hand on, what they write, and what they refuse before the work."""
+"""Commands that judge and compare: what they hand on and what they write; and where no command writes."""
 
 from __future__ import annotations
 
@@ -92,13 +92,18 @@ def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
         (["evaluate", "a", "--page", "site/compare.html"], "no page that gendistill wrote, so it is not overwritten"),
         (["compare", "a.json", "--to", "site"], "no page that gendistill wrote, so it is not overwritten"),
         (["rank", "a", "--to", "file/y.json"], "file/y.json cannot be written"),
-        (["relabel", "a", "--budget", "1MB", "--out", "file/y"], "file/y/relabel.json cannot be written"),
+        (["relabel", "a", "--budget", "1MB", "--out", "file/y"], "file/y cannot be written: {}/file: Not a directory"),
+        (["relabel", "a", "--budget", "1MB", "--out", "site"], "site holds something that no earlier relabel wrote"),
+        (["export", "a", "--to", "file/y"], "file/y cannot be written: {}/file: Not a directory; choose another place"),
+        (["export", "a", "--to", "site"], "site holds something that no earlier export wrote (compare.html)"),
+        (["export", "a", "--to", "site", "--imagefolder"], "site holds something that no earlier imagefolder wrote"),
         (["compare", "a.json", "--to", "file/y"], "file/y/results.json cannot be written"),
         (["compare", "a.json", "--to", "."], "results.json cannot be written: it is a folder"),
     ],
 )
 def test_what_cannot_be_written_is_told_before_any_work(words, says, judged, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gendistill.distilled.load", lambda *given: pytest.fail("a set was read"))
     row = {"set": "a", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 40.0, "n": 1}
     (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
     (tmp_path / "file").write_text("mine")
