@@ -64,10 +64,10 @@ def evaluate(
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
     from gendistill.evaluation.elsewhere import leakage_of
-    from gendistill.evaluation.evaluate import beside, measure
+    from gendistill.evaluation.evaluate import beside, measure, open_sets
     from gendistill.evaluation.keep import keep, kept_as
     from gendistill.evaluation.page import page as draw
-    from gendistill.evaluation.results import of_report
+    from gendistill.evaluation.results import check_same, fingerprints_of, of_report
     from gendistill.nets.reference import Reference
     from gendistill.progress import progress
     from gendistill.provenance import Provenance
@@ -76,18 +76,23 @@ def evaluate(
     seen = None if features is None else fit(read_value(features), Reference, "--features")
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
-        sets, context = beside(path, chosen, real=against, device=pick_device(device), progress=progress)
+        made, opened, device = path, None, pick_device(device)
+        if to is not None and to.exists():  # the set is read before anything is made that it is compared with
+            made, opened, _ = open_sets(path, real=against, device=device, progress=progress)
+            check_same(to, Path(path).name, made, opened.real)
+        sets, context = beside(made, chosen, real=against, device=device, progress=progress, context=opened)
         kept = kept_as(sets["distilled"][0], Path(path), context)  # before the work
         report = measure(sets, chosen, context, same_bytes=True, fidelity=fidelity, features=seen)
-    made, folder = sets["distilled"][0], Path(path)
-    leakage = leakage_of(made, context)
+    made, folder = sets["distilled"], Path(path)
+    leakage = leakage_of(made[0], context)
     click.echo(f"{report}\n\nLeakage: {leakage}")
     if to is not None:
-        write_json(to, of_report(report, folder.name, context.real, leakage))
+        write_json(to, {"fingerprints": fingerprints_of(made), **of_report(report, folder.name, context.real, leakage)})
     if page is not None:
-        draw(made, report, path=page, command=typed(), byte_sizes=made.sizes, provenance=Provenance(**made.origin))
+        about = Provenance(**made[0].origin)
+        draw(made[0], report, path=page, command=typed(), byte_sizes=made[0].sizes, provenance=about)
     if kept is not None:
-        keep(report, made, folder, kept)
+        keep(report, made[0], folder, kept)
         click.echo(f"\n{folder / 'metrics.json'}\n{folder / 'report.html'}")
 
 
@@ -140,20 +145,24 @@ def rank(
     from gendistill.evaluation.evaluate import open_sets
     from gendistill.evaluation.ranking import of_rankings
     from gendistill.evaluation.ranking import rank as score
+    from gendistill.evaluation.results import check_same, fingerprints_of
     from gendistill.labelers.base import Labeler
     from gendistill.progress import progress
     from gendistill.store import write_json
 
     asked = None if labeler is None else fit(read_value(labeler), Labeler, "--labeler")
     tried = None if rates is None else fit(read_value(f"({rates},)"), tuple[float, ...], "--rates")
+    name = Path(path).name
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
         made, context, _ = open_sets(path, real=against, device=pick_device(device), progress=progress)
+        if to is not None:
+            check_same(to, name, made, context.real)
         found = [score(made, one, context, labeler=asked, rates=tried) for one in chosen.each]
     for one in found:
         click.echo(f"{one.row.student}: {one}")
     if to is not None:
-        write_json(to, of_rankings(found, Path(path).name))
+        write_json(to, {"fingerprints": fingerprints_of(made), **of_rankings(found, name)})
 
 
 @click.command()

@@ -31,6 +31,7 @@ class Result:
     mean, std  accuracy in percent, over seeds
     n          number of those seeds; with n = 1 there is no deviation
     run        whose result it is: a run, or a file
+    fingerprints  of the sets of that run, by which it is known whatever it is called; none where they are not stated
     data       the real data: name, classes and size of the pictures; "" where it is not stated
     split      pictures the accuracy was measured on: "val" or "test"
     held_out   a hash of these, by which pictures of other data are known that are called alike; "" where it is not stated
@@ -65,6 +66,7 @@ class Result:
     n: int
     std: float = 0.0
     run: str = ""
+    fingerprints: tuple[str, ...] = ()
     data: str = ""
     split: str = "test"
     held_out: str = ""
@@ -194,6 +196,7 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(("n", "epochs", "ipc", "bytes", "distinct", "sets"), "a whole number, 1 to 10^18"),
     "scores": "a list of percentages, 0 to 100",
     "seeds": "a list of whole numbers",
+    "fingerprints": "a list of texts",
     "per_class": "percentages, 0 to 100, by name of class",
     **dict.fromkeys(("attacked", "corrupted"), "percentages, 0 to 100, by name"),
     "attack_seconds": "seconds by name",
@@ -212,6 +215,7 @@ def checked(name: str, value: Any, where: str) -> Any:
         "a number, 0 to 1": lambda: number(value, 1),
         "a whole number, 1 to 10^18": lambda: whole(value) and 0 < value <= 10**18,
         "a list of percentages, 0 to 100": lambda: isinstance(value, list) and all(number(one, 100) for one in value),
+        "a list of texts": lambda: isinstance(value, list) and all(isinstance(one, str) for one in value),
         "a list of whole numbers": lambda: isinstance(value, list) and all(map(whole, value)),
         "percentages, 0 to 100, by name of class": lambda: numbers(value, 100),
         "percentages, 0 to 100, by name": lambda: numbers(value, 100),

@@ -11,6 +11,9 @@ Accuracies are in percent. Differences are taken over the seeds that two rows st
 What `gendistill compare --to DIR` writes, DIR/results.json, is such a file: add rows to it, and give DIR among the runs to compare
 it with others. `--to DIR` without it is refused where rows would be lost.
 
+A run is but a name: what `gendistill` measured says beside it which sets it was, "fingerprints", a hash of the pictures and classes
+of each. Two sets of one name are told apart by it, and `gendistill evaluate PATH --to FILE` goes over no results but those of PATH.
+
 Numbers of a publication are welcome where they say so: "published": true, and by which rule they were reported, "rule": "best of
 100 tests, 3 seeds". They are shown marked, and nothing is computed from them.
 """
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,14 +32,18 @@ from gendistill.evaluation.report import Report
 from gendistill.evaluation.result import Result
 from gendistill.formatting import SET_NAMES, spell_data
 
-if TYPE_CHECKING:
-    from gendistill.types import RealData  # imports torch, which reading results needs for nothing
+if TYPE_CHECKING:  # these import torch, which reading results needs for nothing
+    from gendistill.distilled import Distilled
+    from gendistill.types import RealData
 
 FORMAT = (
     'a file of results is JSON such as {"rows": [{"set": "ours", "labels": "hard", "student": "ConvNet-3/128", ...}]}'
 )
 SHARED = frozenset(
-    ("run", "data", "split", "protocol", "training", "published", "rule", "source", "leakage", "by", "date")
+    (
+        *("run", "fingerprints", "data", "split", "protocol", "training"),
+        *("published", "rule", "source", "leakage", "by", "date"),
+    )
 )
 """Entries that may stand beside the rows, for all of them."""
 
@@ -67,7 +74,7 @@ def read(path: Path, run: str) -> list[Result]:
 
 
 def read_before(file: Path, run: str) -> list[Result]:
-    """The results of a file that is to be written; none where it is not there.
+    """The results of a file that is to be written; none where it is not there, or has none yet.
 
     Raises:
         UserError: it is something else, which nobody wants to lose.
@@ -75,13 +82,14 @@ def read_before(file: Path, run: str) -> list[Result]:
     if not os.path.lexists(file):
         return []
     try:
-        return rows(load(file), file, {"run": run})
+        told = load(file)
+        return [] if told.get("rows") == [] else rows(told, file, {"run": run})
     except UserError as error:
         raise UserError(f"{file} is there and no file of results, so it is not overwritten: {error}") from error
 
 
 def check_own(file: Path, run: str, ranked: bool) -> None:
-    """Refuse to write results of a set, or its ranking, over anything but those of before.
+    """Refuse to write results of a set, or its ranking, over anything but those of one that is called so.
 
     Raises:
         UserError: the file holds something else, or is a run's own.
@@ -99,6 +107,44 @@ def check_own(file: Path, run: str, ranked: bool) -> None:
         )
 
 
+def check_same(file: Path, run: str, made: Sequence[Distilled], real: RealData) -> None:
+    """Refuse to write results of these sets over those of others that are called so, too. It needs no student.
+
+    Raises:
+        UserError: the file is of others, or does not say of which it is, and something that it says is not so of these.
+    """
+    strange = dict.fromkeys(filter(None, (contradiction(one, made, real) for one in read_before(file, run))))
+    if strange:
+        raise UserError(
+            f"{file} would lose the results of another set that is called {run}, too ({'; '.join(strange)}): write into another "
+            "file, or remove that one; `gendistill compare` takes any number"
+        )
+
+
+def contradiction(one: Result, made: Sequence[Distilled], real: RealData) -> str:
+    """What says that a result is of other sets than these, in words; "" where nothing does."""
+    if one.fingerprints:
+        return "" if sorted(one.fingerprints) == fingerprints_of(made) else "its pictures or classes are others"
+    first = made[0]
+    known: dict[str, object] = {
+        "data": spell_data(real.name, len(real.classes), real.train.shape),
+        "split": real.split,
+    }
+    if not one.baseline:
+        known |= {"ipc": first.ipc, "sets": len(made)}
+        if not one.labeler:  # hard labels, or those of the set
+            hard = one.labels == "hard"
+            known["labels"] = "hard" if hard else first.soft.kind
+            known["bytes"] = sum(first.sizes.values()) - hard * first.label_sizes["soft labels"]
+    wrong = [name for name, value in known.items() if getattr(one, name) not in ("", None, value)]
+    return ", ".join(f"{name} {getattr(one, name)}, not {known[name]}" for name in wrong)
+
+
+def fingerprints_of(made: Sequence[Distilled]) -> list[str]:
+    """What sets are known by, whatever they are called: a hash of the pictures and classes of each."""
+    return sorted({one.images.fingerprint for one in made})
+
+
 def is_run(path: Path) -> bool:
     """Whether it is a run, or the metrics.json of one."""
     return ((path.parent if path.name == "metrics.json" else path) / "run.json").is_file()
@@ -111,9 +157,11 @@ def of_run(folder: Path, run: str) -> list[Result]:
         how = "" if (folder / "relabel.json").is_file() else ", or go on with `gendistill run ... --resume`"
         raise UserError(f"the run in {folder} is not evaluated yet: `gendistill evaluate {folder}` does it{how}")
     provenance = about.get("provenance") or {}
+    sets = {file.parent: load(file) for file in sorted(folder.glob("sets/seed-*/set.json"))}
     told = {
         "run": run,
-        "data": data_of(folder, provenance.get("real", {}).get("name", "")),
+        "fingerprints": stated_in(sets.values()),
+        "data": data_of(sets, provenance.get("real", {}).get("name", "")),
         "leakage": provenance.get("leakage", ""),
     }
     # Students of a run are counted from 0.
@@ -147,14 +195,19 @@ def load(file: Path) -> dict[str, Any]:
     return found
 
 
-def data_of(folder: Path, name: str) -> str:
-    """The real data of a run in words: their name, and the classes and the shape of its own pictures."""
+def stated_in(sets: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The fingerprints of sets, by what is written of them; none where one does not say it, or is a generator."""
+    said = {"" if about.get("draws", 1) > 1 else about.get("soft", {}).get("set", "") for about in sets}
+    return [] if "" in said else sorted(said)
+
+
+def data_of(sets: Mapping[Path, Mapping[str, Any]], name: str) -> str:
+    """The real data of a run in words: their name, and the classes and the shape of the pictures of its sets, by their folders."""
     from safetensors import safe_open
 
-    for told in sorted(folder.glob("sets/seed-*/set.json")):
-        about = load(told)
+    for folder, about in sets.items():
         for shard in about["shards"]:
-            with safe_open(told.parent / "shards" / shard, framework="np") as file:
+            with safe_open(folder / "shards" / shard, framework="np") as file:
                 _, channels, height, width = file.get_slice("stored").get_shape()
             return spell_data(name, len(about["classes"]), (channels, height, width))
     return name

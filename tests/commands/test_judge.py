@@ -13,17 +13,17 @@ from gendistill.cli import cli
 from gendistill.console import execute
 from gendistill.data.digits import Digits
 from gendistill.distilled import Distilled
+from gendistill.evaluation.report import Report, Row
 from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.toys import toy_context
+
+ROW = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=1, ipc=1, split="test", mean=40.0,
+          std=0.0, n=1, bytes=9, scores=(40.0,))  # fmt: skip
 
 
 @pytest.fixture
 def judged(monkeypatch, tmp_path):
     """What `beside` and `measure` were called with, both replaced: a row of 40 %."""
-    from gendistill.evaluation.report import Report, Row
-
-    row = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", epochs=1, ipc=1, split="test", mean=40.0,
-              std=0.0, n=1, bytes=9, scores=(40.0,))  # fmt: skip
     calls = []
 
     def beside(path, protocol, **words):
@@ -34,7 +34,7 @@ def judged(monkeypatch, tmp_path):
 
     def measure(sets, protocol, context, **words):
         calls[-1].fidelity, calls[-1].features = words["fidelity"], words["features"]
-        return Report([row])
+        return Report([ROW])
 
     monkeypatch.setattr("gendistill.evaluation.evaluate.beside", beside)
     monkeypatch.setattr("gendistill.evaluation.evaluate.measure", measure)
@@ -131,34 +131,45 @@ def test_a_page_of_ours_is_written_anew(judged, tmp_path):
     assert [execute(cli, words) for _ in range(2)] == [0, 0]
 
 
-def test_rank_scores_a_set_of_others_for_compare(tmp_path, capsys):
+def a_set_of_others(file, place=0):
+    """A .pt file with the picture of every digit at this place, as the words of a command line."""
     pictures = Digits(size=8).open().train
-    few = torch.cat([pictures.where(index)[:1] for index in range(10)])
-    torch.save({"images": pictures.stored(few).float() / 255, "labels": pictures.labels[few]}, tmp_path / "theirs.pt")
-    words = [
-        "rank",
-        str(tmp_path / "theirs.pt"),
-        "--real",
-        "Digits(size=8)",
-        "--device",
-        "cpu",
-        "--rates",
-        "0.01",
-    ]
-    words += [
-        "student=ConvNet(depth=2, width=8)",
+    few = torch.stack([pictures.where(index)[place] for index in range(10)])
+    file.parent.mkdir(exist_ok=True)
+    torch.save({"images": pictures.stored(few).float() / 255, "labels": pictures.labels[few]}, file)
+    return [str(file), "--real", "Digits(size=8)", "--device", "cpu"]
+
+
+def test_results_of_another_set_of_that_name_are_not_overwritten(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("gendistill.evaluation.evaluate.measure", lambda *given, **words: Report([ROW]))
+    sets = [a_set_of_others(tmp_path / name / "theirs.pt", place) for place, name in enumerate("ab")]
+    one, other = (["evaluate", *words, "coresets=()", "--to", str(tmp_path / "theirs.json")] for words in sets)
+    assert [execute(cli, one) for _ in range(2)] == [0, 0]
+    monkeypatch.setattr("gendistill.evaluation.evaluate.make", lambda *given: pytest.fail("work was done"))
+    assert execute(cli, other) == 2
+    assert "results of another set that is called theirs.pt, too" in capsys.readouterr().err
+
+
+def test_rank_scores_a_set_of_others_for_compare(tmp_path, monkeypatch, capsys):
+    least = [
         "students=1",
         "sets=1",
         "training.epochs=1",
+        "training.least_steps=0",
         "full.epochs=1",
         "full.least_steps=0",
     ]
-    assert execute(cli, [*words, "training.least_steps=0", "--to", str(tmp_path / "scores.json")]) == 0
+    more = ["--rates", "0.01", "student=ConvNet(depth=2, width=8)", *least, "--to", str(tmp_path / "scores.json")]
+    words = ["rank", *a_set_of_others(tmp_path / "theirs.pt"), *more]
+    assert execute(cli, words) == 0
     assert capsys.readouterr().out.startswith("ConvNet-2/8: LRS ")
     (row,) = json.loads((tmp_path / "scores.json").read_text())["rows"]
     assert (row["run"], row["n"], row["ranking"]["rates"]["random"]) == ("theirs.pt", 1, [0.01])
     assert execute(cli, ["compare", str(tmp_path / "scores.json")]) == 0 and "LRS" in capsys.readouterr().out
     assert execute(cli, [*words, "--rates", "fast"]) == 2 and "--rates" in capsys.readouterr().err
+    monkeypatch.setattr("gendistill.evaluation.ranking.rank", lambda *given, **words: pytest.fail("work was done"))
+    assert execute(cli, ["rank", *a_set_of_others(tmp_path / "other" / "theirs.pt", 1), *more]) == 2
+    assert "results of another set that is called theirs.pt, too" in capsys.readouterr().err
 
 
 def test_compare_prints_a_table_and_writes_a_page(tmp_path, capsys):

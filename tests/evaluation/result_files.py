@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,15 @@ def whole(**changes: Any) -> dict[str, Any]:
     return row(set="full_real", std=0.0, **changes)
 
 
-def a_run(folder: Path, *rows: dict[str, Any], shape: tuple[int, ...] = (3, 8, 8), **entries: Any) -> Path:
-    """A run directory, as far as it is looked at."""
-    place = folder / "sets" / "seed-0"
-    write_tensors(place / "shards" / "a.safetensors", {"stored": torch.zeros(2, *shape, dtype=torch.uint8)})
-    (place / "set.json").write_text(
-        json.dumps({"classes": [{"name": "cat"}, {"name": "dog"}], "shards": ["a.safetensors"]})
-    )
+def a_run(
+    folder: Path, *rows: dict[str, Any], shape: tuple[int, ...] = (3, 8, 8), prints: Sequence[str] = (), **entries: Any
+) -> Path:
+    """A run directory, as far as it is looked at; ``prints`` are the fingerprints of its sets."""
+    stored, classes = torch.zeros(2, *shape, dtype=torch.uint8), [{"name": "cat"}, {"name": "dog"}]
+    for seed, soft in enumerate([{"set": one} for one in prints] or [{}]):
+        place = folder / "sets" / f"seed-{seed}"
+        write_tensors(place / "shards" / "a.safetensors", {"stored": stored})
+        (place / "set.json").write_text(json.dumps({"classes": classes, "shards": ["a.safetensors"], "soft": soft}))
     provenance = {"real": {"name": "pets"}, "leakage": "Nobody saw them."}
     (folder / "run.json").write_text(json.dumps({"provenance": provenance}))
     (folder / "metrics.json").write_text(json.dumps({"rows": rows, "seconds": {"evaluate": 1.0}, **entries}))

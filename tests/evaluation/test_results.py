@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from gendistill.distilled import Distilled
 from gendistill.evaluation.compare import compare
 from gendistill.evaluation.report import Report, Row
-from gendistill.evaluation.results import check_own, of_report, read
+from gendistill.evaluation.results import check_own, check_same, fingerprints_of, of_report, read
+from gendistill.images import Subset
 from gendistill.toys import ToyData
 from gendistill.types import UserError
 from tests.evaluation.result_files import SCORES, THEIRS, TRAINING, a_file, a_run, row
@@ -23,6 +27,8 @@ def test_a_run_says_what_its_files_say(tmp_path: Path) -> None:
     assert one.leakage == "Nobody saw them. 3 test pictures are training pictures."
     assert (one.name, one.by_seed) == ("mine", {0: 44.0, 1: 46.0, 2: 45.0})
     assert read(tmp_path / "mine" / "metrics.json", "mine") == [one]
+    told = a_run(tmp_path / "mine", row(), prints=["ff", "ee"])
+    assert [one.fingerprints for one in read(told, "mine")] == [("ee", "ff")], "of its sets, whatever their order"
 
 
 def test_accuracies_below_one_percent_are_welcome_where_there_are_many_classes(tmp_path: Path) -> None:
@@ -44,6 +50,58 @@ def test_results_of_a_set_go_over_those_of_before_only(tmp_path: Path) -> None:
         check_own(a_run(tmp_path / "them", row()) / "metrics.json", "them", ranked=False)
     with pytest.raises(UserError, match="would lose other results, theirs"):
         check_own(a_file(file, THEIRS, run="them"), "them", ranked=False)
+
+
+def of_each_class(place: int) -> Distilled:
+    """The picture of every class at this place."""
+    train = ToyData().open().train
+    return Distilled.of(Subset(train, torch.stack([train.where(index)[place] for index in range(3)])))
+
+
+def test_results_go_over_those_of_the_same_set_alone(tmp_path: Path) -> None:
+    (mine, other), data, file = map(of_each_class, (0, 1)), ToyData().open(), tmp_path / "them.json"
+    report = Report([Row(**{**row(ipc=7), "scores": tuple(SCORES)})])
+    file.write_text(json.dumps({"fingerprints": fingerprints_of([mine]), **of_report(report, "them", data)}))
+    check_same(file, "them", [mine], replace(data, name="other data"))
+    for made in ([other], [mine, other]):
+        with pytest.raises(
+            UserError, match="another set that is called them, too .its pictures or classes are others.*wr"
+        ):
+            check_same(file, "them", made, data)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({}, ""),
+        ({"set": "random_real", "ipc": 2, "bytes": 7}, ""),
+        ({"labels": "soft", "labeler": "2 teachers, T 4", "bytes": 7}, ""),
+        ({"labels": "soft"}, "labels soft, not hard"),
+        ({"ipc": 2}, "ipc 2, not 1"),
+        ({"bytes": 7}, "bytes 7, not "),
+        ({"sets": 3}, "sets 3, not 1"),
+        ({"split": "val"}, "split val, not test"),
+        ({"data": "toys"}, "data toys, not toy, 3 classes"),
+    ],
+)
+def test_results_that_do_not_say_their_set_must_agree_with_it(
+    tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    mine, data = of_each_class(0), ToyData().open()
+    known = {"ipc": 1, "bytes": sum(mine.sizes.values()), "data": "toy, 3 classes, 8 × 8 grey"}
+    file = a_file(tmp_path / "them.json", {**row(), **known, **change}, run="them")
+    if not says:
+        check_same(file, "them", [mine], data)
+    else:
+        with pytest.raises(UserError, match=f"another set that is called them, too .*{says}"):
+            check_same(file, "them", [mine], data)
+
+
+def test_an_empty_file_of_results_holds_nothing_to_lose(tmp_path: Path) -> None:
+    check_own(a_file(tmp_path / "them.json"), "them", ranked=False)
+    compare([a_run(tmp_path / "mine", row())], into=a_file(tmp_path / "results.json").parent)
+    with pytest.raises(UserError, match="holds no accuracy"):
+        compare([tmp_path / "them.json"])
 
 
 def test_an_evaluation_of_a_set_of_others_is_a_file_of_results(tmp_path: Path) -> None:
