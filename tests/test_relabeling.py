@@ -24,6 +24,7 @@ from gendistill.evaluation.keep import merged
 from gendistill.evaluation.prints import prints
 from gendistill.evaluation.protocols import Protocol, When
 from gendistill.evaluation.report import Report
+from gendistill.evaluation.results import fingerprints_of, read
 from gendistill.export import export
 from gendistill.formatting import bytes_of
 from gendistill.images import split
@@ -311,7 +312,12 @@ def test_what_comes_out_is_compared_once_it_is_evaluated(run, tmp_path, capsys):
     assert execute(cli, ["relabel", str(run), "--budget", "130", "--out", str(folder), *protocol, "students=2"]) == 0
     told = capsys.readouterr().out
     assert f"gendistill evaluate {folder} students=2 --protocol" in told
-    assert execute(cli, ["evaluate", str(folder), "students=2", *protocol, "--device", "cpu"]) == 0
+    words = ["evaluate", str(folder), "students=2", *protocol, "--device", "cpu", "--to", str(tmp_path / "new.json")]
+    assert execute(cli, words) == 0
+    said = {one.fingerprints for place in (folder, tmp_path / "new.json") for one in read(place, "new")}
+    assert said == {tuple(fingerprints_of([load(one) for one in set_folders(run)]))}, (
+        "the pictures are those of the run"
+    )
     report = Report.from_json(json.loads((folder / "metrics.json").read_text()))
     assert {row.set for row in report.rows} == {"distilled", "full_real"}, "the recipe is that of random real pictures"
     assert (folder / "report.html").is_file()

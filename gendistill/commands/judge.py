@@ -179,7 +179,7 @@ def compare(runs: tuple[str, ...], to: Path | None) -> None:
 
     RUN is a run, or a file of results: JSON such as {"rows": [{"set": ..., "labels": ..., "student": ..., "protocol": ...,
     "data": ..., "bytes": ..., "mean": ..., "n": ...}]}; published numbers say "published": true and their "rule". NAME=RUN
-    calls it otherwise; runs of one name are one set at several sizes.
+    calls it otherwise; runs of one name are one set at several sizes, or the same pictures with several labels.
     """
     from gendistill.evaluation.compare import compare as side_by_side
     from gendistill.evaluation.compare_page import write

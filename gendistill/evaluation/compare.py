@@ -11,7 +11,7 @@ from typing import Any
 
 from gendistill.errors import UserError
 from gendistill.evaluation.compare_words import differing, several, spell_size
-from gendistill.evaluation.groups import Group, grouped, merged, subject
+from gendistill.evaluation.groups import Group, grouped, merged, same_sets, subject
 from gendistill.evaluation.result import Result
 from gendistill.evaluation.results import is_run, read, read_before
 from gendistill.evaluation.tables import MARK, aligned, indices_notes, spell_figure, under_stress
@@ -45,7 +45,8 @@ class Comparison:
 def compare(given: Sequence[str | Path], *, into: Path | None = None) -> Comparison:
     """Put runs, and files and folders of results, side by side.
 
-    NAME=PATH calls a run by another name than its folder's; runs of one name are one set at several sizes.
+    NAME=PATH calls a run by another name than its folder's; runs of one name are one set at several sizes, or the same pictures
+    with several labels.
 
     Args:
         given: what is compared.
@@ -191,14 +192,15 @@ def outlasting(rows: Sequence[Result], others: Sequence[Result]) -> list[Result]
 
 
 def check_sets(paths: Sequence[Path], names: Sequence[str], found: Sequence[Sequence[Result]]) -> None:
-    """Refuse two runs of one name with results at one IPC: they made different pictures, whatever their labels."""
-    seen: dict[tuple[str, int | None], Path] = {}
+    """Refuse two runs of one name with results at one IPC, unless they are known to have the same pictures, labelled otherwise."""
+    seen: dict[tuple[str, int | None], tuple[Path, Result]] = {}
     runs = [item for item in zip(paths, names, found, strict=True) if is_run(item[0])]
-    for path, name, one in [(path, name, one) for path, name, results in runs for one in results]:
-        if not one.baseline and seen.setdefault((name, one.ipc), path) is not path:
+    for path, name, one in [(path, name, one) for path, name, results in runs for one in results if not one.baseline]:
+        first, before = seen.setdefault((name, one.ipc), (path, one))
+        if first is not path and not same_sets(before, one):
             raise UserError(
-                f"{seen[name, one.ipc]} and {path} are two sets with {spell_size(one)}, and both are called {name}: call one "
-                "of the runs otherwise, NAME=PATH"
+                f"{first} and {path} are two sets with {spell_size(one)}, and both are called {name}: call one of the runs "
+                "otherwise, NAME=PATH"
             )
 
 

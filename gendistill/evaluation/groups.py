@@ -218,26 +218,26 @@ def folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def same_sets(one: Result, other: Result) -> bool | None:
+    """Whether two results are of the same sets, whatever these are called; None where one of them does not say which."""
+    said = one.fingerprints and other.fingerprints
+    return set(one.fingerprints) == set(other.fingerprints) if said else None
+
+
+def measured(one: Result) -> tuple[object, ...]:
+    """What was measured and what was found, whatever it is called: two of one run that have this in common are one result."""
+    found = (one.mean, one.std, *one.scores)
+    return (
+        *claim(one), one.held_out, one.training, one.set, one.labels, one.labeler, one.ipc, one.bytes, one.n, one.published,
+        *(round(value, 6) for value in found),
+    )  # fmt: skip
+
+
 def merged(results: Sequence[Result]) -> tuple[Result, ...]:
     """Every accuracy once: runs on the same data have baselines in common, and one row may say what another leaves out."""
     kept: dict[tuple[object, ...], Result] = {}
     for one in results:
-        rounded = tuple(round(value, 6) for value in (one.mean, one.std, *one.scores))
-        whose = one.run if one.set == "distilled" else ""
-        key = (
-            *claim(one),
-            one.held_out,
-            one.training,
-            one.set,
-            whose,
-            one.labels,
-            one.labeler,
-            one.ipc,
-            one.bytes,
-            one.n,
-            one.published,
-            *rounded,
-        )
+        key = (*measured(one), one.run if one.set == "distilled" else "")
         kept[key] = completed(kept[key], one) if key in kept else one
     return tuple(kept.values())
 

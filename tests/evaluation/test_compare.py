@@ -253,9 +253,13 @@ def test_runs_of_one_name_are_one_set_at_several_sizes(tmp_path: Path) -> None:
     assert page(found).count('<polyline class="thread c0"') == 1
 
 
-@pytest.mark.parametrize("labels", ["hard", "soft"])
-def test_one_name_is_one_set(tmp_path: Path, labels: str) -> None:
-    mine, other = a_run(tmp_path / "mine", row()), a_run(tmp_path / "other", row(labels=labels, bytes=25_000))
+@pytest.mark.parametrize(
+    ("labels", "prints"),
+    [("hard", ()), ("soft", ()), ("soft", ("ff",)), ("soft", ("ee",)), ("soft", ("ee", "ff", "dd"))],
+)
+def test_one_name_is_one_set(tmp_path: Path, labels: str, prints: tuple[str, ...]) -> None:
+    mine = a_run(tmp_path / "mine", row(), prints=["ee", "ff"])
+    other = a_run(tmp_path / "other", row(labels=labels, bytes=25_000), prints=prints)
     with pytest.raises(
         UserError, match="mine and .*other are two sets with IPC 10, and both are called mine: call one"
     ):
@@ -263,6 +267,17 @@ def test_one_name_is_one_set(tmp_path: Path, labels: str) -> None:
     file = a_file(tmp_path / "file.json", {**row(mean=47.0, bytes=25_000), "run": "mine"})
     with pytest.raises(UserError, match="two results with hard labels and IPC 10 are called mine: call one"):
         compare([mine, file])
+
+
+def test_a_run_and_its_pictures_with_other_labels_may_have_one_name(tmp_path: Path) -> None:
+    mine = a_run(tmp_path / "mine", row(), row(labels="views", mean=49.0), prints=["ee", "ff"])
+    soft = a_run(tmp_path / "soft", row(), row(labels="soft", mean=48.0), prints=["ee", "ff"])
+    (group,) = compare([f"m={mine}", f"m={soft}"]).groups
+    assert [(one.run, one.labels) for one in group.results] == [("m", "hard"), ("m", "views"), ("m", "soft")]
+    assert [(pair.ours, pair.theirs) for pair in group.label_pairs] == [("m, views", "hard"), ("m, soft", "hard")]
+    anew = a_run(tmp_path / "anew", row(labels="views", mean=50.0), prints=["ff", "ee"])
+    with pytest.raises(UserError, match="two results with labels of views and IPC 10 are called m: call one"):
+        compare([f"m={mine}", f"m={anew}"])
 
 
 def test_a_run_that_was_measured_on_two_test_sets_stands_in_two_groups(tmp_path: Path) -> None:
