@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import Any
 from gendistill.errors import UserError
 from gendistill.evaluation.compare_words import differing, several, spell_size
 from gendistill.evaluation.groups import Group, grouped, merged, same_sets, subject
+from gendistill.evaluation.lasting import kept, recognised
 from gendistill.evaluation.result import Result
-from gendistill.evaluation.results import is_run, read, read_before
+from gendistill.evaluation.results import is_run, read
+from gendistill.evaluation.run_names import called_path, short_names
 from gendistill.evaluation.tables import MARK, aligned, indices_notes, spell_figure, under_stress
 from gendistill.formatting import spell_bytes, spell_labels, spell_score, spell_set
 from gendistill.provenance import NO_LEAKAGE_STATEMENT
@@ -51,7 +52,7 @@ def compare(given: Sequence[str | Path], *, into: Path | None = None) -> Compari
     Args:
         given: what is compared.
         into: the folder that is to be written. What its results.json holds, and nothing given does, would be lost. Where the folder
-            is given, too, its results give way to those that others state anew.
+            is given, too, its results give way to those that others state anew. Runs are known by what was measured, not by name.
 
     Raises:
         UserError: one of them has no results, nothing of them may be compared, or results would be lost.
@@ -59,14 +60,14 @@ def compare(given: Sequence[str | Path], *, into: Path | None = None) -> Compari
     if not given:
         raise UserError("there is nothing to compare: give runs, or files of results")
     called = [called_path(one) for one in given]
-    short = short_names([path for _, path in called])
-    names = [name or last for (name, _), last in zip(called, short, strict=True)]
-    found = [read(path, name) for (_, path), name in zip(called, names, strict=True)]
+    paths = [path for _, path in called]
+    names = [name or last for (name, _), last in zip(called, short_names(paths), strict=True)]
+    found = [read(path, name) for path, name in zip(paths, names, strict=True)]
     found = [
         [replace(row, run=name) for row in rows] if name else rows
         for (name, _), rows in zip(called, found, strict=True)
     ]
-    paths = [path for _, path in called]
+    found = recognised(found, [bool(name) or is_run(path) for name, path in called])
     if into is not None:
         found = kept(found, paths, into)
     check_sets(paths, names, found)
@@ -74,12 +75,6 @@ def compare(given: Sequence[str | Path], *, into: Path | None = None) -> Compari
     results = merged([one for each in found for one in each])
     check_names(results)
     return Comparison(results)
-
-
-def called_path(given: str | Path) -> tuple[str, Path]:
-    """The name, "" where there is none, and the path of NAME=PATH or PATH."""
-    name, equals, path = str(given).partition("=")
-    return (name, Path(path)) if equals and name and not Path(given).exists() else ("", Path(given))
 
 
 def lines(group: Group) -> Iterator[str]:
@@ -167,30 +162,6 @@ def check_common(found: Sequence[Sequence[Result]], names: Sequence[str]) -> Non
         log.warning("%s stands alone: nothing else is of %s", names[place], spell_claims(found[place], groups))
 
 
-def kept(found: Sequence[list[Result]], paths: Sequence[Path], into: Path) -> list[list[Result]]:
-    """The results, those of the file that will be written less what the others state anew; refuse to lose any others."""
-    file = into / "results.json"
-    own = [not is_run(path) and path.resolve() in (into.resolve(), file.resolve()) for path in paths]
-    others = [one for mine, rows in zip(own, found, strict=True) for one in rows if not mine]
-    if any(own):
-        return [outlasting(rows, others) if mine else rows for mine, rows in zip(own, found, strict=True)]
-    before = read_before(file, into.resolve().name)
-    lost = [one for one in outlasting(before, others) if merged([*others, one]) != merged(others)]
-    if lost:
-        told = dict.fromkeys(f"{one.name} ({spell_labels(one.labels, one.labeler)}, {spell_size(one)})" for one in lost)
-        raise UserError(
-            f"{file} would lose what is in nothing that is compared here: {', '.join(told)}\n"
-            f"give {into}, too, which keeps it; write into another folder; or remove that file"
-        )
-    return list(found)
-
-
-def outlasting(rows: Sequence[Result], others: Sequence[Result]) -> list[Result]:
-    """The rows, less those of which others state other numbers."""
-    anew, count = {subject(one) for one in others if not one.published}, len(merged(others))
-    return [one for one in rows if subject(one) not in anew or len(merged([*others, one])) == count]
-
-
 def check_sets(paths: Sequence[Path], names: Sequence[str], found: Sequence[Sequence[Result]]) -> None:
     """Refuse two runs of one name with results at one IPC, unless they are known to have the same pictures, labelled otherwise."""
     seen: dict[tuple[str, int | None], tuple[Path, Result]] = {}
@@ -226,18 +197,3 @@ def spell_claims(results: Sequence[Result], groups: Sequence[Group]) -> str:
             if mine & {id(one) for one in group.results if not one.whole}
         )
     )
-
-
-def short_names(paths: Sequence[Path]) -> list[str]:
-    """The last parts of each path, as many as it takes to tell them apart."""
-    whole = []
-    for path in paths:
-        place = path.resolve()
-        place = place.parent if place.name in ("metrics.json", "results.json") else place
-        whole.append([*place.parts[1:-1], place.stem if place.suffix == ".json" else place.name])
-    for count in range(1, max((len(parts) for parts in whole), default=0) + 1):
-        names = ["/".join(parts[-count:]) for parts in whole]
-        if len(set(names)) == len(names):
-            return names
-    twice = Counter(map(tuple, whole)).most_common(1)[0][0]
-    raise UserError(f"{'/'.join(twice)} is given twice: give it once")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +44,45 @@ def test_what_is_no_file_of_results_is_not_overwritten(tmp_path: Path, text: str
     (tmp_path / "results.json").write_text(text)
     with pytest.raises(UserError, match="results.json is there and no file of results, so it is not overwritten: "):
         compare([a_run(tmp_path / "mine", row())], into=tmp_path)
+
+
+@pytest.mark.parametrize("prints", [(), ("ee",)])
+def test_a_run_is_known_by_what_was_measured_whatever_it_is_called(tmp_path: Path, prints: tuple[str, ...]) -> None:
+    to, random = tmp_path / "to", row(set="random_real", mean=40.0)
+    a, b = a_run(tmp_path / "x/a", row()), a_run(tmp_path / "x/b", row(mean=47.0), random, prints=prints)
+    write(compare([a, b], into=to), to)
+    other = a_run(tmp_path / "y/b", row(mean=43.0), prints=[one * 2 for one in prints])
+    for given in ([a, b, other], [a, b, other, to], [to, a, b, other]):
+        found = [(one.run, one.mean) for one in compare(given, into=to).results]
+        assert sorted(found) == [("a", 45.0), ("x/b", 40.0), ("x/b", 47.0), ("y/b", 43.0)]
+
+
+def test_two_sets_of_one_name_are_two(tmp_path: Path) -> None:
+    to, one = tmp_path / "to", a_run(tmp_path / "x/b", row(), row(set="random_real", mean=40.0), prints=["ee"])
+    write(compare([one], into=to), to)
+    other = a_run(tmp_path / "y/b", row(mean=47.0), row(set="random_real", mean=41.0), prints=["ff"])
+    with pytest.raises(UserError, match=r"would lose .*: b \(hard labels, IPC 10\), random real"):
+        compare([other], into=to)
+    with pytest.raises(UserError, match="two results with hard labels and IPC 10 are called b: call one"):
+        compare([other, to], into=to)
+    found = compare([f"new={other}", to], into=to).results
+    assert [(one.run, one.mean) for one in found] == [("new", 47.0), ("new", 41.0), ("b", 45.0), ("b", 40.0)]
+
+
+@pytest.mark.parametrize("change", [{"bytes": None}, {"scores": []}, {"fingerprints": ["ff"]}, {"bytes": 24_001}])
+def test_a_row_that_was_added_is_another_result_where_nothing_proves_the_same(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    mine = a_run(tmp_path / "mine", row(), prints=["ee"])
+    a_file(tmp_path / "results.json", {**row(), "run": "theirs", **change})
+    with pytest.raises(UserError, match="would lose .*: theirs"):
+        compare([mine], into=tmp_path)
+    assert [one.run for one in compare([mine, tmp_path], into=tmp_path).results] == ["mine", "theirs"]
+
+
+def test_what_a_file_says_of_a_run_is_said_of_it_by_the_name_it_has_here(tmp_path: Path) -> None:
+    mine = a_run(tmp_path / "runs/mine", row(), row(labels="soft", mean=47.0))
+    ranking = {**row(labels="soft", mean=47.0), "run": "mine", "lrs": 0.3}
+    for given in ([mine, a_file(tmp_path / "mine.json", ranking)], [f"ours={mine}", tmp_path / "mine.json"]):
+        found = compare(given).results
+        assert [one.lrs for one in found] == [None, 0.3] and len({one.run for one in found}) == 1
