@@ -312,8 +312,8 @@ def test_what_comes_out_is_compared_once_it_is_evaluated(run, tmp_path, capsys):
     assert execute(cli, ["relabel", str(run), "--budget", "130", "--out", str(folder), *protocol, "students=2"]) == 0
     told = capsys.readouterr().out
     assert f"gendistill evaluate {folder} students=2 --protocol" in told
-    words = ["evaluate", str(folder), "students=2", *protocol, "--device", "cpu", "--to", str(tmp_path / "new.json")]
-    assert execute(cli, words) == 0
+    words = ["evaluate", str(folder), *protocol, "--device", "cpu", "--to", str(tmp_path / "new.json")]
+    assert execute(cli, [*words, "students=2"]) == 0
     said = {one.fingerprints for place in (folder, tmp_path / "new.json") for one in read(place, "new")}
     assert said == {tuple(fingerprints_of([load(one) for one in set_folders(run)]))}, (
         "the pictures are those of the run"
@@ -321,7 +321,7 @@ def test_what_comes_out_is_compared_once_it_is_evaluated(run, tmp_path, capsys):
     report = Report.from_json(json.loads((folder / "metrics.json").read_text()))
     assert {row.set for row in report.rows} == {"distilled", "full_real"}, "the recipe is that of random real pictures"
     assert (folder / "report.html").is_file()
-    assert execute(cli, ["evaluate", str(folder), "students=3", *protocol, "--device", "cpu"]) == 0
+    assert execute(cli, [*words, "students=3"]) == 0
     more = Report.from_json(json.loads((folder / "metrics.json").read_text()))
     assert {row.set: row.n for row in more.rows} == {"distilled": 3, "full_real": 1}
     assert merged(more, report).rows == more.rows, "more seeds are worth more than later ones"
