@@ -22,7 +22,7 @@ import ledger
 from scene import CANDIDATES, Opened, Scene, arguments
 from steering import rows, titled
 
-from gendistill.evaluation.significance import agreement
+from gendistill.evaluation.comparing.significance import agreement
 from gendistill.types import UserError
 
 TUNED = ("house", "guided", *CANDIDATES)

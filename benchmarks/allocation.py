@@ -27,11 +27,11 @@ def child(keep: bool) -> None:
     """Seconds of some training steps of a ConvNet-3 on pictures of 32 px."""
     import torch
 
-    from gendistill.environment import keep_memory
     from gendistill.images import StoredImages
+    from gendistill.learning.training import Training, train
     from gendistill.nets.base import Shape, build
     from gendistill.nets.convnet import ConvNet
-    from gendistill.training import Training, train
+    from gendistill.system.environment import keep_memory
     from gendistill.types import Class
 
     if keep:

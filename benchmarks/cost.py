@@ -26,18 +26,18 @@ from ledger import RESULTS, about, add, failed, read, updated
 from pairs import compared, spent
 from scene import Scene, arguments, device
 
+from gendistill.config.pipeline import find_pipeline, list_pipelines
 from gendistill.context import Context
-from gendistill.execute import first_draft
-from gendistill.memory import peak_memory
 from gendistill.nets.base import Classifier
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.pipeline import find_pipeline, list_pipelines
 from gendistill.priors.training.finetune import one_step
-from gendistill.progress import progress
-from gendistill.runs import distill, open_context
-from gendistill.stages import Unit
+from gendistill.running.distill import distill, open_context
+from gendistill.running.execute import first_draft
+from gendistill.running.stages import Unit
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
+from gendistill.system.memory import peak_memory
+from gendistill.system.progress import progress
 from gendistill.types import UserError
 
 IPC = 10

@@ -37,15 +37,15 @@ from whole_step import steps_recorded_whole
 
 from gendistill.context import Context, channel_statistics
 from gendistill.data.parquet import Parquet
-from gendistill.environment import MALLOC_OPTIONS, cores, keep_memory, versions
-from gendistill.evaluation.significance import paired
+from gendistill.evaluation.comparing.significance import paired
 from gendistill.images import StoredImages
 from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.learning.training import Training, accuracy, train
 from gendistill.nets.base import Classifier, Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.recorded import WORTH_STEPS
-from gendistill.store import Store, write_json
-from gendistill.training import Training, accuracy, train
+from gendistill.system.environment import MALLOC_OPTIONS, cores, keep_memory, versions
+from gendistill.system.store import Store, write_json
 from gendistill.types import Images, RealData
 from gendistill.views.numbered import Views
 
@@ -139,7 +139,7 @@ def turn(prepare: Callable[[], Callable[[], object]]) -> Callable[[], Taken]:
 
 
 def ours(task: Task, **settings: Any) -> Callable[[], Taken]:
-    """A turn of `gendistill.training.train`."""
+    """A turn of `gendistill.learning.training.train`."""
     training, numbers = replace(task.training, **settings), itertools.count()
 
     def prepare() -> Callable[[], object]:

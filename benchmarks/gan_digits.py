@@ -23,10 +23,10 @@ import torch
 
 from gendistill.data.digits import Digits
 from gendistill.data.validation import Validation
-from gendistill.environment import versions
 from gendistill.evaluation.baselines import random_real, unsteered
 from gendistill.evaluation.evaluate import measure
 from gendistill.evaluation.protocols import DIGITS
+from gendistill.learning.training import accuracy
 from gendistill.nets import trained
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.sampling import Fixed, Fresh, Interpolated, Warming
@@ -38,16 +38,16 @@ from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.prediction_matching import PredictionMatching
 from gendistill.priors.gan import Gan
 from gendistill.priors.train_gan import GanTraining, train_gan
-from gendistill.progress import progress
 from gendistill.recipe import Recipe
-from gendistill.runs import distill, open_context
+from gendistill.running.distill import distill, open_context
 from gendistill.steering.base import Steering
 from gendistill.steering.descend import Descend
 from gendistill.steering.generate import Generate
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.tune_generator import TuneGenerator
-from gendistill.store import write_json
-from gendistill.training import accuracy
+from gendistill.system.environment import versions
+from gendistill.system.progress import progress
+from gendistill.system.store import write_json
 from gendistill.types import Source
 from gendistill.views.siamese import Siamese
 

@@ -38,6 +38,7 @@ def child(folder: Path, scope: str, ipc: int) -> None:
 
     from gendistill.anchors.modes import Modes
     from gendistill.data.parquet import Parquet
+    from gendistill.learning.training import Training
     from gendistill.nets.convnet import ConvNet
     from gendistill.nets.sampling import Fresh
     from gendistill.nets.trained import Trained
@@ -46,11 +47,10 @@ def child(folder: Path, scope: str, ipc: int) -> None:
     from gendistill.objectives.mode_pull import ModePull
     from gendistill.priors.latent_diffusion import LatentDiffusion
     from gendistill.recipe import Recipe
-    from gendistill.runs import distill, open_context
+    from gendistill.running.distill import distill, open_context
     from gendistill.steering.guide import Guide
     from gendistill.steering.optimize import Optimize
     from gendistill.steering.sample import Sample
-    from gendistill.training import Training
 
     net, learned = ConvNet(depth=6, width=16), Training(epochs=3, batch=16, optimizer="AdamW", lr=1e-3)
     whole, alone = MeanFeatures(Fresh(net), batch=32), CrossEntropy((Trained(net=net, training=learned),))

@@ -21,11 +21,10 @@ from diffusers import DiffusionPipeline
 from ledger import RESULTS, about, add, failed, less, read, settle
 from scene import Scene, arguments, device
 
-from gendistill import parts
 from gendistill.capabilities import Denoises, LoadedPrior
+from gendistill.config import parts
 from gendistill.context import Context, together
 from gendistill.draft import Draft, Synthetic
-from gendistill.execute import first_draft
 from gendistill.images import Subset
 from gendistill.nets.trained import Student, Trained
 from gendistill.objectives.base import Objective
@@ -35,13 +34,14 @@ from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.parameters import Everything
 from gendistill.priors.training.denoiser import build
 from gendistill.priors.training.settings import PriorTraining
-from gendistill.progress import progress
-from gendistill.runs import open_context
-from gendistill.stages import Unit
+from gendistill.running.distill import open_context
+from gendistill.running.execute import first_draft
+from gendistill.running.stages import Unit
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
+from gendistill.system.progress import progress
 
 LEFT_OUT = (ZeroShot,)
 """Needs weights that are not trained here."""

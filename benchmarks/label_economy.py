@@ -38,7 +38,6 @@ from scene import Opened, Scene, arguments
 from gendistill.context import Context
 from gendistill.evaluation.evaluate import measure
 from gendistill.formatting import plural, spell_bytes
-from gendistill.label_losses import AlignedDivergence, CosineDistance, Divergence, LabelLoss
 from gendistill.labelers.alternate import Alternate, Phases
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.codecs.base import Codec
@@ -50,7 +49,8 @@ from gendistill.labelers.hard import Hard
 from gendistill.labelers.interpolate import Interpolate
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews, ViewLabels
-from gendistill.store import write_tensors
+from gendistill.learning.label_losses import AlignedDivergence, CosineDistance, Divergence, LabelLoss
+from gendistill.system.store import write_tensors
 from gendistill.types import Images, SoftLabels
 
 BASELINE, STATIC, INFER, HARD, FILE = "pruned (LPLD)", "static", "INFER", "hard", "labels.safetensors"

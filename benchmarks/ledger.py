@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from gendistill.environment import versions
+from gendistill.evaluation.comparing.significance import paired, spell
 from gendistill.evaluation.report import Row
-from gendistill.evaluation.significance import paired, spell
 from gendistill.formatting import spell_accuracy
-from gendistill.store import write_json
+from gendistill.system.environment import versions
+from gendistill.system.store import write_json
 from gendistill.types import Diverged, UserError
 
 RESULTS = Path(__file__).parent / "results"

@@ -79,10 +79,10 @@ def child(folder: Path) -> None:
 
     from gendistill.anchors.modes import Modes
     from gendistill.data.parquet import Parquet
-    from gendistill.export import export
+    from gendistill.exporting.export import export
     from gendistill.priors.latent_diffusion import LatentDiffusion
     from gendistill.recipe import Recipe
-    from gendistill.runs import distill, open_context
+    from gendistill.running.distill import distill, open_context
     from gendistill.steering.sample import Sample
     from gendistill.steering.start import Start
 

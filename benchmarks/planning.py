@@ -28,10 +28,10 @@ def child(words: list[str], out: Path | None) -> None:
     import resource
     import time
 
-    from gendistill.experiment import run
-    from gendistill.overrides import override
-    from gendistill.pipeline import find_pipeline
-    from gendistill.plan import plan
+    from gendistill.config.overrides import override
+    from gendistill.config.pipeline import find_pipeline
+    from gendistill.experiments.experiment import run
+    from gendistill.experiments.plan import plan
 
     found = find_pipeline(words[0])
     recipe, protocol = override(found.recipe, found.protocol, words[1:])

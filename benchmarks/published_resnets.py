@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gendistill.nets.loaded import Loaded
 from gendistill.nets.reference import Reference
-from gendistill.store import read_tensors
+from gendistill.system.store import read_tensors
 from gendistill.types import Pixels, UserError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -22,7 +22,7 @@ from gendistill.images import StoredImages
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
-from gendistill.store import Store, cache_root
+from gendistill.system.store import Store, cache_root
 from gendistill.types import LATENT, Class, RealData
 
 CFG = 3.0

@@ -21,6 +21,7 @@ import torch
 from gendistill.anchors.inverted import Inverted
 from gendistill.anchors.patches import Patches
 from gendistill.capabilities import Generates, Prompted
+from gendistill.config.pipeline import find_pipeline
 from gendistill.context import Context
 from gendistill.data.parquet import Parquet
 from gendistill.data.validation import Validation
@@ -28,6 +29,8 @@ from gendistill.distilled import Distilled
 from gendistill.evaluation.baselines import random_real, unsteered
 from gendistill.evaluation.protocols import MATCHING, SCREENING, Protocol
 from gendistill.labelers.relabel import Relabel
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.sampling import Interpolated
@@ -38,17 +41,14 @@ from gendistill.objectives.gradient_matching import GradientMatching
 from gendistill.objectives.influence import Influence
 from gendistill.objectives.matching import FeatureMatching
 from gendistill.objectives.predictive_entropy import PredictiveEntropy
-from gendistill.pipeline import find_pipeline
 from gendistill.priors.base import Prior
 from gendistill.priors.gan import Gan
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.pixels import Pixels
 from gendistill.priors.schedule import Schedule
 from gendistill.priors.text_to_image import TextToImage
-from gendistill.progress import progress
 from gendistill.recipe import Recipe
-from gendistill.runs import distill, open_context
-from gendistill.schedules import CosineDecay
+from gendistill.running.distill import distill, open_context
 from gendistill.steering.conditioning import LabelMix
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.guide import Guide
@@ -56,7 +56,7 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import OnMean, OnStep
 from gendistill.steering.tune_generator import TuneGenerator
-from gendistill.training import Training
+from gendistill.system.progress import progress
 from gendistill.types import RealData, UserError
 
 CANDIDATES = {page.stem: str(page) for page in sorted(Path(__file__).with_name("candidates").glob("*.py"))}

@@ -20,6 +20,7 @@ import torch
 from ledger import RESULTS, about, add, cell, failed, read, updated
 from scene import Opened, Scene, arguments
 
+from gendistill.config.pipeline import list_pipelines
 from gendistill.distilled import Distilled
 from gendistill.evaluation.evaluate import measure
 from gendistill.evaluation.metrics.features import features, features_of
@@ -27,10 +28,9 @@ from gendistill.evaluation.metrics.fidelity import frechet
 from gendistill.evaluation.protocols import Protocol
 from gendistill.formatting import spell_bytes
 from gendistill.images import Subset
+from gendistill.learning.training import accuracy
 from gendistill.nets import trained
 from gendistill.pictures import sheet
-from gendistill.pipeline import list_pipelines
-from gendistill.training import accuracy
 from gendistill.types import Images
 
 LEFT_OUT = ("demo",)

@@ -25,13 +25,13 @@ from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 from whole_step import Recorder, WholeStep
 
-from gendistill.course import Criterion, Targets
-from gendistill.environment import keep_memory
-from gendistill.label_losses import Divergence
+from gendistill.learning.course import Criterion, Targets
+from gendistill.learning.label_losses import Divergence
 from gendistill.nets.base import Classifier, Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.recorded import WARM, WORTH_STEPS, recorded
-from gendistill.store import write_json
+from gendistill.system.environment import keep_memory
+from gendistill.system.store import write_json
 
 SHAPE = Shape(3, 32, 10, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 PLAIN = "float32"

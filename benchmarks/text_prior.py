@@ -28,22 +28,22 @@ from scene import adamw
 
 from gendistill.data.parquet import Parquet
 from gendistill.data.validation import Validation
-from gendistill.environment import versions
 from gendistill.finetuning import FineTuning, finetune
 from gendistill.images import Subset
+from gendistill.learning.training import accuracy
 from gendistill.nets import trained
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
 from gendistill.priors.lora import LoRA
 from gendistill.priors.parameters import Everything
 from gendistill.priors.text_to_image import TextToImage
-from gendistill.progress import progress
 from gendistill.prompts import Prompts
 from gendistill.recipe import Recipe
-from gendistill.runs import distill, open_context
+from gendistill.running.distill import distill, open_context
 from gendistill.steering.sample import Sample
-from gendistill.store import write_json
-from gendistill.training import accuracy
+from gendistill.system.environment import versions
+from gendistill.system.progress import progress
+from gendistill.system.store import write_json
 from gendistill.types import RealData
 
 RESULTS = Path(__file__).parent / "results"

@@ -18,11 +18,11 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from gendistill import training
-from gendistill.course import Criterion, Targets
+from gendistill.learning import training
+from gendistill.learning.course import Criterion, Targets
+from gendistill.learning.training import Step
 from gendistill.nets.base import Classifier
 from gendistill.nets.recorded import WARM, side_stream, waiting_forbidden
-from gendistill.training import Step
 from gendistill.types import Pixels
 
 log = logging.getLogger("gendistill")

@@ -17,10 +17,10 @@ from gendistill.data.folder import Folder
 from gendistill.evaluation.protocols import DIGITS, SCREENING
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.small_diffusion import SmallDiffusion
-from gendistill.progress import progress
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
+from gendistill.system.progress import progress
 
 
 def main() -> None:

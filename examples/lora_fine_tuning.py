@@ -18,8 +18,8 @@ from diffusers import DiffusionPipeline
 
 from gendistill.data.folder import Folder
 from gendistill.finetuning import FineTuning, finetune
-from gendistill.progress import progress
 from gendistill.prompts import Prompts
+from gendistill.system.progress import progress
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("pipeline", help="hub id or folder")

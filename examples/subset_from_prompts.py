@@ -11,14 +11,14 @@ import argparse
 import logging
 
 import gendistill
+from gendistill.commands.from_prompts import as_clip
 from gendistill.data.class_names import ClassNames
-from gendistill.from_prompts import as_clip
 from gendistill.labelers.relabel import Relabel
 from gendistill.priors.text_to_image import TextToImage
-from gendistill.progress import progress
 from gendistill.prompts import Prompts
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_confident import SelectConfident
+from gendistill.system.progress import progress
 
 PROMPTS = Prompts(("a photo of {article} {name}", "a close-up photo of {article} {name}"), negative="a drawing, a toy")
 

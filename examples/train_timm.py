@@ -14,8 +14,8 @@ from timm.data.dataset_factory import create_dataset
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from gendistill.losses import SoftTargetLoss
-from gendistill.overrides import read_value
+from gendistill.config.overrides import read_value
+from gendistill.learning.losses import SoftTargetLoss
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("folder", help="the exported set: a folder or the name of a repository")

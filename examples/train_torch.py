@@ -12,8 +12,8 @@ from datasets import Dataset, load_dataset
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gendistill.losses import soft_cross_entropy
-from gendistill.overrides import read_value
+from gendistill.config.overrides import read_value
+from gendistill.learning.losses import soft_cross_entropy
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("folder", help="the exported set: a folder or the name of a repository")

@@ -13,8 +13,8 @@ from datasets import Dataset, load_dataset
 from torch import Tensor
 from transformers import ResNetConfig, ResNetForImageClassification, Trainer, TrainingArguments
 
-from gendistill.losses import trainer_loss
-from gendistill.overrides import read_value
+from gendistill.config.overrides import read_value
+from gendistill.learning.losses import trainer_loss
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("folder", help="the exported set: a folder or the name of a repository")

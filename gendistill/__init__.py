@@ -9,37 +9,35 @@ A recipe says which real data, which prior, which steering towards which objecti
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from gendistill.environment import version
+from gendistill.system.environment import version
 
 if TYPE_CHECKING:
-    from gendistill.cite import cite as cite
+    from gendistill.config.overrides import alter as alter
     from gendistill.distilled import Distilled as Distilled
     from gendistill.distilled import load as load
-    from gendistill.evaluation.compare import compare as compare
+    from gendistill.evaluation.comparing.compare import compare as compare
     from gendistill.evaluation.evaluate import evaluate as evaluate
-    from gendistill.export import export as export
-    from gendistill.overrides import alter as alter
+    from gendistill.exporting.cite import cite as cite
+    from gendistill.exporting.export import export as export
     from gendistill.recipe import Recipe as Recipe
-    from gendistill.relabeling import relabel as relabel
-    from gendistill.runs import distill as distill
+    from gendistill.relabeling.relabel import relabel as relabel
+    from gendistill.running.distill import distill as distill
     from gendistill.types import Images as Images
 
 _HOMES = {
     "Distilled": "distilled",
     "Images": "types",
     "Recipe": "recipe",
-    "alter": "overrides",
-    "cite": "cite",
-    "compare": "evaluation.compare",
-    "distill": "runs",
+    "alter": "config.overrides",
+    "cite": "exporting.cite",
+    "compare": "evaluation.comparing.compare",
+    "distill": "running.distill",
     "evaluate": "evaluation.evaluate",
-    "export": "export",
+    "export": "exporting.export",
     "load": "distilled",
-    "relabel": "relabeling",
+    "relabel": "relabeling.relabel",
 }
 
 __all__ = [
@@ -67,14 +65,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
-
-
-class _Package(ModuleType):
-    """Importing the module ``gendistill.export`` would put it in place of the function `export`; so too with `cite`."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

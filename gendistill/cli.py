@@ -7,8 +7,8 @@ import sys
 import click
 
 from gendistill.commands import about, judge, priors, runs, sets
-from gendistill.console import execute, prepare
-from gendistill.environment import version
+from gendistill.commands.console import execute, prepare
+from gendistill.system.environment import version
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

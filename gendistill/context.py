@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gendistill.capabilities import Encodes, LoadedPrior
-from gendistill.environment import keep_memory
-from gendistill.store import Store, cache_root
+from gendistill.system.environment import keep_memory
+from gendistill.system.store import Store, cache_root
 from gendistill.types import Images, RealData, Source, UserError
 from gendistill.work import Work
 

@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gendistill.context import Context, open_real
-from gendistill.drawn import DrawnImages
 from gendistill.labelers import stored
 from gendistill.labelers.alternate import AlternatingLabels
 from gendistill.labelers.ensemble import Ensemble
 from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.online import OnlineLabels
-from gendistill.shards import ShardImages
-from gendistill.store import read_json
+from gendistill.running.drawn import DrawnImages
+from gendistill.running.shards import ShardImages
+from gendistill.system.store import read_json
 from gendistill.types import Class, Images, RealData, SoftLabels, UserError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Distilled:
 
     def hf(self) -> datasets.Dataset:
         """A ``datasets.Dataset`` with the columns of the exported set, in memory."""
-        from gendistill.export import to_dataset
+        from gendistill.exporting.export import to_dataset
 
         return to_dataset(self)
 
@@ -165,7 +165,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Distilled:
     Raises:
         UserError: there is none, or it is not finished.
     """
-    from gendistill.overrides import read_value
+    from gendistill.config.overrides import read_value
 
     root = Path(folder)
     for place in (root, *set_folders(root)):
@@ -247,7 +247,7 @@ def _opened(recipe: Any, about: Mapping[str, Any], device: torch.device) -> Call
 
     @cache
     def draw() -> Callable[[int], Images]:
-        from gendistill.runs import drawer, open_context
+        from gendistill.running.distill import drawer, open_context
 
         if recipe is None or isinstance(recipe, str):
             raise UserError(

@@ -36,7 +36,7 @@ from gendistill.priors.training.tuning_settings import ALSO_FREE, FineTuning
 from gendistill.recipe import as_prior
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.sample import Sample
-from gendistill.store import Store, cache_root, write_atomically, write_text
+from gendistill.system.store import Store, cache_root, write_atomically, write_text
 from gendistill.types import LATENT, RealData, Source, UserError
 
 __all__ = ["FineTuning", "finetune"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gendistill.seeds import Part, stream
-from gendistill.store import fingerprint as fingerprinted
+from gendistill.system.store import fingerprint as fingerprinted
 from gendistill.types import Class, Images, Stored, UserError
 
 BLOCK = 256

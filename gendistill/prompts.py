@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from string import Formatter
 
 from gendistill import wordnet
-from gendistill.fields import nearest
+from gendistill.config.fields import nearest
 from gendistill.types import Class, UserError
 
 VOWEL = re.compile(r"[ai]|o(?!ne\b)|e(?!u)|u(?!ni(?!n)|k|s[ae]|ti)|hour|honest|heir", re.IGNORECASE)

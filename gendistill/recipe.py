@@ -9,11 +9,11 @@ from numbers import Integral, Real
 from typing import Any
 
 from gendistill.capabilities import Saves
+from gendistill.config.parts import inside, is_settings
 from gendistill.data.given import as_source
 from gendistill.data.values import with_tuples
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
-from gendistill.parts import inside, is_settings
 from gendistill.priors.base import Prior, lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.pixels import Pixels

@@ -21,8 +21,8 @@ from gendistill.capabilities import Diffusion
 from gendistill.context import Context
 from gendistill.distilled import Distilled
 from gendistill.draft import Draft, Synthetic
-from gendistill.evaluation.foreign import exported
-from gendistill.export import export
+from gendistill.evaluation.sets.foreign import exported
+from gendistill.exporting.export import export
 from gendistill.labelers import stored
 from gendistill.labelers.base import Labeler
 from gendistill.objectives.base import SCOPES, Objective

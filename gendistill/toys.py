@@ -18,7 +18,7 @@ from gendistill.priors.base import Prior
 from gendistill.priors.schedule import Schedule
 from gendistill.priors.spaces import Hierarchy
 from gendistill.steering.base import unshaped
-from gendistill.store import Store, fingerprint, read_tensors, write_tensors
+from gendistill.system.store import Store, fingerprint, read_tensors, write_tensors
 from gendistill.types import LATENT, Class, Conditions, Estimate, Ids, Labels, Latents, Level, Pixels, RealData
 
 

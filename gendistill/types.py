@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from gendistill.devices import sent
 from gendistill.errors import Diverged as Diverged
 from gendistill.errors import UserError as UserError
+from gendistill.system.devices import sent
 
 Pixels: TypeAlias = Float[Tensor, "n c h w"]
 Stored: TypeAlias = UInt8[Tensor, "n c h w"]

@@ -17,16 +17,16 @@ Differs   the network is told the time of the level that noise was added at; the
 
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import RDED
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.trained import Trained
 from gendistill.objectives.denoising import Denoising
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
-from gendistill.schedules import CosineDecay
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_confident import SelectConfident
-from gendistill.training import Training
 
 CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule=CosineDecay()))
 

@@ -12,14 +12,14 @@ Differs   bins that lack pictures are filled from the nearest ones, theirs at ra
 
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import SCREENING
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.trained import Trained
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
-from gendistill.schedules import CosineDecay
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_difficulty import SelectDifficulty
-from gendistill.training import Training
 
 CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule=CosineDecay()))
 

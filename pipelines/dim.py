@@ -22,13 +22,13 @@ from dataclasses import replace
 
 from gendistill.data.hub import Hub
 from gendistill.evaluation.protocols import MATCHING
+from gendistill.learning.schedules import ConstantRate
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.sampling import Warming
 from gendistill.objectives.logit_matching import LogitMatching
 from gendistill.priors.small_gan import SmallGan
 from gendistill.recipe import Recipe
-from gendistill.schedules import ConstantRate
 from gendistill.steering.generate import Generate
 from gendistill.steering.tune_generator import TuneGenerator
 from gendistill.views.siamese import Siamese

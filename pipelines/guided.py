@@ -19,6 +19,8 @@ Differs   from DM in that pictures are sampled, not moved, so that each random n
 
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import SCREENING
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
 from gendistill.nets.trained import Trained
@@ -27,11 +29,9 @@ from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
-from gendistill.schedules import CosineDecay
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Power
-from gendistill.training import Training
 
 TEACHER = Trained(net=ConvNet(depth=6, norm="batch"), training=Training(epochs=30, schedule=CosineDecay()))
 LATE, BY_NOISE = (0.024, 0.395), Power(sigma=1, alpha=0)

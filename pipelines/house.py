@@ -23,6 +23,8 @@ Differs   from D4M in that the modes go on pulling, and that DiT is entered wher
 from gendistill.anchors.modes import Modes
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import SCREENING
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
 from gendistill.nets.trained import Trained
@@ -31,13 +33,11 @@ from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
-from gendistill.schedules import CosineDecay
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Power
 from gendistill.steering.start import Start
-from gendistill.training import Training
 
 TEACHER = Trained(net=ConvNet(depth=6, norm="batch"), training=Training(epochs=30, schedule=CosineDecay()))
 LIKE_D4M = 0.494

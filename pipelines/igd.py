@@ -16,6 +16,7 @@ Differs   the surrogate's checkpoints are chosen by the rule (cosine below 0.7) 
 
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import IGD
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
 from gendistill.objectives.diversity import Diversity
@@ -25,7 +26,6 @@ from gendistill.recipe import Recipe
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import OnStep, Power
-from gendistill.training import Training
 
 SURROGATE = Trained(net=ConvNet(depth=6), training=Training(epochs=50))
 WINDOW = (0.595, 0.905)

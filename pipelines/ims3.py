@@ -14,6 +14,8 @@ Differs   as minimax; each picture's denoising is compared with its own inversio
 
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import MINIMAX
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.trained import Trained
 from gendistill.objectives.diversity import Diversity
@@ -22,11 +24,9 @@ from gendistill.objectives.representativeness import Representativeness
 from gendistill.priors.difffit import DiffFit
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
-from gendistill.schedules import CosineDecay
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_groups import SelectGroups
-from gendistill.training import Training
 
 CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule=CosineDecay()))
 

@@ -15,6 +15,7 @@ Differs   from notes, unverified: the authors' code was not read. The printed si
 
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import IGD
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Student, Trained
 from gendistill.objectives.diversity import Diversity
@@ -25,7 +26,6 @@ from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import OnStep, Power
 from gendistill.steering.select import Select
-from gendistill.training import Training
 
 NET = ConvNet(depth=6)
 LEARN = Learnability(

@@ -11,13 +11,13 @@ Differs   four patches share a picture (tiles=2), which IPC does not show; below
 from gendistill.anchors.patches import Patches
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import RDED
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.trained import Trained
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
-from gendistill.schedules import CosineDecay
 from gendistill.steering.start import Start
-from gendistill.training import Training
 
 CLASSIFIER = Trained(net=ResNet(depth=18, stem="large"), training=Training(epochs=50, schedule=CosineDecay()))
 

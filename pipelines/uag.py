@@ -14,16 +14,16 @@ Differs   from notes, unverified. The clean estimate is displaced, which is the 
 
 from gendistill.data.imagenet_subset import ImageNetSubset
 from gendistill.evaluation.protocols import IGD
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.trained import Trained
 from gendistill.objectives.predictive_entropy import PredictiveEntropy
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
-from gendistill.schedules import CosineDecay
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Power
-from gendistill.training import Training
 
 CLASSIFIER = Trained(
     net=ResNet(depth=18, stem="large"), training=Training(epochs=200, batch=128, lr=0.1, schedule=CosineDecay())

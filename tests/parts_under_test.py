@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from gendistill import parts
+from gendistill.config import parts
 from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
 from gendistill.nets.zero_shot import Clip
 from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.steering.optimize import Optimize
-from gendistill.training import Training
 
 SMALL: dict[str, Any] = {
     "epochs": 2,

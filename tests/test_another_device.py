@@ -16,7 +16,7 @@ from gendistill.objectives.base import Objective
 from gendistill.objectives.learnability import Learnability
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe
-from gendistill.runs import distill, open_context
+from gendistill.running.distill import distill, open_context
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.toys import Toy, ToyData, ToyGan

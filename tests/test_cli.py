@@ -15,9 +15,10 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from gendistill import console, pipeline
 from gendistill.cli import cli
-from gendistill.console import execute
+from gendistill.commands import console
+from gendistill.commands.console import execute
+from gendistill.config import pipeline
 from gendistill.types import UserError
 
 TOY = '''"""A toy (Doe, 2024), https://example.org/toy."""
@@ -52,7 +53,7 @@ def ran(monkeypatch):
         calls.append(SimpleNamespace(recipe=recipe, protocol=protocol, out=out, **words))
         return SimpleNamespace(folder=out, report=SimpleNamespace(rows=[1], __str__=lambda: "table"))
 
-    monkeypatch.setattr("gendistill.experiment.run", run)
+    monkeypatch.setattr("gendistill.experiments.experiment.run", run)
     return calls
 
 
@@ -64,7 +65,7 @@ def test_help_and_list_do_not_wait_for_torch():
     done = python(
         "import sys\n"
         "from gendistill.cli import cli\n"
-        "from gendistill.console import execute\n"
+        "from gendistill.commands.console import execute\n"
         "words = [['--help'], ['--version'], ['list'], *([name, '--help'] for name in cli.commands)]\n"
         "assert [execute(cli, word) for word in words] == [0] * len(words)\n"
         "slow = {'torch', 'numpy', 'diffusers', 'datasets', 'transformers', 'tqdm'} & set(sys.modules)\n"
@@ -158,7 +159,7 @@ def test_a_path_that_cannot_be_written_is_told(number, monkeypatch, tmp_path, ca
     def refused(*_, **__):
         raise OSError(number, os.strerror(number), "some/where")
 
-    monkeypatch.setattr("gendistill.experiment.run", refused)
+    monkeypatch.setattr("gendistill.experiments.experiment.run", refused)
     assert execute(cli, ["run", "toy", "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
     assert capsys.readouterr().err == f"Error: some/where: {os.strerror(number)}\n"
 
@@ -167,7 +168,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch, tmp_path):
     def broken(*_, **__):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("gendistill.experiment.run", broken)
+    monkeypatch.setattr("gendistill.experiments.experiment.run", broken)
     with pytest.raises(ZeroDivisionError):
         execute(cli, ["run", "toy", "--out", str(tmp_path / "out")])
 
@@ -185,7 +186,7 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch, tmp_path, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gendistill.experiment.run", interrupted)
+    monkeypatch.setattr("gendistill.experiments.experiment.run", interrupted)
     assert execute(cli, ["run", "toy", "--out", str(tmp_path / "out")]) == 130
     assert "Interrupted. Finished shards are kept; run the same command with --resume" in capsys.readouterr().err
     monkeypatch.setattr(pipeline, "list_pipelines", interrupted)
@@ -275,7 +276,7 @@ def test_train_prior_of_a_gan(monkeypatch, tmp_path, capsys):
 
 def test_plan_prints_the_plan(monkeypatch, capsys):
     monkeypatch.setattr(
-        "gendistill.plan.plan", lambda *given: f"plan of ipc {given[0].ipc} on {given[2]} in {given[3]}"
+        "gendistill.experiments.plan.plan", lambda *given: f"plan of ipc {given[0].ipc} on {given[2]} in {given[3]}"
     )
     assert execute(cli, ["plan", "toy", "ipc=5", "--device", "cpu"]) == 0
     assert capsys.readouterr().out == "plan of ipc 5 on cpu in float32\n"
@@ -288,8 +289,8 @@ def test_a_number_that_is_said_goes_before_the_cases_of_the_protocol_of_a_run(ra
 
 
 def test_the_protocols_are_listed_and_named_in_the_help(capsys):
+    from gendistill.config.parts import named_values
     from gendistill.evaluation.protocol import Protocol
-    from gendistill.parts import named_values
 
     names = {name for name, value in named_values().items() if isinstance(value, Protocol)}
     assert execute(cli, ["list", "--protocols"]) == 0
@@ -304,7 +305,7 @@ def test_comparing_does_not_wait_for_torch(tmp_path):
     row = {"set": "a", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 40.0, "n": 1}
     (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
     done = python(
-        "import sys\nfrom gendistill.cli import cli\nfrom gendistill.console import execute\n"
+        "import sys\nfrom gendistill.cli import cli\nfrom gendistill.commands.console import execute\n"
         f"assert execute(cli, ['compare', {str(tmp_path / 'a.json')!r}]) == 0\n"
         "assert execute(cli, ['compare', 'nowhere']) == 2 and 'torch' not in sys.modules\n"
     )
@@ -314,7 +315,7 @@ def test_comparing_does_not_wait_for_torch(tmp_path):
 
 def test_export_takes_report_and_provenance_along(monkeypatch, tmp_path, capsys):
 
-    module = importlib.import_module("gendistill.export")  # the attribute of this name is the function
+    module = importlib.import_module("gendistill.exporting.export")  # the attribute of this name is the function
     run, calls = tmp_path / "run", []
     run.mkdir()
     (run / "metrics.json").write_text(json.dumps({"rows": [], "seconds": {"distil": 1.0}}))
@@ -360,13 +361,13 @@ def test_the_public_surface_is_what_it_says(tmp_path):
     code = (
         "import sys, gendistill, inspect\n"
         "assert 'torch' not in sys.modules and gendistill.__version__\n"
-        "import gendistill.export, gendistill.cite\n"
+        "import gendistill.exporting.export, gendistill.exporting.cite\n"
         "for name in gendistill.__all__:\n"
         "    thing = getattr(gendistill, name)\n"
         "    assert name in dir(gendistill) and thing.__name__ == name and not inspect.ismodule(thing), name\n"
         "from gendistill import export, cite\n"
         "assert callable(export) and callable(cite)\n"
-        "from gendistill.export import imagefolder\n"
+        "from gendistill.exporting.export import imagefolder\n"
         "assert not hasattr(gendistill, 'nonsense')\n"
     )
     done = python(code)
@@ -389,7 +390,7 @@ def test_other_processes_of_a_run_keep_quiet(monkeypatch, capsys):
 
 
 def test_picking_a_device():
-    from gendistill.environment import pick_device
+    from gendistill.system.environment import pick_device
 
     assert pick_device("cpu") == "cpu" and pick_device() in ("cpu", "cuda", "mps")
     with pytest.raises(UserError, match="auto takes"):

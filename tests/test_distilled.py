@@ -18,7 +18,7 @@ from gendistill.labelers.relabel import StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
-from gendistill.runs import distill
+from gendistill.running.distill import distill
 from gendistill.steering.start import Start
 from gendistill.toys import ToyData, toy_context
 from gendistill.types import UserError

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from gendistill.cli import cli
-from gendistill.console import execute
+from gendistill.commands.console import execute
 from gendistill.finetuning import LORA_FILE, FineTuning, finetune, tuning
 from gendistill.objectives.diversity import Diversity
 from gendistill.objectives.representativeness import Representativeness
@@ -35,7 +35,7 @@ from gendistill.prompts import Prompts
 from gendistill.seeds import stream
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.sample import Sample
-from gendistill.store import Store, fingerprint
+from gendistill.system.store import Store, fingerprint
 from gendistill.toys import ToyData
 from gendistill.types import LATENT, Conditions, UserError
 from tests.priors.test_latent_diffusion import pipeline as dit

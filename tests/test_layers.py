@@ -15,24 +15,26 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gendistill"
 
 LAYERS = (
-    "errors devices types capabilities draft classifier_free images seeds store work progress context environment ranks locks "
-    "formatting losses pictures provenance wordnet prompts memory parts fields overrides pipeline upload published",
-    "nets views schedules label_losses course training anchors",
+    "errors types capabilities work draft classifier_free images pictures seeds system config context formatting hub provenance "
+    "wordnet prompts",
+    "nets views learning anchors",
     "priors data",
     "objectives",
     "steering labelers",
-    "recipe stages shards drawn distilled execute statement runs finetuning toys",
-    "evaluation export card parquet label_candidates set_data adopted relabeling plan plan_bytes cite run_folder run_log "
-    "experiment from_prompts testing options console commands cli __main__",
+    "recipe running distilled finetuning toys",
+    "evaluation exporting relabeling experiments testing commands cli __main__",
 )
 """A file or folder may import from its own line and from those above it."""
 
 LAZY = {
     (
         "distilled",
-        "export",
+        "exporting",
     ): "Distilled.hf() is the exporter's table in memory; only who asks for it needs the exporter",
-    ("distilled", "runs"): "a set whose pictures are drawn anew opens its data and prior when the first are asked for",
+    (
+        "distilled",
+        "running",
+    ): "a set whose pictures are drawn anew opens its data and prior when the first are asked for",
 }
 """Imports that point the other way, inside a function, and why."""
 

@@ -10,13 +10,13 @@ import diffusers
 import pytest
 import torch
 
-from gendistill import execute
 from gendistill.capabilities import Generates, Prompted
-from gendistill.pipeline import find_pipeline, list_pipelines
+from gendistill.config.pipeline import find_pipeline, list_pipelines
 from gendistill.priors.base import lacks
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.pixels import Pixels
-from gendistill.runs import distill
+from gendistill.running import execute
+from gendistill.running.distill import distill
 from gendistill.steering.render import render
 from gendistill.toys import Toy, ToyData, ToyGan
 from tests.parts_under_test import shrink

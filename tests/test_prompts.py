@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gendistill.overrides import read_value
+from gendistill.config.overrides import read_value
 from gendistill.prompts import KINDS, Prompts, called, filled, kind
 from gendistill.types import Class, UserError
 from gendistill.wordnet import as_class, imagenet

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from gendistill.execute import finished
 from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import LoadedPixels
 from gendistill.recipe import Recipe
-from gendistill.runs import distill
-from gendistill.stages import stages
+from gendistill.running.distill import distill
+from gendistill.running.execute import finished
+from gendistill.running.stages import stages
 from gendistill.steering.as_pixels import AsPixels
 from gendistill.steering.base import Steering
 from gendistill.steering.optimize import Optimize

@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import nn
 
-from gendistill import training
-from gendistill.course import Criterion
-from gendistill.label_losses import CosineDistance
 from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.learning import training
+from gendistill.learning.course import Criterion
+from gendistill.learning.label_losses import CosineDistance
+from gendistill.learning.schedules import StepDecay
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained, shape_of
-from gendistill.schedules import StepDecay
 from gendistill.toys import toy_context
 from gendistill.views.numbered import Views
 

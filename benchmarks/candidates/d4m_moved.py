@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gendistill.pipeline import find_pipeline
+from gendistill.config.pipeline import find_pipeline
 
 d4m, house = find_pipeline("d4m"), find_pipeline("house")
 

@@ -1,7 +1,7 @@
 """The prior alone as the house recipe and `guided` sample it: DDIM at cfg 3, where `diffusion` takes DDPM at 4."""
 
-from gendistill.overrides import alter
-from gendistill.pipeline import find_pipeline
+from gendistill.config.overrides import alter
+from gendistill.config.pipeline import find_pipeline
 
 diffusion = find_pipeline("diffusion")
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from gendistill.pipeline import find_pipeline
+from gendistill.config.pipeline import find_pipeline
 
 unpulled = find_pipeline(str(Path(__file__).with_name("house_unpulled.py")))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gendistill.pipeline import find_pipeline
+from gendistill.config.pipeline import find_pipeline
 
 house = find_pipeline("house")
 _, sample, optimize = house.recipe.steering

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from gendistill.config.pipeline import find_pipeline
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.pipeline import find_pipeline
 
 from_noise = find_pipeline(str(Path(__file__).with_name("house_from_noise.py")))
 sample, optimize = from_noise.recipe.steering

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from gendistill.config.pipeline import find_pipeline
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.pipeline import find_pipeline
 
 house = find_pipeline("house")
 start, sample, optimize = house.recipe.steering

@@ -11,7 +11,7 @@ from gendistill.commands.base import altered, changes, named_protocols
 @click.option("--protocols", is_flag=True, help="The protocols that evaluate and relabel know by name.")
 def list_(protocols: bool) -> None:
     """List the pipelines, one published method each."""
-    from gendistill.pipeline import list_pipelines
+    from gendistill.config.pipeline import list_pipelines
 
     found = named_protocols() if protocols else {listed.name: listed.title for listed in list_pipelines()}
     width = max(map(len, found), default=0)
@@ -24,7 +24,7 @@ def list_(protocols: bool) -> None:
 @changes
 def cite(pipeline: str | None, changes: tuple[str, ...]) -> None:
     """Print BibTeX for a pipeline and its parts."""
-    from gendistill.cite import cite as entries
+    from gendistill.exporting.cite import cite as entries
 
     click.echo(entries(*([] if pipeline is None else [altered(pipeline, changes)])), nl=False)
 
@@ -32,6 +32,6 @@ def cite(pipeline: str | None, changes: tuple[str, ...]) -> None:
 @click.command()
 def env() -> None:
     """Print versions, devices and what is missing."""
-    from gendistill.environment import describe
+    from gendistill.system.environment import describe
 
     click.echo(describe())

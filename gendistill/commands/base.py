@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from gendistill.pipeline import Pipeline
+    from gendistill.config.pipeline import Pipeline
 
 EVALUATION = Path(__file__).resolve().parent.parent / "evaluation"
 OF_PROTOCOL = "protocol."
@@ -75,7 +75,7 @@ def is_protocols(word: str) -> bool:
 
 def stated(name: str) -> Pipeline:
     """The pipeline of this name, or of the file at this path; what it calls recipe and protocol are such."""
-    from gendistill.pipeline import find_pipeline
+    from gendistill.config.pipeline import find_pipeline
 
     found = find_pipeline(name)  # a mistyped name is told before what takes seconds is imported
     from gendistill.evaluation.protocol import Protocol
@@ -106,7 +106,7 @@ def altered(name: str, changes: tuple[str, ...]) -> Pipeline:
     from dataclasses import replace
 
     found = stated(name)
-    from gendistill.overrides import override
+    from gendistill.config.overrides import override
 
     recipe, protocol = override(found.recipe, found.protocol, changes)
     from gendistill.evaluation.protocol import said
@@ -119,9 +119,9 @@ def altered(name: str, changes: tuple[str, ...]) -> Pipeline:
 
 def source_of(text: str, option: str) -> Any:
     """Real data from a source expression, or from the path of a folder of images or of a Parquet file."""
-    from gendistill.fields import construct, fit
-    from gendistill.overrides import read_value
-    from gendistill.parts import parts
+    from gendistill.config.fields import construct, fit
+    from gendistill.config.overrides import read_value
+    from gendistill.config.parts import parts
     from gendistill.types import Source
 
     value = read_value(text)
@@ -142,8 +142,8 @@ def less(option: str, words: list[str]) -> list[str]:
 
 def protocol_of(text: str | None, changes: tuple[str, ...]) -> Any:
     """The protocol an option names, after the changes of a command line."""
+    from gendistill.config.overrides import alter_all, read_change
     from gendistill.evaluation.protocol import said
-    from gendistill.overrides import alter_all, read_change
 
     given = [read_change(word.removeprefix(OF_PROTOCOL)) for word in changes]
     return said(alter_all(named_protocol(text), given), [path for path, _ in given])
@@ -151,11 +151,11 @@ def protocol_of(text: str | None, changes: tuple[str, ...]) -> Any:
 
 def named_protocol(text: str | None) -> Any:
     """The protocol an option names, as it is."""
+    from gendistill.config.fields import fit, nearest
+    from gendistill.config.overrides import read_value
+    from gendistill.config.parts import named_values
+    from gendistill.config.pipeline import list_pipelines
     from gendistill.evaluation.protocols import SCREENING, Protocol
-    from gendistill.fields import fit, nearest
-    from gendistill.overrides import read_value
-    from gendistill.parts import named_values
-    from gendistill.pipeline import list_pipelines
     from gendistill.types import UserError
 
     if text is None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from gendistill.commands.base import changes, device, protocol, protocol_of, source_of, typed
+from gendistill.commands.console import hide_bars, resumable
 from gendistill.commands.places import check_page, check_place, check_results
-from gendistill.console import hide_bars, resumable
 
 
 @click.command()
@@ -53,9 +53,9 @@ def evaluate(
 
     Words of the form path=value change the protocol: students=5, training.epochs=300, stress='Stress(most=200)'.
     """
-    from gendistill.environment import pick_device
-    from gendistill.fields import fit
-    from gendistill.overrides import read_value
+    from gendistill.config.fields import fit
+    from gendistill.config.overrides import read_value
+    from gendistill.system.environment import pick_device
 
     if to is not None:
         check_results(to, path)
@@ -63,15 +63,15 @@ def evaluate(
         check_page(page)
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
+    from gendistill.evaluation.comparing.results import check_same, fingerprints_of, of_report
     from gendistill.evaluation.elsewhere import leakage_of
     from gendistill.evaluation.evaluate import beside, measure, open_sets
     from gendistill.evaluation.keep import keep, kept_as
     from gendistill.evaluation.page import page as draw
-    from gendistill.evaluation.results import check_same, fingerprints_of, of_report
     from gendistill.nets.reference import Reference
-    from gendistill.progress import progress
     from gendistill.provenance import Provenance
-    from gendistill.store import write_json
+    from gendistill.system.progress import progress
+    from gendistill.system.store import write_json
 
     seen = None if features is None else fit(read_value(features), Reference, "--features")
     hide_bars()
@@ -134,21 +134,21 @@ def rank(
 
     PATH is what `gendistill evaluate` takes. Words of the form path=value change the protocol: students=5, training.epochs=300.
     """
-    from gendistill.environment import pick_device
-    from gendistill.fields import fit
-    from gendistill.overrides import read_value
+    from gendistill.config.fields import fit
+    from gendistill.config.overrides import read_value
+    from gendistill.system.environment import pick_device
 
     if to is not None:
         check_results(to, path, ranked=True)
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
+    from gendistill.evaluation.comparing.results import check_same, fingerprints_of
     from gendistill.evaluation.evaluate import open_sets
-    from gendistill.evaluation.ranking import of_rankings
-    from gendistill.evaluation.ranking import rank as score
-    from gendistill.evaluation.results import check_same, fingerprints_of
+    from gendistill.evaluation.ranking.rank import of_rankings
+    from gendistill.evaluation.ranking.rank import rank as score
     from gendistill.labelers.base import Labeler
-    from gendistill.progress import progress
-    from gendistill.store import write_json
+    from gendistill.system.progress import progress
+    from gendistill.system.store import write_json
 
     asked = None if labeler is None else fit(read_value(labeler), Labeler, "--labeler")
     tried = None if rates is None else fit(read_value(f"({rates},)"), tuple[float, ...], "--rates")
@@ -181,8 +181,8 @@ def compare(runs: tuple[str, ...], to: Path | None) -> None:
     "data": ..., "bytes": ..., "mean": ..., "n": ...}]}; published numbers say "published": true and their "rule". NAME=RUN
     calls it otherwise; runs of one name are one set at several sizes, or the same pictures with several labels.
     """
-    from gendistill.evaluation.compare import compare as side_by_side
-    from gendistill.evaluation.compare_page import write
+    from gendistill.evaluation.comparing.compare import compare as side_by_side
+    from gendistill.evaluation.comparing.page import write
 
     if to is not None:
         check_place(to / "results.json")

@@ -21,7 +21,7 @@ def check_place(file: Path) -> None:
 
 def check_folder(folder: Path, by: str) -> None:
     """Refuse a folder that cannot be written as a whole, or that holds anything but what the command ``by`` wrote there before."""
-    from gendistill.export import replaceable
+    from gendistill.exporting.export import replaceable
 
     check_writable(replaceable(folder, by))
 
@@ -51,7 +51,7 @@ def check_page(file: Path) -> None:
 
 def check_results(file: Path, path: str, ranked: bool = False) -> None:
     """Refuse a file for the results, or the ranking, of a set that cannot be written, or holds anything but those."""
-    from gendistill.evaluation.results import check_own
+    from gendistill.evaluation.comparing.results import check_own
 
     check_place(file)
     check_own(file, Path(path).name, ranked)

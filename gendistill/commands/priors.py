@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from gendistill.commands.base import device, source_of, typed
-from gendistill.console import hide_bars, resumable
-from gendistill.options import given_settings, merged, options_of, settings_of
+from gendistill.commands.console import hide_bars, resumable
+from gendistill.commands.options import given_settings, merged, options_of, settings_of
 
 TRAINING = Path(__file__).resolve().parent.parent / "priors" / "training"
 FAMILIES = {
@@ -52,13 +52,13 @@ def train_prior(
 
     Settings without a default follow from the size of the pictures.
     """
-    from gendistill.environment import pick_device
-    from gendistill.fields import construct
+    from gendistill.config.fields import construct
     from gendistill.priors.named import filled
     from gendistill.priors.train import PriorTraining
     from gendistill.priors.train import train_prior as train_diffusion
     from gendistill.priors.train_gan import GanTraining, train_gan
-    from gendistill.progress import progress
+    from gendistill.system.environment import pick_device
+    from gendistill.system.progress import progress
 
     hide_bars()
     kind, train = {"diffusion": (PriorTraining, train_diffusion), "gan": (GanTraining, train_gan)}[family]
@@ -135,16 +135,16 @@ def finetune(
     """
     if (hub_model_id or hub_token) and not push_to_hub:
         raise click.UsageError("--hub_model_id and --hub_token do nothing without --push_to_hub")
-    from gendistill import ranks
-    from gendistill.environment import pick_device
-    from gendistill.fields import construct, fit
+    from gendistill.config.fields import construct, fit
+    from gendistill.config.overrides import read_value
     from gendistill.finetuning import FineTuning
     from gendistill.finetuning import finetune as train
+    from gendistill.hub.upload import repository, upload
     from gendistill.objectives.base import Objective
-    from gendistill.overrides import read_value
     from gendistill.priors.named import framed, prior_of
-    from gendistill.progress import progress
-    from gendistill.upload import repository, upload
+    from gendistill.system import ranks
+    from gendistill.system.environment import pick_device
+    from gendistill.system.progress import progress
 
     hide_bars()
     settings = construct(FineTuning, (), given_settings(TUNING_SETTINGS, words))

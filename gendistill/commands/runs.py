@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from gendistill.commands.base import altered, changes, device, dtype, one_of, out, overwrite, pipeline, resume, typed
-from gendistill.console import hide_bars, resumable
-from gendistill.options import given_settings, options_of, settings_of
+from gendistill.commands.console import hide_bars, resumable
+from gendistill.commands.options import given_settings, options_of, settings_of
 
 FROM_PROMPTS = [
     one
-    for one in settings_of(Path(__file__).resolve().parent.parent / "from_prompts.py", "FromPrompts")
+    for one in settings_of(Path(__file__).resolve().with_name("from_prompts.py"), "FromPrompts")
     if one.name != "soft"
 ]
 
@@ -67,9 +67,9 @@ def generate(
     --real SOURCE` does it where you have real pictures.
     """
     one_of(resume, overwrite)
+    from gendistill.commands.from_prompts import FromPrompts
+    from gendistill.config.fields import construct
     from gendistill.evaluation.protocols import SCREENING
-    from gendistill.fields import construct
-    from gendistill.from_prompts import FromPrompts
 
     told = construct(FromPrompts, (), {**given_settings(FROM_PROMPTS, words), "soft": soft})
     _run(told.recipe(), SCREENING, out, resume=resume, overwrite=overwrite, device=device, dtype=dtype)
@@ -86,8 +86,8 @@ def plan(pipeline: str, changes: tuple[str, ...], device: str, dtype: str) -> No
     Times one step, runs nothing else and writes nothing.
     """
     chosen = altered(pipeline, changes)
-    from gendistill.environment import pick_device
-    from gendistill.plan import plan as make_plan
+    from gendistill.experiments.plan import plan as make_plan
+    from gendistill.system.environment import pick_device
 
     hide_bars()
     click.echo(str(make_plan(chosen.recipe, chosen.protocol, pick_device(device), dtype)))
@@ -99,9 +99,9 @@ for command in (run, plan):
 
 def _run(recipe: Any, protocol: Any, out: Path, *, device: str, **words: Any) -> None:
     """Do it, and say where it is and what it is worth."""
-    from gendistill import ranks
-    from gendistill.environment import pick_device
-    from gendistill.experiment import run
+    from gendistill.experiments.experiment import run
+    from gendistill.system import ranks
+    from gendistill.system.environment import pick_device
 
     hide_bars()
     with resumable("Finished shards are kept; run the same command with --resume (and without --overwrite) to go on."):

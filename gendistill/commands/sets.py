@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from gendistill.commands.base import changes, device, protocol, protocol_of, source_of, typed
+from gendistill.commands.console import hide_bars, resumable
 from gendistill.commands.places import check_folder
-from gendistill.console import hide_bars, resumable
 
 
 @click.command()
@@ -64,18 +64,18 @@ def relabel(
         )
     if temperature is not None and teachers is None:
         raise click.UsageError("--temperature is that of labels by --teachers; the recipe's labeler has its own")
-    from gendistill.environment import pick_device
-    from gendistill.fields import construct, fit
+    from gendistill.config.fields import construct, fit
+    from gendistill.config.overrides import read_value
     from gendistill.formatting import bytes_of
-    from gendistill.overrides import read_value
+    from gendistill.system.environment import pick_device
 
     check_folder(out, "relabel")
     limit = bytes_of(budget)
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
     from gendistill.labelers.relabel import Relabel
-    from gendistill.progress import progress
-    from gendistill.relabeling import relabel as label
+    from gendistill.relabeling.relabel import relabel as label
+    from gendistill.system.progress import progress
     from gendistill.views.numbered import Views
 
     asked = None
@@ -114,9 +114,9 @@ def export(run: Path, to: Path, imagefolder: bool) -> None:
     check_folder(to, "imagefolder" if imagefolder else "export")
     from gendistill.distilled import load
     from gendistill.evaluation.keep import numbers
-    from gendistill.export import export as write
-    from gendistill.export import imagefolder as write_files
-    from gendistill.store import read_json
+    from gendistill.exporting.export import export as write
+    from gendistill.exporting.export import imagefolder as write_files
+    from gendistill.system.store import read_json
 
     hide_bars()
     made, metrics, about = load(run), run / "metrics.json", run / "run.json"

@@ -18,7 +18,7 @@ from gendistill.data.messages import listed
 from gendistill.data.pictures import Frame, Picture
 from gendistill.data.reading import Index, Raw, opened
 from gendistill.data.values import keep_plain
-from gendistill.store import fingerprint
+from gendistill.system.store import fingerprint
 from gendistill.types import RealData, Source, UserError
 from gendistill.wordnet import as_class
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from gendistill.data.messages import listed
 from gendistill.data.pictures import MODES, UNREADABLE, Frame, Framed, Picture
-from gendistill.progress import progress
-from gendistill.store import fingerprint
+from gendistill.system.progress import progress
+from gendistill.system.store import fingerprint
 from gendistill.types import Class, Images, RealData, Stored, UserError
 
 T = TypeVar("T")

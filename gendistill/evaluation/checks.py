@@ -10,9 +10,9 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.distilled import Distilled
-from gendistill.evaluation.made_from import MadeFrom, made_from, own_pictures
-from gendistill.evaluation.prints import kept_prints, prints
-from gendistill.evaluation.result import BASELINES
+from gendistill.evaluation.comparing.result import BASELINES
+from gendistill.evaluation.sets.made_from import MadeFrom, made_from, own_pictures
+from gendistill.evaluation.sets.prints import kept_prints, prints
 from gendistill.types import Images, LogProbs, UserError
 
 log = logging.getLogger("gendistill")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from gendistill.context import Context
 from gendistill.distilled import Distilled
-from gendistill.evaluation.made_from import MadeFrom, made_from
+from gendistill.evaluation.sets.made_from import MadeFrom, made_from
 from gendistill.labelers.base import Labeler
 from gendistill.provenance import NO_LEAKAGE_STATEMENT
 from gendistill.recipe import Recipe

@@ -17,8 +17,6 @@ import torch
 from gendistill.anchors.real_pictures import RealPictures
 from gendistill.context import Context, open_real, silent
 from gendistill.distilled import Distilled, load, set_folders
-from gendistill.evaluation import foreign
-from gendistill.evaluation.astray import check_soft, doubts
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.checks import check_apart
 from gendistill.evaluation.labelled import spell
@@ -27,15 +25,17 @@ from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Report
 from gendistill.evaluation.rows import Sets, rows
 from gendistill.evaluation.same_bytes import more_for_the_bytes
+from gendistill.evaluation.sets import foreign
+from gendistill.evaluation.sets.astray import check_soft, doubts
 from gendistill.images import StoredImages
+from gendistill.learning.training import IN_MEMORY_BYTES
 from gendistill.nets.guessing import check_teachers
 from gendistill.nets.trained import check_nets
 from gendistill.priors.base import Prior
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
-from gendistill.runs import distill, open_context
+from gendistill.running.distill import distill, open_context
 from gendistill.steering.start import Start
-from gendistill.training import IN_MEMORY_BYTES
 from gendistill.types import Images, RealData, Source, UserError
 
 log = logging.getLogger("gendistill")

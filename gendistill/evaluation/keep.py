@@ -8,12 +8,12 @@ from pathlib import Path
 
 from gendistill.context import Context
 from gendistill.distilled import Distilled
-from gendistill.evaluation.made_from import MadeFrom, made_from
 from gendistill.evaluation.page import page
 from gendistill.evaluation.report import Likeness, Report, Row
+from gendistill.evaluation.sets.made_from import MadeFrom, made_from
 from gendistill.formatting import spell_data
 from gendistill.provenance import Provenance
-from gendistill.store import read_json, write_json
+from gendistill.system.store import read_json, write_json
 from gendistill.types import UserError
 
 log = logging.getLogger("gendistill")

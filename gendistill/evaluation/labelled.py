@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from gendistill.config.parts import inside
 from gendistill.context import Context
 from gendistill.distilled import Distilled
 from gendistill.evaluation.checks import check_labels
@@ -17,7 +18,6 @@ from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.nets.reference import Reference
 from gendistill.nets.trained import Trained
-from gendistill.parts import inside
 
 log = logging.getLogger("gendistill")
 KNOWN = (Relabel, RelabelViews, Online)

@@ -14,11 +14,11 @@ from torch import Tensor
 from gendistill.evaluation.charts import accuracy_chart, axis, histogram, shares, stacked_bar
 from gendistill.evaluation.report import Block, Report, Row
 from gendistill.evaluation.tables import CALIBRATION, among_real, calibrations, stressed
+from gendistill.exporting.parquet import spell_id, unique_names
 from gendistill.formatting import describe, plural, spell_bytes, spell_seconds, template
-from gendistill.parquet import spell_id, unique_names
 from gendistill.pictures import encode, resize, to_pil, viewable
 from gendistill.provenance import NO_LEAKAGE_STATEMENT, Provenance, origins, spell_recipe
-from gendistill.store import write_text
+from gendistill.system.store import write_text
 
 if TYPE_CHECKING:
     from gendistill.distilled import Distilled

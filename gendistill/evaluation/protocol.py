@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields, replace
 from gendistill.anchors.base import Anchors
 from gendistill.evaluation.metrics.stress import Stress
 from gendistill.labelers.base import Labeler
+from gendistill.learning.schedules import CosineDecay, RateSchedule
+from gendistill.learning.training import Training
 from gendistill.nets.base import Net
 from gendistill.nets.convnet import ConvNet
-from gendistill.schedules import CosineDecay, RateSchedule
-from gendistill.training import Training
 from gendistill.types import UserError
 
 log = logging.getLogger("gendistill")

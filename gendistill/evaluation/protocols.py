@@ -23,15 +23,15 @@ from gendistill.anchors.herding import Herding
 from gendistill.anchors.k_centre import KCentre
 from gendistill.evaluation.protocol import Protocol as Protocol
 from gendistill.evaluation.protocol import When as When
-from gendistill.label_losses import Divergence
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.learning.label_losses import Divergence
+from gendistill.learning.schedules import CosineDecay, StepDecay
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.trained import Trained
-from gendistill.schedules import CosineDecay, StepDecay
-from gendistill.training import Training
 from gendistill.views.color_jitter import ColorJitter
 from gendistill.views.crop import RandomResizedCrop, Shift
 from gendistill.views.cutmix import CutMix

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from gendistill.evaluation.compare_words import differing
+from gendistill.evaluation.comparing.words import differing
 from gendistill.evaluation.tables import (
     MARK,
     ONE_SET,

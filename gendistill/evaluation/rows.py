@@ -22,16 +22,16 @@ from gendistill.evaluation.elsewhere import taught_elsewhere
 from gendistill.evaluation.labelled import labelled, spell
 from gendistill.evaluation.metrics.examine import endure, of_logits
 from gendistill.evaluation.metrics.stress import Stress
-from gendistill.evaluation.prints import known_as
 from gendistill.evaluation.protocol import Protocol
 from gendistill.evaluation.report import Row
+from gendistill.evaluation.sets.prints import known_as
 from gendistill.evaluation.tables import UNHARMED
+from gendistill.exporting.parquet import unique_names
+from gendistill.learning.training import Training, train
 from gendistill.nets.base import build
 from gendistill.nets.logits import logits
 from gendistill.nets.trained import shape_of
-from gendistill.parquet import unique_names
-from gendistill.store import fingerprint
-from gendistill.training import Training, train
+from gendistill.system.store import fingerprint
 from gendistill.types import Images
 
 log = logging.getLogger("gendistill")

@@ -12,7 +12,7 @@ from gendistill.distilled import Distilled
 from gendistill.evaluation.report import Row
 from gendistill.formatting import spell_bytes, spell_labels
 from gendistill.labelers.hard import Hard
-from gendistill.runs import distill
+from gendistill.running.distill import distill
 from gendistill.types import Images
 
 WORTH = 1.5

@@ -10,8 +10,8 @@ from gendistill.evaluation.metrics.indices import attack_efficiency, crei, robus
 from gendistill.formatting import spell_accuracy, spell_bytes, spell_set
 
 if TYPE_CHECKING:
+    from gendistill.evaluation.comparing.result import Result
     from gendistill.evaluation.report import Block, Likeness, Row
-    from gendistill.evaluation.result import Result
 
     Named: TypeAlias = Sequence[tuple[str, Row | Result]]
     """What was measured, by what readers call it."""

@@ -15,12 +15,12 @@ from gendistill.evaluation.protocol import Protocol, When
 from gendistill.evaluation.protocols import DECOUPLED, LOOKS, RDED, TEACHER, TEACHING
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.learning.schedules import CosineDecay, Warmup
+from gendistill.learning.training import Training
 from gendistill.nets.alexnet import AlexNet
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.timm_net import Timm
 from gendistill.nets.vgg import VGG
-from gendistill.schedules import CosineDecay, Warmup
-from gendistill.training import Training
 
 _MOBILE, _EFFICIENT = Timm("mobilenetv2_100"), Timm("efficientnet_b0")
 _SWIN, _VIT = Timm("swinv2_cr_tiny_224"), Timm("vit_base_patch16_224")

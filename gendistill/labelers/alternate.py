@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.label_losses import LabelLoss
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
-from gendistill.store import fingerprint
+from gendistill.learning.label_losses import LabelLoss
+from gendistill.system.store import fingerprint
 from gendistill.types import Images, LogProbs, RealData, SoftLabels, UserError
 from gendistill.work import Work
 

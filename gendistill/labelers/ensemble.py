@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from gendistill.context import Context, passing
-from gendistill.devices import beside
-from gendistill.label_losses import LabelLoss
 from gendistill.labelers import batch_statistics, weighing
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.weighing import Softening, Weights
+from gendistill.learning.label_losses import LabelLoss
 from gendistill.nets import ensemble, trained
 from gendistill.nets.teachers import AnsweringTeachers
+from gendistill.system.devices import beside
 from gendistill.types import Diverged, Images, LogProbs, Pixels, RealData, UserError
 from gendistill.work import Work
 

@@ -19,13 +19,13 @@ from gendistill import seeds
 from gendistill.context import Context
 from gendistill.images import Subset, drawn, split
 from gendistill.labelers.relabel import Relabel
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training, accuracy, train, training_work
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.expert import Expert
 from gendistill.nets.reference import Reference
 from gendistill.nets.trained import Trained, passes, shape_of
-from gendistill.schedules import CosineDecay
-from gendistill.training import Training, accuracy, train, training_work
 from gendistill.types import Images, UserError
 from gendistill.work import Work
 

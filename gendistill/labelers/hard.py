@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.labelers.base import Labeler
-from gendistill.store import fingerprint
+from gendistill.system.store import fingerprint
 from gendistill.types import Images, LogProbs, SoftLabels
 
 

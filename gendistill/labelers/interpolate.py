@@ -15,7 +15,7 @@ from torch import Tensor
 from gendistill.context import Context
 from gendistill.labelers.codecs.top_k import TopK
 from gendistill.labelers.relabel import Relabel, StaticLabels
-from gendistill.store import fingerprint
+from gendistill.system.store import fingerprint
 from gendistill.types import Images, LogProbs, SoftLabels, UserError
 from gendistill.views.mixup import MixUp
 from gendistill.views.numbered import Views

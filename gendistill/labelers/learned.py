@@ -26,10 +26,10 @@ from gendistill.labelers.base import Labeler
 from gendistill.labelers.codecs.base import Codec
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import EXACT, StaticLabels
+from gendistill.learning.schedules import CosineDecay, RateSchedule
+from gendistill.learning.training import real_reader
 from gendistill.priors.training.balance import balanced
-from gendistill.schedules import CosineDecay, RateSchedule
-from gendistill.store import clear_parts, fingerprint, read_state, read_tensors, write_state, write_tensors
-from gendistill.training import real_reader
+from gendistill.system.store import clear_parts, fingerprint, read_state, read_tensors, write_state, write_tensors
 from gendistill.types import Diverged, Images, Labels, LogProbs, Pixels, RealData, SoftLabels, UserError
 from gendistill.views.siamese import Siamese
 from gendistill.work import Work

@@ -10,12 +10,12 @@ from pathlib import Path
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.label_losses import LabelLoss
 from gendistill.labelers.ensemble import Committee, Ensemble
 from gendistill.labelers.relabel import learned
+from gendistill.learning.label_losses import LabelLoss
+from gendistill.learning.training import reader
 from gendistill.nets.guessing import check_teacher
-from gendistill.store import fingerprint
-from gendistill.training import reader
+from gendistill.system.store import fingerprint
 from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError
 from gendistill.views.base import Read
 from gendistill.views.numbered import Views

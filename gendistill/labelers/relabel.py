@@ -9,11 +9,11 @@ from pathlib import Path
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.label_losses import LabelLoss
 from gendistill.labelers.codecs.base import Codec, Rows, size
 from gendistill.labelers.codecs.floats import Single
 from gendistill.labelers.ensemble import Ensemble, blockwise
-from gendistill.store import fingerprint, fingerprint_file, write_tensors
+from gendistill.learning.label_losses import LabelLoss
+from gendistill.system.store import fingerprint, fingerprint_file, write_tensors
 from gendistill.types import Images, LogProbs, SoftLabels
 from gendistill.work import Work
 

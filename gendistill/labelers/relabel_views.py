@@ -17,14 +17,14 @@ from safetensors import safe_open
 from torch import Tensor
 
 from gendistill.context import Context
-from gendistill.label_losses import LabelLoss
 from gendistill.labelers.codecs.base import Codec
 from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.ensemble import Committee, Ensemble, blockwise
 from gendistill.labelers.relabel import learned, written
-from gendistill.store import fingerprint, fingerprint_file, read_tensors, tensor_bytes, write_tensors
-from gendistill.training import reader
+from gendistill.learning.label_losses import LabelLoss
+from gendistill.learning.training import reader
+from gendistill.system.store import fingerprint, fingerprint_file, read_tensors, tensor_bytes, write_tensors
 from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError
 from gendistill.views.base import Read
 from gendistill.views.numbered import Views

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from gendistill import seeds
 from gendistill.context import Context, together
 from gendistill.labelers.learned import Judge, LearnedLabels, real_batches
+from gendistill.learning.training import reader
 from gendistill.nets.sampling import Network, Networks, Warming
-from gendistill.training import reader
 from gendistill.types import Diverged, Images, Labels, Pixels, RealData, UserError
 from gendistill.views.base import Read
 from gendistill.work import Work

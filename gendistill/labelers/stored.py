@@ -12,7 +12,7 @@ from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.interpolate import InterpolatedLabels
 from gendistill.labelers.relabel import FILE, StaticLabels
 from gendistill.labelers.relabel_views import ViewLabels
-from gendistill.store import fingerprint_file, read_tensors
+from gendistill.system.store import fingerprint_file, read_tensors
 from gendistill.types import Images, SoftLabels, UserError
 
 
@@ -94,6 +94,6 @@ def check(folder: Path, count: int, images: Images) -> None:
 
 def value(text: str) -> Any:
     """Settings from the code that makes them."""
-    from gendistill.overrides import read_value  # imports every part
+    from gendistill.config.overrides import read_value  # imports every part
 
     return read_value(text)

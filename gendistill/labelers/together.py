@@ -10,7 +10,7 @@ from gendistill.context import Context
 from gendistill.labelers.codecs.base import Rows
 from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.relabel_views import RelabelViews, shard_name, stacked
-from gendistill.store import write_tensors
+from gendistill.system.store import write_tensors
 from gendistill.types import Images, UserError
 
 

@@ -26,12 +26,12 @@ from torch.func import functional_call
 from gendistill import seeds
 from gendistill.context import Context
 from gendistill.labelers.learned import Judge, LearnedLabels, real_batches
-from gendistill.losses import divergence
+from gendistill.learning.losses import divergence
+from gendistill.learning.training import reader
 from gendistill.nets.base import Net, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
 from gendistill.priors.training.loop import order
-from gendistill.training import reader
 from gendistill.types import Images, UserError
 
 Weights: TypeAlias = Mapping[str, Tensor]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gendistill.pictures import to_pil, viewable
-from gendistill.store import fingerprint, fingerprint_files, fingerprint_state
+from gendistill.system.store import fingerprint, fingerprint_files, fingerprint_state
 from gendistill.types import Stored, UserError
 
 QUESTION = "Describe this picture in one sentence."

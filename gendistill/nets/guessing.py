@@ -7,12 +7,12 @@ import math
 import torch
 from torch import nn
 
+from gendistill.config.parts import inside
 from gendistill.context import Context, passing
 from gendistill.images import Subset
+from gendistill.learning.training import accuracy
 from gendistill.nets import trained
 from gendistill.nets.reference import Reference
-from gendistill.parts import inside
-from gendistill.training import accuracy
 from gendistill.types import UserError
 
 ASKED = 2000

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gendistill.context import Context
 from gendistill.nets.class_order import check_once
 from gendistill.nets.reference import Reference, looking, stated
-from gendistill.store import fingerprint_state
+from gendistill.system.store import fingerprint_state
 from gendistill.types import Images, Pixels, UserError
 
 PROBABILITIES = 1e-4

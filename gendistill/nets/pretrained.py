@@ -18,7 +18,7 @@ from gendistill.nets.alignment import places
 from gendistill.nets.class_order import check_once
 from gendistill.nets.presented import presented
 from gendistill.nets.reference import Reference, looking, stated
-from gendistill.store import fingerprint, fingerprint_files
+from gendistill.system.store import fingerprint, fingerprint_files
 from gendistill.types import Class, Images, Pixels, UserError
 
 

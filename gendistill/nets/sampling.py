@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from gendistill import seeds
 from gendistill.context import Context
+from gendistill.learning.training import Training, real_reader
 from gendistill.nets import ensemble, trained
 from gendistill.nets.base import Classifier, Net, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.teachers import Teachers
 from gendistill.nets.trained import Trained, shape_of
-from gendistill.training import Training, real_reader
 from gendistill.types import Pixels, UserError
 from gendistill.views.siamese import Siamese
 from gendistill.work import Work

@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import nn
 
-from gendistill import published, wordnet
+from gendistill import wordnet
+from gendistill.hub import published
 from gendistill.nets.pretrained import Pretrained, Sight
 from gendistill.nets.zero_shot import close
 from gendistill.types import UserError

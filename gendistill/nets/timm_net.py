@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gendistill.fields import nearest
+from gendistill.config.fields import nearest
 from gendistill.nets.base import Classifier, Shape
 from gendistill.types import Pixels, UserError
 

@@ -15,16 +15,16 @@ import torch
 from torch import nn
 
 from gendistill import seeds
+from gendistill.config.parts import inside
 from gendistill.context import Context
 from gendistill.images import Subset, split
+from gendistill.learning.schedules import CosineDecay
+from gendistill.learning.training import Training, train, training_work
 from gendistill.nets.base import Classifier, Net, Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.loaded import Loaded
 from gendistill.nets.reference import Reference
-from gendistill.parts import inside
-from gendistill.schedules import CosineDecay
-from gendistill.store import read_tensors, write_tensors
-from gendistill.training import Training, train, training_work
+from gendistill.system.store import read_tensors, write_tensors
 from gendistill.types import Class, Images, RealData, UserError
 from gendistill.work import Work
 

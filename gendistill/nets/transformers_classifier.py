@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gendistill import published
+from gendistill.hub import published
 from gendistill.nets.pretrained import Pretrained, Sight
 from gendistill.types import UserError
 

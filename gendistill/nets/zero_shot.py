@@ -25,7 +25,7 @@ from gendistill.context import Context
 from gendistill.nets.presented import presented
 from gendistill.nets.reference import Reference, tenth
 from gendistill.prompts import called, check_templates, filled
-from gendistill.store import fingerprint, fingerprint_files, fingerprint_state
+from gendistill.system.store import fingerprint, fingerprint_files, fingerprint_state
 from gendistill.types import Class, Images, Pixels, UserError
 
 log = logging.getLogger("gendistill")

@@ -21,11 +21,11 @@ from torch.func import functional_call, grad, vmap
 from gendistill import seeds
 from gendistill.context import Context, together
 from gendistill.draft import Loss, Synthetic
+from gendistill.learning.training import Training
 from gendistill.nets import trained
 from gendistill.nets.base import Classifier
 from gendistill.nets.trained import Trained
 from gendistill.objectives.base import Objective
-from gendistill.training import Training
 from gendistill.types import Labels, Losses, Pixels, Stored, UserError
 from gendistill.work import Work
 

@@ -22,10 +22,10 @@ from torch.utils.checkpoint import checkpoint
 from gendistill import seeds
 from gendistill.context import Context, together
 from gendistill.draft import Loss, Synthetic
+from gendistill.learning.training import real_reader
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh, Network, Networks
 from gendistill.objectives.base import Looks, Objective, PartedLoss, nothing, of_class
-from gendistill.training import real_reader
 from gendistill.types import Losses, Pixels, UserError
 from gendistill.views.siamese import Siamese
 from gendistill.work import Work

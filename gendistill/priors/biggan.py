@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gendistill import published, seeds
+from gendistill import seeds
+from gendistill.hub import published
 from gendistill.priors import repository
 from gendistill.priors.base import Prior
 from gendistill.priors.biggan_net import BigGanNet, folded, side
 from gendistill.priors.class_rows import label_rows
 from gendistill.priors.spaces import Hierarchy
-from gendistill.store import fingerprint, fingerprint_state
+from gendistill.system.store import fingerprint, fingerprint_state
 from gendistill.types import Ids, Labels, Latents, Pixels, RealData, UserError
 
 WEIGHTS = "pytorch_model.bin"

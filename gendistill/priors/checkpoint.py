@@ -10,7 +10,7 @@ from typing import Any
 import diffusers
 import torch
 
-from gendistill.published import reading
+from gendistill.hub.published import reading
 from gendistill.types import UserError
 
 Configs = Mapping[str, Mapping[str, Any]]

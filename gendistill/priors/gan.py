@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 
-from gendistill import published
+from gendistill.hub import published
+from gendistill.hub.published import reading
 from gendistill.priors import discriminator, repository
 from gendistill.priors.base import Prior
 from gendistill.priors.checkpoint import load_part
 from gendistill.priors.class_rows import label_rows
 from gendistill.priors.loaded_gan import LoadedGan
 from gendistill.priors.style_generator import StyleGenerator
-from gendistill.published import reading
-from gendistill.store import fingerprint_state
+from gendistill.system.store import fingerprint_state
 from gendistill.types import RealData, UserError
 
 

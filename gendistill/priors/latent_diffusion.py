@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from gendistill import published
+from gendistill.hub import published
 from gendistill.priors.base import Prior
 from gendistill.priors.checkpoint import Configs, configs, configs_of, fewer_pixels, load_pipeline
 from gendistill.priors.class_rows import label_rows
 from gendistill.priors.loaded_dit import NULL_ROW, LoadedLatentDiffusion
-from gendistill.store import fingerprint, fingerprint_state
+from gendistill.system.store import fingerprint, fingerprint_state
 from gendistill.types import RealData, UserError
 
 

@@ -18,7 +18,7 @@ from gendistill import seeds
 from gendistill.priors.checkpoint import load_part
 from gendistill.priors.heads import HEAD_ERRORS, HEADS
 from gendistill.priors.schedule import Schedule
-from gendistill.store import fingerprint, fingerprint_state
+from gendistill.system.store import fingerprint, fingerprint_state
 from gendistill.types import LATENT, Conditions, Estimate, Ids, Labels, Latents, Level, Pixels, UserError
 
 

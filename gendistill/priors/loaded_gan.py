@@ -16,7 +16,7 @@ from gendistill.priors.checkpoint import load_part
 from gendistill.priors.discriminator import FOLDER, load
 from gendistill.priors.spaces import Hierarchy
 from gendistill.priors.style_generator import StyleGenerator
-from gendistill.store import fingerprint, fingerprint_state
+from gendistill.system.store import fingerprint, fingerprint_state
 from gendistill.types import Ids, Labels, Latents, Pixels, UserError
 
 

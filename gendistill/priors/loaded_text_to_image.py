@@ -19,7 +19,7 @@ from gendistill.priors.families.base import Family, Texts
 from gendistill.priors.loaded_diffusion import LoadedDiffusion, placed
 from gendistill.priors.schedule import Schedule, nothing_more
 from gendistill.prompts import Prompts
-from gendistill.store import fingerprint, fingerprint_state
+from gendistill.system.store import fingerprint, fingerprint_state
 from gendistill.types import LATENT, Class, Conditions, Labels, Latents, Pixels
 
 REMEMBERED_BYTES = 1 << 30

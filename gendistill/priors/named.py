@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import is_dataclass, replace
 from typing import Any, cast
 
-from gendistill.overrides import read_value
+from gendistill.config.overrides import read_value
 from gendistill.priors.base import Prior
 from gendistill.priors.checkpoint import read_index
 from gendistill.priors.latent_diffusion import LatentDiffusion

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gendistill.context import Context
 from gendistill.priors.loaded_text_to_image import LoadedTextToImage, resized
-from gendistill.store import fingerprint_state
+from gendistill.system.store import fingerprint_state
 from gendistill.types import LATENT, Pixels, UserError
 
 

@@ -14,14 +14,15 @@ from typing import Any
 
 import torch
 
-from gendistill import published, seeds
+from gendistill import seeds
+from gendistill.hub import published
 from gendistill.priors import repository
 from gendistill.priors.base import Prior
 from gendistill.priors.class_rows import label_rows
 from gendistill.priors.spaces import Hierarchy
 from gendistill.priors.stylegan_xl_file import WEIGHTS, convert
 from gendistill.priors.stylegan_xl_net import StyleganXlNet
-from gendistill.store import Store, cache_root, fingerprint, fingerprint_file, fingerprint_state, read_tensors
+from gendistill.system.store import Store, cache_root, fingerprint, fingerprint_file, fingerprint_state, read_tensors
 from gendistill.types import Ids, Labels, Latents, Pixels, RealData, UserError
 
 FIELDS = (

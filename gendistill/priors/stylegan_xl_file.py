@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gendistill.priors.inert_pickle import Inert, read, tensors
 from gendistill.priors.repository import CONFIG
-from gendistill.store import fingerprint_file, write_json, write_tensors
+from gendistill.system.store import fingerprint_file, write_json, write_tensors
 from gendistill.types import UserError
 
 WEIGHTS = "model.safetensors"

@@ -14,15 +14,15 @@ import torch
 import transformers
 from torch import nn
 
-from gendistill import published
+from gendistill.hub import published
+from gendistill.hub.published import reading
 from gendistill.priors import repository
 from gendistill.priors.base import Prior
 from gendistill.priors.checkpoint import Configs, fewer_pixels, load_part, read_config, read_index
 from gendistill.priors.families.base import Family, family_of
 from gendistill.priors.loaded_text_to_image import LoadedTextToImage
 from gendistill.prompts import Prompts
-from gendistill.published import reading
-from gendistill.store import fingerprint, fingerprint_state
+from gendistill.system.store import fingerprint, fingerprint_state
 from gendistill.types import RealData, UserError
 
 WHAT = "text-to-image diffusers pipeline"

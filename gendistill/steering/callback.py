@@ -31,7 +31,7 @@ from gendistill.priors.loaded_text_to_image import LoadedTextToImage
 from gendistill.priors.schedule import Schedule, Solver
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.steering.guide import BoundGuide, Guide, Moment, bind, displaced
-from gendistill.store import Store, cache_root
+from gendistill.system.store import Store, cache_root
 from gendistill.types import LATENT, Conditions, Estimate, RealData, Source, UserError
 
 ONE_STEP = ("DDIM", "EulerDiscrete", "FlowMatchEulerDiscrete")

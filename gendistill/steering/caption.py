@@ -20,16 +20,16 @@ import torch
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor
 
-from gendistill import published
 from gendistill.capabilities import Encodes, Prompted
 from gendistill.context import Context, encoding
 from gendistill.draft import Draft
+from gendistill.hub import published
+from gendistill.hub.published import reading
 from gendistill.nets.captioner import Captioner, LoadedCaptioner
 from gendistill.objectives.base import Scope
 from gendistill.prompts import filled, placeholders, synonyms
-from gendistill.published import reading
 from gendistill.steering.base import Steering
-from gendistill.store import as_tensor, as_texts, fingerprint
+from gendistill.system.store import as_tensor, as_texts, fingerprint
 from gendistill.types import LATENT, RealData, UserError
 from gendistill.work import Work
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from gendistill import ranks
 from gendistill.capabilities import Encodes, Trains
 from gendistill.context import Context, encoding, together
 from gendistill.draft import Draft
@@ -24,7 +23,8 @@ from gendistill.priors.training.tuning import Tuning
 from gendistill.priors.training.wishes import Wish
 from gendistill.steering.render import decode
 from gendistill.steering.tunes import TunesPrior
-from gendistill.store import write_text
+from gendistill.system import ranks
+from gendistill.system.store import write_text
 from gendistill.types import RealData, UserError
 from gendistill.work import Work
 

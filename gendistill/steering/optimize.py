@@ -21,7 +21,7 @@ from gendistill.steering.in_parts import Term, backward
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
 from gendistill.steering.watch import Watch
-from gendistill.store import read_state, write_state
+from gendistill.system.store import read_state, write_state
 from gendistill.types import Conditions, Diverged, Latents, UserError
 from gendistill.work import Work
 

@@ -14,13 +14,13 @@ from typing import Any
 from gendistill.capabilities import Generates, Judged, Learns
 from gendistill.context import Context
 from gendistill.draft import Draft
+from gendistill.learning.training import real_reader
 from gendistill.objectives.base import Objective, check_weights
 from gendistill.priors.training.generator_tuning import GeneratorTuning
 from gendistill.priors.training.tune_generator import Task, one_step, tune_networks
 from gendistill.priors.training.wishes import Wish
 from gendistill.steering.tunes import TunesPrior
-from gendistill.store import fingerprint_state
-from gendistill.training import real_reader
+from gendistill.system.store import fingerprint_state
 from gendistill.types import UserError
 from gendistill.work import Work
 

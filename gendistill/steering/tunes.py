@@ -10,13 +10,13 @@ from typing import Any, ClassVar, cast
 
 from accelerate.utils import broadcast_object_list
 
-from gendistill import ranks
 from gendistill.capabilities import LoadedPrior
 from gendistill.context import Context
 from gendistill.draft import Draft
 from gendistill.objectives.base import Scope
 from gendistill.priors.base import lacks
 from gendistill.steering.base import Steering
+from gendistill.system import ranks
 from gendistill.types import UserError
 
 

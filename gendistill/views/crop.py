@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gendistill.devices import beside
+from gendistill.system.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
 from gendistill.views.numbers import Draw

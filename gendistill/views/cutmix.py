@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gendistill.devices import beside
+from gendistill.system.devices import beside
 from gendistill.types import Pixels
 from gendistill.views.base import Mix
 from gendistill.views.beta import beta_numbers, check

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gendistill.devices import beside
+from gendistill.system.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
 from gendistill.views.either import either

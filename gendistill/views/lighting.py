@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gendistill.devices import beside
+from gendistill.system.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Operation
 from gendistill.views.normal import normal_numbers

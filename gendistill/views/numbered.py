@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gendistill import seeds
-from gendistill.devices import beside
+from gendistill.system.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.base import Mix, Operation, Read, Shown
 from gendistill.views.crop import RandomResizedCrop

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gendistill.devices import beside
+from gendistill.system.devices import beside
 from gendistill.types import Pixels, UserError
 from gendistill.views.crop import taken
 from gendistill.views.either import either

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gendistill.cli import cli
-from gendistill.console import execute
+from gendistill.commands.console import execute
 from gendistill.data.digits import Digits
 from gendistill.distilled import Distilled
 from gendistill.evaluation.report import Report, Row
@@ -167,7 +167,7 @@ def test_rank_scores_a_set_of_others_for_compare(tmp_path, monkeypatch, capsys):
     assert (row["run"], row["n"], row["ranking"]["rates"]["random"]) == ("theirs.pt", 1, [0.01])
     assert execute(cli, ["compare", str(tmp_path / "scores.json")]) == 0 and "LRS" in capsys.readouterr().out
     assert execute(cli, [*words, "--rates", "fast"]) == 2 and "--rates" in capsys.readouterr().err
-    monkeypatch.setattr("gendistill.evaluation.ranking.rank", lambda *given, **words: pytest.fail("work was done"))
+    monkeypatch.setattr("gendistill.evaluation.ranking.rank.rank", lambda *given, **words: pytest.fail("work was done"))
     assert execute(cli, ["rank", *a_set_of_others(tmp_path / "other" / "theirs.pt", 1), *more]) == 2
     assert "results of another set that is called theirs.pt, too" in capsys.readouterr().err
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from gendistill.anchors.modes import Modes
+from gendistill.config.overrides import read_value
 from gendistill.data.catalogue import subset_classes
 from gendistill.data.class_names import ClassNames
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.trained import Trained
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.overrides import read_value
 from gendistill.priors.small_diffusion import SmallDiffusion
 from gendistill.recipe import Recipe
-from gendistill.runs import check_data
+from gendistill.running.distill import check_data
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample

@@ -10,21 +10,21 @@ import torch
 
 from gendistill.distilled import Distilled
 from gendistill.evaluation.checks import check_apart, check_labels
-from gendistill.evaluation.prints import known_as, prints
+from gendistill.evaluation.sets.prints import known_as, prints
 from gendistill.images import StoredImages, Subset
 from gendistill.labelers.alternate import Alternate
 from gendistill.labelers.codecs.floats import Half
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import Relabel, StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews, ViewLabels, stacked
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.guessing import check_teachers
 from gendistill.nets.trained import Trained
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample
-from gendistill.store import write_tensors
+from gendistill.system.store import write_tensors
 from gendistill.toys import Toy, ToyData, toy_context
-from gendistill.training import Training
 from gendistill.types import RealData, SoftLabels, UserError
 from gendistill.views.numbered import Views
 

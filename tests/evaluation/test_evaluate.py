@@ -30,6 +30,7 @@ from gendistill.evaluation.protocol import Protocol, When
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
+from gendistill.learning.training import Training, train
 from gendistill.nets import trained
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
@@ -40,12 +41,11 @@ from gendistill.objectives.mode_pull import ModePull
 from gendistill.priors.pixels import Pixels
 from gendistill.provenance import NO_LEAKAGE_STATEMENT
 from gendistill.recipe import Recipe
-from gendistill.runs import distill, open_context
+from gendistill.running.distill import distill, open_context
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start
 from gendistill.toys import Toy, ToyData
-from gendistill.training import Training, train
 from gendistill.types import RealData, UserError
 from tests.nets.tiny_classifiers import timm_folder
 from tests.parts_under_test import TEACHER

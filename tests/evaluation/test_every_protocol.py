@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gendistill.config.parts import named_values
 from gendistill.distilled import Distilled
 from gendistill.evaluation import evaluate as module
 from gendistill.evaluation.protocol import Protocol
 from gendistill.images import Subset
 from gendistill.labelers import online
-from gendistill.parts import named_values
 from gendistill.toys import ToyData, toy_context
 from tests.parts_under_test import shrink
 

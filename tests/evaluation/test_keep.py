@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from gendistill.cli import cli
-from gendistill.console import execute
+from gendistill.commands.console import execute
 from gendistill.data.class_names import ClassNames
 from gendistill.distilled import Distilled
 from gendistill.evaluation.keep import kept_as
 from gendistill.evaluation.protocols import Protocol
-from gendistill.experiment import run
+from gendistill.experiments.experiment import run
 from gendistill.images import Subset
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.recipe import Recipe
 from gendistill.steering.sample import Sample
-from gendistill.store import write_json
+from gendistill.system.store import write_json
 from gendistill.toys import Toy, ToyData, toy_context
-from gendistill.training import Training
 from gendistill.types import UserError
 
 REAL = ToyData().open()

@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import pytest
 
+from gendistill.config.overrides import alter, read_value
+from gendistill.config.parts import named_values
 from gendistill.evaluation import protocols, timm_protocols
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocol import Protocol, When, said
 from gendistill.labelers.hard import Hard
+from gendistill.learning.schedules import ConstantRate, StepDecay
+from gendistill.learning.training import Training
 from gendistill.nets.alexnet import AlexNet
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.vgg import VGG
-from gendistill.overrides import alter, read_value
-from gendistill.parts import named_values
 from gendistill.recipe import Recipe
-from gendistill.schedules import ConstantRate, StepDecay
 from gendistill.steering.sample import Sample
 from gendistill.toys import Toy, ToyData
-from gendistill.training import Training
 from gendistill.types import UserError
 
 CASES = (

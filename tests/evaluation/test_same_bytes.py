@@ -11,16 +11,16 @@ from gendistill.evaluation.page import page
 from gendistill.evaluation.protocol import Protocol
 from gendistill.evaluation.report import Row
 from gendistill.evaluation.same_bytes import more_for_the_bytes
+from gendistill.experiments.plan_bytes import drawn_for_the_bytes
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
-from gendistill.plan_bytes import drawn_for_the_bytes
 from gendistill.recipe import Recipe
-from gendistill.runs import distill
+from gendistill.running.distill import distill
 from gendistill.steering.sample import Sample
 from gendistill.toys import Toy, ToyData, toy_context
-from gendistill.training import Training
 from tests.parts_under_test import TEACHER
 
 PROTOCOL = Protocol(

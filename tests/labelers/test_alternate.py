@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from gendistill import seeds
-from gendistill.label_losses import Divergence
 from gendistill.labelers import stored
 from gendistill.labelers.alternate import Alternate, Phases
 from gendistill.labelers.cooling import Cooling
@@ -15,11 +14,12 @@ from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.relabel_views import RelabelViews
+from gendistill.learning.label_losses import Divergence
+from gendistill.learning.training import Training, train
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of
 from gendistill.toys import toy_context
-from gendistill.training import Training, train
 from gendistill.types import UserError
 from gendistill.views.cutmix import CutMix
 from gendistill.views.mixup import MixUp

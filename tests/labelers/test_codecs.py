@@ -11,7 +11,7 @@ from gendistill.labelers.codecs.base import size
 from gendistill.labelers.codecs.eight_bit import EightBit
 from gendistill.labelers.codecs.floats import Half, Single
 from gendistill.labelers.codecs.top_k import TopK
-from gendistill.losses import divergence
+from gendistill.learning.losses import divergence
 from gendistill.types import UserError
 
 EVERY = [

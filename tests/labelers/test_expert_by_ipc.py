@@ -10,10 +10,10 @@ import torch
 from gendistill.labelers import expert_by_ipc
 from gendistill.labelers.expert_by_ipc import ExpertByIPC, best_epoch, epochs, scores
 from gendistill.labelers.relabel import Relabel
+from gendistill.learning.training import Training
 from gendistill.nets import trained
 from gendistill.nets.expert import Expert
 from gendistill.toys import toy_context
-from gendistill.training import Training
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

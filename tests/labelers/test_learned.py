@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gendistill.cite import cite
+from gendistill.exporting.cite import cite
 from gendistill.images import StoredImages
 from gendistill.labelers import learned
 from gendistill.labelers.codecs.floats import Half
@@ -16,10 +16,10 @@ from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
 from gendistill.labelers.ridge_labels import RidgeLabels
 from gendistill.labelers.unrolled_labels import UnrolledLabels
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed, Fresh, Interpolated, Warming
 from gendistill.toys import ToyData, toy_context
-from gendistill.training import Training
 from gendistill.types import Diverged, RealData, UserError
 from tests.interruption import stopping
 from tests.parts_under_test import TEACHER

@@ -9,7 +9,7 @@ from torch.func import functional_call
 from gendistill import seeds
 from gendistill.labelers.learned import real_batches
 from gendistill.labelers.unrolled_labels import UnrolledLabels, fresh, unroll
-from gendistill.losses import divergence
+from gendistill.learning.losses import divergence
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import shape_of

@@ -15,12 +15,12 @@ from gendistill.labelers.codecs.floats import Half, Single
 from gendistill.labelers.cooling import Cooling
 from gendistill.labelers.online import Online, OnlineLabels
 from gendistill.labelers.relabel_views import RelabelViews, ViewLabels
+from gendistill.learning.training import Training, train
 from gendistill.nets.base import build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.nets.trained import shape_of
 from gendistill.toys import toy_context
-from gendistill.training import Training, train
 from gendistill.views.cutmix import CutMix
 from gendistill.views.numbered import Views
 from tests.nets.tiny_classifiers import timm_folder

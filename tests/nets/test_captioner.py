@@ -6,8 +6,8 @@ import pytest
 import torch
 import transformers
 
+from gendistill.config.overrides import read_value
 from gendistill.nets.captioner import Captioner, LoadedCaptioner
-from gendistill.overrides import read_value
 from gendistill.pictures import to_pil
 from gendistill.types import UserError
 from tests.nets.tiny_captioners import BUILDERS, tiny

@@ -10,17 +10,17 @@ import torch
 
 from gendistill.images import StoredImages
 from gendistill.labelers.relabel import Relabel
+from gendistill.learning.training import Training
 from gendistill.nets.base import build
 from gendistill.nets.class_order import best_order, check_order, rings
 from gendistill.nets.trained import Loaded, load, shape_of
 from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.objectives.margin import Margin
 from gendistill.recipe import Recipe
-from gendistill.runs import distill
+from gendistill.running.distill import distill
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.toys import Toy, ToyData, toy_context
-from gendistill.training import Training
 from gendistill.types import Class, UserError
 from tests.parts_under_test import TEACHER
 

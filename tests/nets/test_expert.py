@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from gendistill.labelers.relabel import Relabel
+from gendistill.learning.training import Training
 from gendistill.nets import trained
 from gendistill.nets.expert import Expert
 from gendistill.toys import toy_context
-from gendistill.training import Training
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from gendistill import training
 from gendistill.images import StoredImages
+from gendistill.learning import training
 from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.recorded import recorded

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from gendistill import seeds
+from gendistill.learning.training import Training
 from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.resnet import ResNet
 from gendistill.nets.sampling import Fixed, Fresh, Interpolated, Warming
 from gendistill.nets.trained import Loaded, Trained, initial, load, shape_of
-from gendistill.store import Store
+from gendistill.system.store import Store
 from gendistill.toys import toy_context
-from gendistill.training import Training
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

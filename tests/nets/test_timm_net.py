@@ -8,14 +8,14 @@ import pytest
 import timm
 import torch
 
-from gendistill import fields, overrides
+from gendistill.config import fields, overrides
+from gendistill.config.overrides import read_value
+from gendistill.learning.training import Training
 from gendistill.nets.base import Shape, build
 from gendistill.nets.timm_net import Timm
 from gendistill.nets.trained import Student, load
 from gendistill.objectives.attention import Attention
-from gendistill.overrides import read_value
 from gendistill.toys import toy_context
-from gendistill.training import Training
 from gendistill.types import UserError
 
 VIT = Timm("vit_tiny_patch16_224", options={"patch_size": 4, "depth": 2})

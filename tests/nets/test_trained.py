@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from gendistill import seeds
+from gendistill.learning.training import Training
 from gendistill.nets import trained
 from gendistill.nets.base import build
 from gendistill.nets.trained import Student, checkpoint, load, passes, shape_of
 from gendistill.toys import toy_context
-from gendistill.training import Training
 from tests.parts_under_test import TEACHER
 
 REFERENCE = replace(TEACHER, training=Training(epochs=2, batch=8, augment=None))

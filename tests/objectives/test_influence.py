@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 
 from gendistill.draft import Synthetic
+from gendistill.learning.training import Training
 from gendistill.nets.trained import Loaded, checkpoint, load
 from gendistill.objectives import influence
 from gendistill.objectives.influence import Influence, gradients, keep_turns, mean_gradient
 from gendistill.steering.optimize import Optimize
 from gendistill.toys import toy_context, toy_draft
-from gendistill.training import Training
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

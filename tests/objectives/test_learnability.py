@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from gendistill.draft import Synthetic
 from gendistill.images import Subset
+from gendistill.learning.training import Training
 from gendistill.nets.trained import Student, load
 from gendistill.objectives.base import Objective
 from gendistill.objectives.learnability import Learnability
@@ -17,7 +18,6 @@ from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.toys import toy_context, toy_draft
-from gendistill.training import Training
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

@@ -18,7 +18,7 @@ from gendistill.priors.train import train_prior
 from gendistill.priors.train_gan import GanTraining, train_gan
 from gendistill.priors.training import checkpoints
 from gendistill.priors.training.settings import PriorTraining
-from gendistill.store import fingerprint_file
+from gendistill.system.store import fingerprint_file
 from gendistill.types import Class
 
 SETTINGS = PriorTraining(

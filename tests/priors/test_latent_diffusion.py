@@ -15,7 +15,7 @@ from gendistill.images import StoredImages
 from gendistill.priors.heads import from_flow, from_noise, from_sample, from_velocity
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.recipe import Recipe, as_prior
-from gendistill.runs import distill
+from gendistill.running.distill import distill
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
 from gendistill.toys import toy_context

@@ -26,7 +26,7 @@ from gendistill.priors.inert_pickle import read
 from gendistill.priors.repository import fill
 from gendistill.priors.stylegan_xl import StyleganXL
 from gendistill.priors.stylegan_xl_net import StyleganXlNet
-from gendistill.store import cache_root
+from gendistill.system.store import cache_root
 from gendistill.types import Class, RealData, UserError
 from tests.priors.seeded_weights import drawn, stylegan_xl
 

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from gendistill import seeds
 from gendistill.anchors.modes import Modes
 from gendistill.capabilities import Prompted
+from gendistill.config.overrides import read_value
 from gendistill.draft import Draft
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.overrides import read_value
 from gendistill.priors.families.base import families
 from gendistill.priors.latent_diffusion import LatentDiffusion
 from gendistill.priors.parameters import Everything
@@ -25,7 +25,7 @@ from gendistill.priors.small_decoder import as_decoder, load_decoder
 from gendistill.priors.text_to_image import TextToImage
 from gendistill.prompts import Prompts
 from gendistill.recipe import Recipe, as_prior
-from gendistill.runs import distill
+from gendistill.running.distill import distill
 from gendistill.steering.conditioning import LabelMix
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.guide import Guide

@@ -21,7 +21,7 @@ from gendistill.priors.train import PriorTraining, train_prior
 from gendistill.priors.training import checkpoints, denoiser, loop
 from gendistill.priors.training.rows import label_rows
 from gendistill.priors.training.sizes import RULE, complete
-from gendistill.store import Store
+from gendistill.system.store import Store
 from gendistill.types import Class, Ids, Images, RealData, UserError
 
 TINY = PriorTraining(

@@ -21,7 +21,7 @@ from gendistill.priors.style_generator import StyleGenerator
 from gendistill.priors.train_gan import GanTraining, train_gan
 from gendistill.priors.training import checkpoints, gan
 from gendistill.priors.training.gan_sizes import check_groups, complete, sizes
-from gendistill.store import Store, fingerprint_state
+from gendistill.system.store import Store, fingerprint_state
 from gendistill.types import Class, Images, RealData, UserError
 
 TINY = GanTraining(

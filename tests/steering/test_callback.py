@@ -18,7 +18,7 @@ from gendistill.steering.guide import Guide
 from gendistill.steering.render import decode
 from gendistill.steering.sample import Sample
 from gendistill.steering.scales import Power
-from gendistill.store import Store
+from gendistill.system.store import Store
 from gendistill.toys import ToyData, toy_context
 from gendistill.types import LATENT, UserError
 from tests.priors.tiny_pipelines import ddim, tiny

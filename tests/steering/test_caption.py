@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from gendistill.anchors.modes import Modes
+from gendistill.config.pipeline import find_pipeline
 from gendistill.draft import Draft
 from gendistill.nets.captioner import Captioner, LoadedCaptioner
-from gendistill.pipeline import find_pipeline
 from gendistill.prompts import Prompts
 from gendistill.recipe import Recipe
-from gendistill.runs import distill, open_context
+from gendistill.running.distill import distill, open_context
 from gendistill.steering.caption import Caption, everywhere, shared_out, typical, words
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start

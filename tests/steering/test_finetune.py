@@ -31,10 +31,10 @@ from gendistill.priors.training.finetune import build_stage
 from gendistill.priors.training.look import RealLatents, draw
 from gendistill.priors.training.loop import Batch
 from gendistill.recipe import Recipe
-from gendistill.runs import distill
+from gendistill.running.distill import distill
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.sample import Sample
-from gendistill.store import fingerprint_file, fingerprint_state
+from gendistill.system.store import fingerprint_file, fingerprint_state
 from gendistill.testing import check_steering
 from gendistill.toys import toy_context
 from gendistill.types import Diverged, UserError

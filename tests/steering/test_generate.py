@@ -11,15 +11,16 @@ from gendistill.capabilities import Generates, LoadedPrior
 from gendistill.draft import Synthetic
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.protocols import Protocol
+from gendistill.experiments.plan import plan
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fresh
 from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.objectives.determinant import Determinant
 from gendistill.objectives.mean_features import MeanFeatures
 from gendistill.objectives.mode_pull import ModePull
-from gendistill.plan import plan
 from gendistill.recipe import Recipe
-from gendistill.runs import distill
+from gendistill.running.distill import distill
 from gendistill.steering.as_pixels import AsPixels
 from gendistill.steering.generate import Generate
 from gendistill.steering.optimize import Optimize
@@ -27,7 +28,6 @@ from gendistill.steering.push import Push
 from gendistill.steering.select import Select
 from gendistill.steering.start import Start
 from gendistill.toys import Toy, ToyData, ToyGan, ToyGenerator, toy_context, toy_draft
-from gendistill.training import Training
 from gendistill.types import LATENT, UserError
 from tests.parts_under_test import TEACHER
 
@@ -151,7 +151,7 @@ def test_the_unsteered_set_is_the_generator_as_it_is():
 
 
 def test_a_plan_knows_the_space(monkeypatch):
-    monkeypatch.setattr("gendistill.plan.TRIAL_S", 0.0)
+    monkeypatch.setattr("gendistill.experiments.plan.TRIAL_S", 0.0)
     protocol = Protocol(
         name="tiny", student=ConvNet(depth=2, width=8), training=Training(epochs=2, batch=4), students=1
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gendistill.draft import Synthetic
+from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.sampling import Fixed, Fresh, Warming
 from gendistill.nets.trained import Trained
@@ -32,7 +33,6 @@ from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample
 from gendistill.steering.select import Select
 from gendistill.toys import toy_context, toy_draft
-from gendistill.training import Training
 from gendistill.types import LATENT, UserError
 
 NET = ConvNet(depth=2, width=8)

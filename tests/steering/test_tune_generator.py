@@ -21,10 +21,10 @@ from gendistill.priors.loaded_gan import LoadedGan
 from gendistill.priors.training.loop import Batch
 from gendistill.priors.training.tune_generator import build_stage
 from gendistill.recipe import Recipe
-from gendistill.runs import distill
+from gendistill.running.distill import distill
 from gendistill.steering.generate import Generate
 from gendistill.steering.tune_generator import TuneGenerator
-from gendistill.store import fingerprint_file, fingerprint_state
+from gendistill.system.store import fingerprint_file, fingerprint_state
 from gendistill.testing import check_steering
 from gendistill.toys import ToyData, ToyGan, ToyNet, toy_draft
 from gendistill.types import Diverged, UserError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gendistill.learning.training import reader
 from gendistill.toys import ToyData
-from gendistill.training import reader
 from gendistill.types import UserError
 from gendistill.views.base import Mix, Operation
 from gendistill.views.color_jitter import ColorJitter

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gendistill.config.fields import nearest
 from gendistill.evaluation.metrics.attacks import DD_ROBUSTBENCH, Attack
 from gendistill.evaluation.metrics.corruptions import CORRUPTIONS, SEVERITIES
-from gendistill.fields import nearest
 from gendistill.types import UserError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from gendistill.store import out_of_space
+from gendistill.system.store import out_of_space
 from gendistill.types import UserError
 
 NAME = re.compile(r"checkpoint-(\d+)")

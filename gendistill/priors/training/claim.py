@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 from gendistill.priors.training import checkpoints
 from gendistill.priors.training.loop import launch
-from gendistill.store import clear_parts, write_json
+from gendistill.system.store import clear_parts, write_json
 from gendistill.types import Images, UserError
 
 log = logging.getLogger("gendistill")

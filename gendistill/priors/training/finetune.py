@@ -35,7 +35,7 @@ from gendistill.priors.training.look import Look, RealLatents, acting, draw
 from gendistill.priors.training.loop import Batch, Stage, launch, optimize, trained
 from gendistill.priors.training.tuning import Tuning
 from gendistill.priors.training.wishes import Terms, Wish, among_all, whole_periods
-from gendistill.store import clear_parts
+from gendistill.system.store import clear_parts
 from gendistill.types import LATENT, Latents, Pixels, UserError
 
 NAME = "fine-tune"

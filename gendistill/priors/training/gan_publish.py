@@ -10,7 +10,7 @@ from gendistill.priors.discriminator import FOLDER
 from gendistill.priors.training.gan import Game
 from gendistill.priors.training.gan_settings import GanTraining
 from gendistill.priors.training.publish import listed, put, spelled
-from gendistill.store import write_text
+from gendistill.system.store import write_text
 from gendistill.types import Images
 
 INDEX = "config.json"

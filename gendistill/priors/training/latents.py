@@ -15,7 +15,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from gendistill.priors.training.reading import Read
-from gendistill.store import write_json
+from gendistill.system.store import write_json
 
 BLOCK = 256
 

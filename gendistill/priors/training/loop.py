@@ -22,8 +22,8 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from gendistill import seeds
-from gendistill.environment import keep_memory
 from gendistill.priors.training import checkpoints
+from gendistill.system.environment import keep_memory
 from gendistill.types import UserError
 
 log = logging.getLogger("gendistill")

@@ -16,7 +16,7 @@ from diffusers.pipelines.dit.pipeline_dit import DiTPipeline
 from gendistill.priors.training.denoiser import noise_schedule
 from gendistill.priors.training.rows import id2label, label_rows
 from gendistill.priors.training.settings import PriorTraining
-from gendistill.store import write_text
+from gendistill.system.store import write_text
 from gendistill.types import Images
 
 INDEX = "model_index.json"

@@ -29,7 +29,7 @@ from gendistill.priors.training.generator_tuning import GeneratorTuning
 from gendistill.priors.training.loop import Batch, Stage, launch, optimize, trained
 from gendistill.priors.training.reading import mirrored
 from gendistill.priors.training.wishes import Terms, Wish, among_all, whole_periods
-from gendistill.store import clear_parts, write_text
+from gendistill.system.store import clear_parts, write_text
 from gendistill.types import Images, Labels, Pixels
 
 NAME = "tune generator"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gendistill.config.overrides import read_value
 from gendistill.evaluation.metrics import examine as module
 from gendistill.evaluation.metrics.attacks import FGSM
 from gendistill.evaluation.metrics.examine import examine, of_logits
 from gendistill.evaluation.metrics.robustness import attack
 from gendistill.evaluation.metrics.stress import Stress
+from gendistill.learning.training import accuracy
 from gendistill.nets.base import Shape, build
 from gendistill.nets.convnet import ConvNet
 from gendistill.nets.logits import logits
-from gendistill.overrides import read_value
 from gendistill.toys import ToyData
-from gendistill.training import accuracy
 from gendistill.types import UserError
 
 IMAGES, CPU = ToyData().open().train, torch.device("cpu")

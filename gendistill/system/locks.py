@@ -1,0 +1,53 @@
+"""One process at a time in a folder.
+
+The lock is a file in the folder itself: however its path is spelled, through a link or as ".", it is the same file. It stays there,
+empty: removing it would let in two who hold different files of one name.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from gendistill.system import ranks
+from gendistill.system.store import out_of_space
+from gendistill.types import UserError
+
+log = logging.getLogger("gendistill")
+LOCK = ".lock-"
+"""How their names begin; the number of the process follows, of several that work together."""
+
+
+@contextmanager
+def alone(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold a folder, which is made if it is not there.
+
+    wait  for another process that holds it
+
+    Raises:
+        UserError: another process holds it, or the disk is full.
+    """
+    with out_of_space(standing(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{LOCK}{ranks.number()}")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if not wait:
+                raise UserError(f"another process works in {folder}; wait for it, or choose another --out") from None
+            log.info("another process works in %s; waiting for it", folder)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def standing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there; also what is there and is no folder."""
+    return next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
