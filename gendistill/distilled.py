@@ -112,7 +112,7 @@ class Distilled:
                 are the same in every epoch do without.
 
         Raises:
-            UserError: labels differ from view to view and none is named, or they are hard.
+            UserError: labels differ from view to view and none is named or one that has none, or they are hard.
         """
         if view is None and (self.soft.views is not None or isinstance(self.soft, AlternatingLabels)):
             raise UserError(
@@ -121,6 +121,10 @@ class Distilled:
             )
         if view is not None and self.soft.kind == "hard":
             raise UserError(f"view={view}: these labels are of the pictures as they are; leave view out")
+        turns, kept = isinstance(self.soft, AlternatingLabels), self.soft.kind == "views"
+        if view is not None and ((view < 0 and not turns) or (kept and view >= self.soft.count)):
+            stored = f"those from 0 to {self.soft.count - 1} are stored" if kept else "they are counted from 0"
+            raise UserError(f"there are no labels of view={view}, {stored}: name distilled.soft.view(epoch, epochs)")
         return TorchView(self, view)
 
     def hf(self) -> datasets.Dataset:
@@ -239,7 +243,8 @@ def _online(
 
     told = about["soft"]
     loss = stored.value(told.get("loss", "None"))
-    return OnlineLabels(images, stored.value(told["views"]), told["temperature"], teachers, loss)
+    views, known = stored.value(told["views"]), told.get("teachers", "")
+    return OnlineLabels(images, views, told["temperature"], teachers, loss, known)
 
 
 def _opened(recipe: Any, about: Mapping[str, Any], device: torch.device) -> Callable[[int], Images]:

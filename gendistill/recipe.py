@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
 from typing import Any
 
 from gendistill.capabilities import Saves
-from gendistill.config.parts import inside, is_settings
+from gendistill.config.settled import check_finite, settled
 from gendistill.data.given import as_source
-from gendistill.data.values import with_tuples
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
 from gendistill.priors.base import Prior, lacks
@@ -63,8 +59,8 @@ class Recipe:
         object.__setattr__(self, "prior", as_prior(self.prior))
         object.__setattr__(self, "steering", tuple(self.steering))
         for field in fields(self):
-            object.__setattr__(self, field.name, with_tuples(getattr(self, field.name)))
-        check_numbers(self)
+            object.__setattr__(self, field.name, settled(getattr(self, field.name)))
+        check_finite(self)
         if self.ipc < 1 or self.block < 1:
             raise UserError(f"a recipe needs ipc >= 1 and block >= 1, got ipc={self.ipc}, block={self.block}")
         if abs(self.seed) > SEEDS:
@@ -123,24 +119,6 @@ class Recipe:
             )
         if lacks(loads, [Saves]):
             raise UserError(f"draws={self.draws} stores the generator, and {loads.__name__} has nothing to store")
-
-
-def check_numbers(value: object) -> None:
-    """Raise `UserError` where a setting somewhere inside is no finite number: comparisons let NaN pass."""
-    for part in filter(lambda part: is_settings(type(part)), inside(value)):
-        for field in fields(part):
-            given = getattr(part, field.name)
-            if not all(math.isfinite(one) for one in numbers_in(given)):
-                raise UserError(f"{type(part).__name__}({field.name}={given}): give finite numbers")
-
-
-def numbers_in(given: object) -> Iterator[float]:
-    """A number that is no integer, or those in tuples, however deep."""
-    if isinstance(given, tuple):
-        for one in given:
-            yield from numbers_in(one)
-    elif isinstance(given, Real) and not isinstance(given, Integral):
-        yield float(given)
 
 
 def as_prior(given: Any) -> Prior:

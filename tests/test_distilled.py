@@ -65,13 +65,24 @@ def test_hard_epochs_of_labels_that_take_turns_are_seen(of_views):
     assert torch.equal(made.torch(view=4)[13][1], soft.log_probs[13])
 
 
+def test_views_without_labels_are_refused(of_views):
+    count, soft = of_views.soft.count, of_views.soft
+    for view in (-1, count, 10**6):
+        with pytest.raises(UserError, match=rf"view={view}, those from 0 to {count - 1} are stored.*soft.view\(epoch"):
+            of_views.torch(view=view)
+    turns = replace(of_views, soft=AlternatingLabels(soft, of_views.images, Phases()))
+    assert turns.torch(view=-7)[0]
+    with pytest.raises(UserError, match="are stored"):
+        turns.torch(view=count)
+
+
 def test_hard_labels_are_class_numbers(of_views):
     seen = of_views.hard().torch()
     pixels, label = seen[30]
     assert torch.equal(pixels, of_views.images.pixels([30])[0]) and int(label) == 2 and len(seen) == 36
 
 
-def test_teachers_of_other_pictures_do_not_label_online(tmp_path):
+def test_other_teachers_and_those_of_other_pictures_do_not_label_online(tmp_path):
     recipe = Recipe(
         real=ToyData(),
         prior=Pixels(),
@@ -85,7 +96,12 @@ def test_teachers_of_other_pictures_do_not_label_online(tmp_path):
     assert len(other.hard().torch()) == 6, "the pictures are there"
     with pytest.raises(UserError, match="not those this set was made of"):
         other.soft.at(torch.arange(6), 1)
+    strangers = replace(recipe, labeler=Online((replace(TEACHER, seed=1),), "logits"))
+    with pytest.raises(UserError, match="teachers of this set are others now"):
+        read_set(tmp_path, recipe=strangers).soft.at(torch.arange(6), 1)
     about = json.loads((tmp_path / "set.json").read_text())
     del about["origin"]["real"]["fingerprint"]
+    (tmp_path / "set.json").write_text(json.dumps(about))
+    del about["soft"]["teachers"]
     (tmp_path / "set.json").write_text(json.dumps(about))
     assert len(read_set(tmp_path, recipe=other.recipe).soft.at(torch.arange(6), 1)) == 6, "nothing is known of them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gendistill.evaluation.report import Likeness, Report, Row
 from gendistill.evaluation.sets.made_from import MadeFrom, made_from
 from gendistill.formatting import spell_data
 from gendistill.provenance import Provenance
+from gendistill.system.locks import alone
 from gendistill.system.store import read_json, write_json
 from gendistill.types import UserError
 
@@ -21,20 +23,20 @@ log = logging.getLogger("gendistill")
 
 def keep(report: Report, distilled: Distilled, folder: Path, data: str = "") -> Report:
     """Add to the numbers of the run in a folder, whose first set is given; ``data`` is what `kept_as` says."""
-    metrics, about = folder / "metrics.json", read_json(folder / "run.json")
-    found = replace(merged(numbers(folder), report), data=data)
-    write_json(metrics, found.to_json())
-    recipe, provenance = folder / "recipe.py", Provenance(**{**distilled.origin, **about.get("provenance", {})})
-    page(
-        distilled,
-        found,
-        path=folder / "report.html",
-        command=about.get("command", ""),
-        recipe_text=recipe.read_text() if recipe.is_file() else "",
-        byte_sizes=distilled.sizes,
-        provenance=provenance,
-        versions=about.get("versions"),
-    )
+    about, recipe = read_json(folder / "run.json"), folder / "recipe.py"
+    with alone(folder, wait=True):  # two evaluations may end together
+        found = replace(merged(numbers(folder), report), data=data)
+        write_json(folder / "metrics.json", found.to_json())
+        page(
+            distilled,
+            found,
+            path=folder / "report.html",
+            command=about.get("command", ""),
+            recipe_text=recipe.read_text() if recipe.is_file() else "",
+            byte_sizes=distilled.sizes,
+            provenance=Provenance(**{**distilled.origin, **about.get("provenance", {})}),
+            versions=about.get("versions"),
+        )
     return found
 
 
@@ -57,7 +59,7 @@ def kept_as(made: Distilled, folder: Path, context: Context) -> str | None:
     """What numbers on the real data at hand say of these in the run of a folder, "" where that was made from them.
 
     A run that was made from no picture, or from nobody knows which, is judged by the first data that it is judged by. None where
-    such numbers do not belong there, or the folder is no run.
+    such numbers do not belong there, nothing can be written there, or the folder is no run.
 
     Raises:
         UserError: a file of the run is damaged, into which they would go.
@@ -66,6 +68,9 @@ def kept_as(made: Distilled, folder: Path, context: Context) -> str | None:
         return None
     read_json(folder / "run.json")
     before, data = numbers(folder), context.real
+    if not os.access(folder, os.W_OK):
+        log.warning("numbers are not added to %s, where nothing can be written: --to FILE keeps them", folder)
+        return None
     found, words = made_from(made, context), spell_data(data.name, len(data.train.classes), data.train.shape)
     if found is MadeFrom.THESE:
         return ""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 from gendistill.anchors.base import Anchors
+from gendistill.config.settled import settled
 from gendistill.evaluation.metrics.stress import Stress
 from gendistill.labelers.base import Labeler
 from gendistill.learning.schedules import CosineDecay, RateSchedule
@@ -95,6 +96,8 @@ class Protocol:
     def __post_init__(self) -> None:
         for name in ("also", "cases", "labelers", "coresets"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        for field in fields(self):
+            object.__setattr__(self, field.name, settled(getattr(self, field.name)))
         if self.sets < 1 or self.students < 1:
             raise UserError(
                 f"a protocol needs sets >= 1 and students >= 1, got sets={self.sets}, students={self.students}"

@@ -33,6 +33,7 @@ from gendistill.images import content
 from gendistill.pictures import MODES, encode, png, sheet
 from gendistill.provenance import Provenance
 from gendistill.running.drawn import DrawnImages
+from gendistill.system.locks import alone_at
 from gendistill.system.store import out_of_space, write_json
 from gendistill.types import UserError
 
@@ -148,13 +149,13 @@ def whole_folder(folder: str | Path, by: str) -> Iterator[Path]:
         UserError: what is there is not ours to replace, as `replaceable` says.
     """
     place = replaceable(folder, by)
-    place.parent.mkdir(parents=True, exist_ok=True)
     part, old = (place.with_name(f".{place.name}{ending}.part") for ending in ("", ".old"))
-    shutil.rmtree(part, ignore_errors=True)
-    put_back(old, place)
-    with out_of_space(place.parent):
+    with alone_at(place), out_of_space(place.parent):
+        shutil.rmtree(part, ignore_errors=True)
+        put_back(old, place)
+        replaceable(folder, by)  # another process may have put something there meanwhile
         try:
-            part.mkdir()
+            part.mkdir(parents=True)
             yield part
             names = sorted(item.name for item in part.iterdir())
             (part / MARK).write_text("".join(f"{name}\n" for name in (by, *names)), encoding="utf-8")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from gendistill.config.settled import check_choices
 from gendistill.context import Context, passing
 from gendistill.labelers import batch_statistics, weighing
 from gendistill.labelers.base import Labeler
@@ -50,8 +51,7 @@ class Ensemble(AnsweringTeachers, Labeler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.average not in ("logits", "probs"):
-            raise UserError(f"average={self.average!r}: 'logits' or 'probs'")
+        check_choices(self)
         if self.temperature <= 0:
             raise UserError(f"temperature={self.temperature} must be above 0")
         weighing.check("weights", self.weights, self.teachers)

@@ -34,14 +34,24 @@ class OnlineLabels(SoftLabels):
         temperature: float,
         teachers: Callable[[], tuple[Ensemble, Context]],
         loss: LabelLoss | None = None,
+        known: str = "",
     ) -> None:
-        """``teachers`` says who is asked, and opens the real data they know; it is called when one of them is needed."""
+        """``teachers`` says who is asked, and opens the real data they know; it is called when one of them is needed.
+
+        ``known`` is a hash of who they are, where they were asked before.
+        """
         self.views, self.temperature, self.loss = views, temperature, loss
-        self._images, self._open = images, teachers
+        self._images, self._open, self._known = images, teachers, known
 
     @cached_property
     def _teachers(self) -> tuple[Ensemble, Context]:
-        return self._open()
+        ensemble, context = self._open()
+        if self._known not in ("", who(ensemble, context)):
+            raise UserError(
+                "the teachers of this set are others now than when it was made, a checkpoint was replaced or a repository changed: "
+                "bring them back, label it anew, or use the hard labels, distilled.hard()"
+            )
+        return ensemble, context
 
     @cached_property
     def _committee(self) -> Committee:
@@ -83,8 +93,14 @@ class OnlineLabels(SoftLabels):
         return self._committee(pixels)
 
     def save(self, folder: Path) -> dict[str, object]:
-        """Write nothing: the recipe loads the teachers again."""
-        return {"kind": self.kind, "temperature": self.temperature, "views": repr(self.views), **learned(self)}
+        """Write nothing: the recipe loads the teachers again, and a hash tells whether they are the same."""
+        told = {"kind": self.kind, "temperature": self.temperature, "views": repr(self.views), **learned(self)}
+        return {**told, "teachers": self._known}
+
+
+def who(ensemble: Ensemble, context: Context) -> str:
+    """A hash of who the teachers are and how they are asked. Loads none of them."""
+    return fingerprint(*ensemble.identity(context))
 
 
 @dataclass(frozen=True)
@@ -113,7 +129,7 @@ class Online(Ensemble):
     def __call__(self, images: Images, context: Context) -> SoftLabels:
         """Labels that are made when they are asked for."""
         bare = replace(context, prior=None)  # these labels may live long after it
-        return OnlineLabels(images, self.views, self.temperature, lambda: (self, bare), self.loss)
+        return OnlineLabels(images, self.views, self.temperature, lambda: (self, bare), self.loss, who(self, context))
 
     def work(self, images: Images, context: Context) -> Iterable[Work]:
         """The training of teachers; their passes are the student's."""

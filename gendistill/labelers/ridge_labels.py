@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gendistill import seeds
+from gendistill.config.settled import check_choices
 from gendistill.context import Context, together
 from gendistill.labelers.learned import Judge, LearnedLabels, real_batches
 from gendistill.learning.training import reader
@@ -67,8 +68,7 @@ class RidgeLabels(LearnedLabels):
             raise UserError(
                 f"RidgeLabels needs every >= 1, ridge > 0 and scale > 0, got {self.every}, {self.ridge} and {self.scale}"
             )
-        if self.loss not in ("cross-entropy", "squared error"):
-            raise UserError(f"loss={self.loss!r}: 'cross-entropy' or 'squared error'")
+        check_choices(self)
 
     def identity(self, context: Context) -> str:
         """That of the networks."""

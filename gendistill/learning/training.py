@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gendistill import seeds
+from gendistill.config.settled import check_choices
 from gendistill.context import Context, silent
 from gendistill.learning.course import Course, Criterion, Targets
 from gendistill.learning.label_losses import Divergence, LabelLoss
@@ -64,6 +65,7 @@ class Training:
     least_steps: int = 0
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.epochs < 1 or self.batch < 1 or self.lr <= 0:
             raise UserError(
                 f"training needs epochs >= 1, batch >= 1 and lr > 0, got {self.epochs}, {self.batch}, {self.lr}"

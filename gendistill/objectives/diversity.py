@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from gendistill.capabilities import Encodes
+from gendistill.config.settled import check_choices
 from gendistill.context import Context
 from gendistill.draft import Synthetic
 from gendistill.objectives.base import MemoryLoss, Objective, of_class
@@ -52,8 +53,7 @@ class Diversity(Objective):
     def __post_init__(self) -> None:
         if self.memory < 1:
             raise UserError(f"Diversity needs memory >= 1, got {self.memory}")
-        if self.over not in ("class", "picture"):
-            raise UserError(f"over={self.over!r}: 'class' or 'picture'")
+        check_choices(self)
 
     def bind(self, context: Context) -> MemoryLoss:
         """One number per class of the context, in its order."""

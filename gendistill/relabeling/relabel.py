@@ -19,6 +19,7 @@ from statistics import fmean, stdev
 import torch
 
 from gendistill.config.overrides import read_value
+from gendistill.config.settled import settled
 from gendistill.context import Context, silent
 from gendistill.distilled import SET_FOLDER, Distilled, read_set
 from gendistill.evaluation.labelled import relabelled
@@ -133,6 +134,7 @@ def relabel(
             ``out`` holds something else.
     """
     replaceable(out, "relabel")  # before the work
+    labeler, views = settled(labeler), settled(views)
     budget = bytes_of(budget) if isinstance(budget, str) else budget
     if budget < 1:
         raise UserError(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from gendistill.config.settled import check_choices
 from gendistill.context import Context
 from gendistill.draft import Draft, Loss, Synthetic
 from gendistill.objectives.base import Objective, named
@@ -62,8 +63,7 @@ class Guide:
             raise UserError(
                 f"window={self.window} must be (from, to) in training time with 0 <= from < to <= 1; 1 is noise"
             )
-        if self.gradient not in ("clean", "noisy", "denoiser"):
-            raise UserError(f"gradient={self.gradient!r}: 'clean', 'noisy' or 'denoiser'")
+        check_choices(self)
         if self.before_cfg and self.gradient == "denoiser":
             raise UserError(
                 "before_cfg=True moves the conditional estimate alone: take its gradient at 'clean' or 'noisy'"

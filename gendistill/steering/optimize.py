@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gendistill.capabilities import Embeds
+from gendistill.config.settled import check_choices
 from gendistill.context import Context, blocks, together
 from gendistill.draft import Draft, Loss, Synthetic
 from gendistill.objectives.base import Objective, check_weights, named
@@ -26,8 +27,6 @@ from gendistill.types import Conditions, Diverged, Latents, UserError
 from gendistill.work import Work
 
 SAVE_EVERY_S = 30.0
-OPTIMIZERS = ("SGD", "Adam", "AdamW")
-LR_SCHEDULERS = ("constant", "cosine")
 VARIABLES = ("latent", "condition")
 """What moves as a whole."""
 
@@ -94,11 +93,7 @@ class Optimize(Steering):
             raise UserError("through=Sample(...) is differentiated as it is: without guides and oversampling")
 
     def _check_optimizer(self) -> None:
-        if self.optimizer not in OPTIMIZERS or self.lr_scheduler not in LR_SCHEDULERS:
-            raise UserError(
-                f"optimizer={self.optimizer!r}: one of {', '.join(OPTIMIZERS)}; lr_scheduler={self.lr_scheduler!r}: one of "
-                f"{', '.join(LR_SCHEDULERS)}"
-            )
+        check_choices(self)
         if not 0 <= self.momentum < 1 or (self.chunk is not None and self.chunk < 1):
             raise UserError(f"momentum={self.momentum} must be in [0, 1), chunk={self.chunk} at least 1 or None")
         stiff = sum(one.weight * (one.curvature or 0.0) for one in self.objectives)

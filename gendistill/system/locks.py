@@ -1,6 +1,6 @@
-"""One process at a time in a folder.
+"""One process at a time in a folder, or at a place where one will be.
 
-The lock is a file in the folder itself: however its path is spelled, through a link or as ".", it is the same file. It stays there,
+The lock of a folder is a file in it: however its path is spelled, through a link or as ".", it is the same file. It stays there,
 empty: removing it would let in two who hold different files of one name.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gendistill.system import ranks
-from gendistill.system.store import out_of_space
+from gendistill.system.store import cache_root, fingerprint, out_of_space
 from gendistill.types import UserError
 
 log = logging.getLogger("gendistill")
@@ -41,6 +41,28 @@ def alone(folder: Path, *, wait: bool = False) -> Iterator[None]:
             if not wait:
                 raise UserError(f"another process works in {folder}; wait for it, or choose another --out") from None
             log.info("another process works in %s; waiting for it", folder)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def alone_at(place: Path) -> Iterator[None]:
+    """Hold a place that is written as a whole, of which no trace stays there; waits for another process that holds it.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    file = cache_root() / "locks" / fingerprint(str(place.resolve()))
+    with out_of_space(standing(file.parent)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(file)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another process writes %s; waiting for it", place)
             lock.acquire()
     try:
         yield

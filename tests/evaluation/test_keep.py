@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -13,8 +16,10 @@ from gendistill.cli import cli
 from gendistill.commands.console import execute
 from gendistill.data.class_names import ClassNames
 from gendistill.distilled import Distilled
-from gendistill.evaluation.keep import kept_as
+from gendistill.evaluation import keep as module
+from gendistill.evaluation.keep import kept_as, merged
 from gendistill.evaluation.protocols import Protocol
+from gendistill.evaluation.report import Report
 from gendistill.experiments.experiment import run
 from gendistill.images import Subset
 from gendistill.learning.training import Training
@@ -71,6 +76,27 @@ def test_a_run_that_was_made_from_nothing_known_keeps_to_the_first_data(said, tm
     assert not caplog.records
     assert said(folder_of(tmp_path, rows=[row()], data="pets"), **real) is None
     assert "is judged by pets" in caplog.text
+
+
+def test_a_run_where_nothing_can_be_written_takes_none(said, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.WARNING, "gendistill")
+    monkeypatch.setattr(os, "access", lambda *given: False)
+    assert said(folder_of(tmp_path)) is None and "--to FILE keeps them" in caplog.text
+
+
+def test_evaluations_that_end_together_keep_the_rows_of_both(tmp_path, monkeypatch):
+    folder, before = folder_of(tmp_path), merged
+    monkeypatch.setattr(module, "page", lambda *given, **words: None)
+
+    def slowly(*given):
+        time.sleep(0.1)
+        return before(*given)
+
+    monkeypatch.setattr(module, "merged", slowly)
+    made, reports = Distilled.of(REAL.train), [Report.from_json({"rows": [row(protocol=str(n))]}) for n in range(3)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda report: module.keep(report, made, folder), reports))
+    assert {one.protocol for one in module.numbers(folder).rows} == {"0", "1", "2"}
 
 
 def test_a_folder_that_is_no_run_takes_none(said, tmp_path):

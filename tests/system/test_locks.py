@@ -1,13 +1,14 @@
-"""One process at a time in a folder."""
+"""One process at a time in a folder, or at a place where one will be."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from gendistill.system.locks import alone
+from gendistill.system.locks import alone, alone_at
 from gendistill.types import UserError
 
 
@@ -26,3 +27,20 @@ def test_whoever_waits_for_a_lock_holds_what_those_hold_who_come_later(tmp_path)
     with alone(tmp_path):
         assert os.path.samestat(os.fstat(waiting), os.stat(tmp_path / ".lock-0"))
     os.close(waiting)
+
+
+def test_who_writes_a_place_waits_for_whoever_does_and_leaves_no_trace(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    order = []
+
+    def other():
+        with alone_at(tmp_path / "link"):
+            order.append("second")
+
+    with alone_at(tmp_path / "out"):
+        waiting = Thread(target=other)
+        waiting.start()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", "second"] and [path.name for path in tmp_path.iterdir()] == ["link"]

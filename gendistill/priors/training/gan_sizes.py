@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 from gendistill.priors.training.gan_settings import GanTraining
-from gendistill.priors.training.sizes import check_choices, check_counts, check_pictures
+from gendistill.priors.training.sizes import check_counts, check_names, check_pictures
 from gendistill.types import Images, UserError
 
 
@@ -58,7 +58,7 @@ def complete(settings: GanTraining, images: Images) -> GanTraining:
     side = settings.resolution or images.shape[-1]
     open_ones = {name: value for name, value in asdict(sizes(side)).items() if getattr(settings, name) is None}
     full = replace(settings, resolution=side, **open_ones)
-    check_choices(full)
+    check_names(full)
     check_counts(
         full,
         "resolution noise_size style_size penalty_steps max_train_steps train_batch_size checkpointing_steps".split(),

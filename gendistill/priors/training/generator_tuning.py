@@ -8,7 +8,7 @@ from typing import Literal
 
 from gendistill.priors.training.gan import different
 from gendistill.priors.training.gan_sizes import check_groups, sizes
-from gendistill.priors.training.sizes import check_choices, check_counts
+from gendistill.priors.training.sizes import check_counts, check_names
 from gendistill.types import UserError
 from gendistill.views.siamese import Siamese
 
@@ -55,7 +55,7 @@ class GeneratorTuning:
 
     def __post_init__(self) -> None:
         """Raise `UserError` if a number makes no sense by itself."""
-        check_choices(self)
+        check_names(self)
         names = "epochs max_train_steps batch penalty_steps checkpointing_steps".split()
         check_counts(self, [name for name in names if getattr(self, name) is not None])
         if self.adversarial:

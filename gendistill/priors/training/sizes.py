@@ -96,7 +96,7 @@ def check_pictures(images: Images) -> None:
 
 def check_numbers(settings: PriorTraining) -> None:
     """Raise `UserError` if one of the complete settings makes no sense by itself."""
-    check_choices(settings)
+    check_names(settings)
     counts = (
         "resolution downsample latent_channels vae_train_steps vae_train_batch_size patch_size num_layers hidden_size"
     )
@@ -104,7 +104,7 @@ def check_numbers(settings: PriorTraining) -> None:
     check_counts(settings, f"{counts} {more}".split())
 
 
-def check_choices(settings: Any) -> None:
+def check_names(settings: Any) -> None:
     """Raise `UserError` if a name that others own, of complete settings of any family, is none of theirs."""
     for name, known in (("lr_scheduler", LR_SCHEDULERS), ("mixed_precision", ("no", "bf16", "fp16"))):
         given = getattr(settings, name)

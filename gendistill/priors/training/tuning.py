@@ -8,7 +8,7 @@ from typing import Literal
 
 from gendistill.priors.difffit import DiffFit
 from gendistill.priors.parameters import Parameters
-from gendistill.priors.training.sizes import LR_SCHEDULERS
+from gendistill.priors.training.sizes import check_names
 from gendistill.types import UserError
 
 
@@ -88,8 +88,7 @@ class Tuning:
             raise UserError(
                 f"window={self.window} must be (from, to) in training time with 0 <= from < to <= 1; 1 is noise"
             )
-        if self.lr_scheduler not in LR_SCHEDULERS:
-            raise UserError(f"lr_scheduler={self.lr_scheduler!r} is none of {', '.join(LR_SCHEDULERS)}")
+        check_names(self)
 
     def steps(self, pictures: int) -> int:
         """Optimiser steps over so many real pictures."""

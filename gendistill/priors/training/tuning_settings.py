@@ -8,7 +8,7 @@ from typing import Literal
 from gendistill.priors.lora import LoRA
 from gendistill.priors.parameters import Parameters
 from gendistill.priors.training.claim import FREE
-from gendistill.priors.training.sizes import check_choices, check_counts
+from gendistill.priors.training.sizes import check_counts, check_names
 from gendistill.types import UserError
 
 ALSO_FREE = (
@@ -82,7 +82,7 @@ class FineTuning:
     guidance_scale: float | None = None
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check_names(self)
         counts = "resolution max_train_steps num_train_epochs train_batch_size classes gradient_accumulation_steps"
         names = f"{counts} checkpointing_steps validation_steps num_inference_steps".split()
         check_counts(self, [name for name in names if getattr(self, name) is not None])
