@@ -1,4 +1,4 @@
-"""Which parts there are, found by walking the folders of roles: a new part is one new file and no other edit."""
+"""Which parts there are, found by walking the folders of roles: a new part there is one new file and no other edit."""
 
 from __future__ import annotations
 

@@ -87,7 +87,9 @@ class Parquet:
                 )
 
     def _index(self, files: Sequence[Path]) -> Index:
-        rows = datasets.load_dataset("parquet", data_files={"rows": [str(file) for file in files]}, split="rows")
+        rows = datasets.load_dataset(
+            "parquet", data_files={"rows": [glob.escape(str(file)) for file in files]}, split="rows"
+        )
         where = files[0].name if len(files) == 1 else f"{files[0].name} ({len(files)} files)"
         return index_table(cast(datasets.Dataset, rows), self.image_column, self.label_column, where)
 
@@ -96,7 +98,7 @@ def _files(given: Paths, field: str, splits: Sequence[str]) -> list[Path]:
     """The Parquet files that are meant, in the order given and sorted within it."""
     found: list[Path] = []
     for path in (given,) if isinstance(given, str | Path) else given:
-        if re.search(r"[*?[]", str(path)):
+        if re.search(r"[*?[]", str(path)) and not Path(path).expanduser().exists():  # what is there is no pattern
             matching = sorted(Path(match) for match in glob.glob(str(Path(path).expanduser()), recursive=True))
         elif (root := existing(path, field)).is_dir():
             everything = sorted(root.rglob("*.parquet"))

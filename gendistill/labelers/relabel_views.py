@@ -24,7 +24,14 @@ from gendistill.labelers.ensemble import Committee, Ensemble, blockwise
 from gendistill.labelers.relabel import learned, written
 from gendistill.learning.label_losses import LabelLoss
 from gendistill.learning.training import reader
-from gendistill.system.store import fingerprint, fingerprint_file, read_tensors, tensor_bytes, write_tensors
+from gendistill.system.store import (
+    fingerprint,
+    fingerprint_file,
+    read_tensors,
+    readable,
+    tensor_bytes,
+    write_tensors,
+)
 from gendistill.types import Images, LogProbs, Pixels, SoftLabels, UserError
 from gendistill.views.base import Read
 from gendistill.views.numbered import Views
@@ -57,7 +64,7 @@ class ViewLabels(SoftLabels):
         self._classes, self._open = classes, (-1, {})
         self.bytes, counts = 0, []
         for shard in shards:  # their headers only: together they may not fit
-            with safe_open(shard, framework="pt") as file:
+            with readable(shard), safe_open(shard, framework="pt") as file:
                 counts.append(file.get_slice(next(iter(file.keys()))).get_shape()[:2])
             self.bytes += tensor_bytes(shard)
         self.count, (self._per_shard, self.pictures) = sum(views for views, _ in counts), counts[0]

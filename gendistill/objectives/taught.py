@@ -24,5 +24,5 @@ class Taught(AnsweringTeachers, Objective):
             yield from trained.work(reference, context)
 
     def nets(self, context: Context) -> list[nn.Module]:
-        """The teachers, frozen, loaded once while this unit lasts."""
+        """The teachers, frozen, loaded once for all units of a stage."""
         return ensemble.load(self.teachers, context)

@@ -34,6 +34,14 @@ def test_a_file_a_folder_a_pattern_and_a_list_mean_the_same(tmp_path, sides):
     assert Parquet(root).open().test().fingerprint == Parquet(file, test=root).open().test().fingerprint
 
 
+def test_a_path_that_is_there_is_no_pattern(tmp_path, sides):
+    root = make_parquet(tmp_path / "a [set] of pictures", sides)
+    file = root / "data" / "train-00000-of-00001.parquet"
+    assert Parquet(root).open().train.fingerprint == Parquet(file).open().train.fingerprint
+    with pytest.raises(UserError, match="no Parquet file"):
+        Parquet(str(root / "*.parquet")).open()  # here the brackets are of a pattern, which names another folder
+
+
 def test_parts_of_one_set_are_read_in_order(tmp_path, sides):
     table = sides["train"]
     for part in range(2):
