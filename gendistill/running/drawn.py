@@ -16,7 +16,7 @@ from gendistill.system.store import fingerprint, out_of_space
 from gendistill.types import Class, Images, Stored, UserError
 
 
-class OnDemand(Images):
+class OneDraw(Images):
     """Pictures that are made a class at a time, when some of it are first asked for, and wait on disk until nobody holds them.
 
     A student asks for pictures of all classes in every batch: kept in memory they would all have to be there, and not kept they

@@ -13,7 +13,7 @@ from torch import Tensor
 from gendistill.context import Context, together
 from gendistill.draft import Draft, picked
 from gendistill.recipe import Recipe
-from gendistill.running.drawn import OnDemand
+from gendistill.running.drawn import OneDraw
 from gendistill.running.shards import ShardImages
 from gendistill.running.stages import Stage, Unit, stages
 from gendistill.steering.base import Steering, asked, plainly_asked
@@ -123,7 +123,7 @@ def first_draft(unit: Unit, context: Context) -> Draft:
     return Draft(context.prior, {}, ids, ids[:, 0].clone(), torch.ones(len(ids)))
 
 
-def drawn(recipe: Recipe, context: Context, number: int) -> OnDemand:
+def drawn(recipe: Recipe, context: Context, number: int) -> OneDraw:
     """The pictures of draw ``number`` of a recipe whose steps see single pictures, drawn when they are asked for.
 
     ``context`` has the prior as the recipe's tuning steps leave it. Draw 0 is what the shards hold.
@@ -145,7 +145,7 @@ def drawn(recipe: Recipe, context: Context, number: int) -> OnDemand:
 
     labels = torch.arange(len(classes)).repeat_interleave(recipe.ipc)
     print_ = fingerprint("drawn", recipe, context.prior and context.prior.fingerprint, number)
-    return OnDemand(classes, labels, shape, print_, make, context.store.root)
+    return OneDraw(classes, labels, shape, print_, make, context.store.root)
 
 
 def read_draft(unit: Unit, stage: Stage, recipe: Recipe, context: Context, folder: Path) -> Draft:

@@ -22,7 +22,7 @@ from gendistill.objectives.cross_entropy import CrossEntropy
 from gendistill.priors.base import Prior
 from gendistill.recipe import Recipe
 from gendistill.running.distill import distill, open_context
-from gendistill.running.drawn import OnDemand
+from gendistill.running.drawn import OneDraw
 from gendistill.running.execute import drawn
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
@@ -92,7 +92,7 @@ def test_only_classes_that_are_asked_for_are_drawn_and_once(monkeypatch):
 
 def test_pictures_that_wait_leave_nothing_behind(tmp_path):
     made = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
-    images = OnDemand(
+    images = OneDraw(
         (Class("a"), Class("b")), torch.tensor([0, 1, 0, 1]), (3, 4, 4), "", lambda k: made + k, tmp_path / "x"
     )
     assert torch.equal(stored(images), torch.stack([made[0], made[0] + 1, made[1], made[1] + 1]))
