@@ -134,7 +134,7 @@ def test_the_sampler_it_passes_says_what_does_not_fit(context):
 
 @pytest.mark.parametrize(
     ("name", "wrong", "says"),
-    [("optimizer", "Foo", "one of SGD, Adam, AdamW"), ("lr_scheduler", "cosin", "one of constant, cosine")],
+    [("optimizer", "Foo", "must be 'SGD' or 'Adam' or 'AdamW'"), ("lr_scheduler", "cosin", "did you mean 'cosine'")],
 )
 def test_words_of_no_meaning_are_refused(name, wrong, says):
     """By the package itself: tests check annotations, users' programs do not."""
