@@ -30,7 +30,7 @@ parser.add_argument("--steps", type=int, default=30)
 parser.add_argument(
     "--clip", nargs="+", default=["ViT-B-32/openai", "ViT-L-14/openai"], help="MODEL/WEIGHTS of open_clip, or folders"
 )
-parser.add_argument("--device", default="cpu")
+parser.add_argument("--device", default="auto")
 parser.add_argument("--out", default="subset")
 
 

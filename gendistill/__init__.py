@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from gendistill.distilled import load as load
     from gendistill.evaluation.comparing.compare import compare as compare
     from gendistill.evaluation.evaluate import evaluate as evaluate
+    from gendistill.evaluation.ranking.rank import rank as rank
+    from gendistill.experiments.experiment import run as run
+    from gendistill.experiments.plan import plan as plan
     from gendistill.exporting.cite import cite as cite
     from gendistill.exporting.export import export as export
+    from gendistill.finetuning import finetune as finetune
     from gendistill.recipe import Recipe as Recipe
     from gendistill.relabeling.relabel import relabel as relabel
     from gendistill.running.distill import distill as distill
@@ -36,8 +40,12 @@ _HOMES = {
     "distill": "running.distill",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
+    "finetune": "finetuning",
     "load": "distilled",
+    "plan": "experiments.plan",
+    "rank": "evaluation.ranking.rank",
     "relabel": "relabeling.relabel",
+    "run": "experiments.experiment",
 }
 
 __all__ = [
@@ -50,8 +58,12 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "finetune",
     "load",
+    "plan",
+    "rank",
     "relabel",
+    "run",
 ]
 __version__ = version()
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gendistill.context import Context, open_real
+from gendistill.formatting import describe, spell_bytes, spell_labels
 from gendistill.labelers import stored
 from gendistill.labelers.alternate import AlternatingLabels
 from gendistill.labelers.ensemble import Ensemble
@@ -21,6 +22,7 @@ from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.online import OnlineLabels
 from gendistill.running.drawn import DrawnImages
 from gendistill.running.shards import ShardImages
+from gendistill.system.devices import device_of
 from gendistill.system.store import read_json
 from gendistill.types import Class, Images, RealData, SoftLabels, UserError
 
@@ -61,6 +63,14 @@ class Distilled:
             slots[where] = torch.arange(len(where))
         ids = torch.stack([images.labels, slots, torch.zeros_like(slots)], 1)
         return cls(images, soft or HardLabels(images.labels, len(images.classes)), ids, torch.ones(len(images)), recipe)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        kept = f" of {spell_bytes(self.soft.bytes)}" if self.soft.kind in ("soft", "views") else ""
+        about = describe(len(self), len(self.classes), self.images.shape)
+        return f"Distilled({about}, {spell_labels(self.soft.kind)}{kept})"
 
     @property
     def classes(self) -> tuple[Class, ...]:
@@ -159,26 +169,37 @@ class TorchView(Dataset):
         return list(zip(pixels, targets, strict=True))
 
 
-def load(folder: str | Path, device: str | torch.device = "cpu") -> Distilled:
-    """The distilled set of a run directory, or of one of its sets.
+def load(folder: str | Path, device: str | torch.device = "auto") -> Distilled:
+    """The distilled set of a run directory, of one of its sets, or of a folder that `gendistill.export` wrote.
+
+    Of an exported set these are its pictures, labels, weights, ids and prompts; its recipe stands in its card. Of a generator it is
+    what was drawn first, and teachers that label online are not in it.
 
     Args:
-        folder: the directory.
-        device: where teachers are asked that label online, and a generator draws.
+        folder: the directory; of a set of the hub, its downloaded repository.
+        device: where teachers are asked that label online, and a generator draws; "auto" takes a GPU where there is one.
+
+    Returns:
+        The set; of a run with several, that of the lowest seed.
 
     Raises:
-        UserError: there is none, or it is not finished.
+        UserError: there is none, or it is not finished, or the labels are of another set.
     """
     from gendistill.config.overrides import read_value
 
-    root = Path(folder)
+    root, where = Path(folder), device_of(device)
     for place in (root, *set_folders(root)):
         if (place / "set.json").exists():
-            return read_set(place, read_value, device=device)
+            return read_set(place, read_value, device=where)
     if (root / "run.json").exists():
         raise UserError(f"the run in {root} has no finished set yet; go on with --resume")
+    from gendistill.evaluation.sets.foreign import exported, exported_files  # datasets with it, which no run waits for
+
+    if exported_files(root):
+        return exported(root)
     raise UserError(
-        f"no run of gendistill in {root}; `gendistill evaluate` also reads image folders, Parquet and .pt files"
+        f"no run of gendistill in {root}, and no set that it exported (of the hub, download one first: `hf download ID --repo-type "
+        "dataset --local-dir DIR`); `gendistill evaluate` also reads image folders, Parquet and .pt files"
     )
 
 
@@ -245,6 +266,21 @@ def _online(
     loss = stored.value(told.get("loss", "None"))
     views, known = stored.value(told["views"]), told.get("teachers", "")
     return OnlineLabels(images, views, told["temperature"], teachers, loss, known)
+
+
+def among(made: Distilled, context: Context) -> Distilled:
+    """The set, with online labels by teachers of the real pictures that are open, where these are those it was made of.
+
+    Those of its recipe may be at another place now.
+    """
+    recipe, told = made.recipe, made.origin.get("real", {}).get("fingerprint")
+    if not isinstance(made.soft, OnlineLabels) or recipe is None or isinstance(recipe, str):
+        return made
+    if told != context.real.train.fingerprint:
+        return made
+    return replace(
+        made, soft=made.soft.asking(recipe.labeler, replace(context.of(()), seed=recipe.seed, ipc=recipe.ipc))
+    )
 
 
 def _opened(recipe: Any, about: Mapping[str, Any], device: torch.device) -> Callable[[int], Images]:

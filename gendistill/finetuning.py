@@ -36,6 +36,7 @@ from gendistill.priors.training.tuning_settings import ALSO_FREE, FineTuning
 from gendistill.recipe import as_prior
 from gendistill.steering.finetune import FineTune
 from gendistill.steering.sample import Sample
+from gendistill.system.devices import device_of
 from gendistill.system.store import Store, cache_root, write_atomically, write_text
 from gendistill.types import LATENT, RealData, Source, UserError
 
@@ -56,7 +57,7 @@ def finetune(
     settings: FineTuning = FineTuning(),  # noqa: B008 (frozen)
     objectives: Sequence[Objective] = (),
     *,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     seed: int = 0,
     store: Store | None = None,
     progress: Callable[..., Iterable] = silent,
@@ -74,7 +75,7 @@ def finetune(
         folder: nobody's, or that of this very training.
         settings: how it is trained.
         objectives: what is wanted of the clean estimates beside the diffusion loss.
-        device: where to compute.
+        device: where to compute; "auto" takes a GPU where there is one.
         seed: everything random follows from it.
         store: where the latents of the pictures are kept; None for the user's cache.
         progress: wraps an iterable and shows how far it is.
@@ -85,7 +86,7 @@ def finetune(
         UserError: prior, pictures, settings and objectives do not fit each other, or the folder is another training's.
         Diverged: a loss is not finite.
     """
-    folder, where = Path(folder), torch.device(device)
+    folder, where = Path(folder), device_of(device)
     chosen = sized(prior_of(prior) if isinstance(prior, str) else as_prior(prior), settings.resolution)
     data = real if isinstance(real, RealData) else as_source(real).open()
     step = FineTune(tuple(objectives), **tuning(settings), seed=seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -11,9 +11,10 @@ from torch.utils.data import DataLoader
 
 from gendistill.anchors.real_pictures import RealPictures
 from gendistill.distilled import Distilled, read_set
+from gendistill.evaluation.sets.opened import open_sets
 from gendistill.labelers.alternate import AlternatingLabels, Phases
 from gendistill.labelers.codecs.floats import Single
-from gendistill.labelers.online import Online
+from gendistill.labelers.online import Online, OnlineLabels
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.priors.pixels import Pixels
@@ -22,6 +23,7 @@ from gendistill.running.distill import distill
 from gendistill.steering.start import Start
 from gendistill.toys import ToyData, toy_context
 from gendistill.types import UserError
+from gendistill.views.numbered import Views
 from tests.parts_under_test import TEACHER
 
 
@@ -41,6 +43,18 @@ def test_a_view_comes_with_its_labels(of_views):
     pixels, log_probs = next(iter(DataLoader(seen, batch_size=36)))
     assert torch.equal(pixels, wanted) and torch.equal(log_probs, soft.at(everything, 2))
     torch.testing.assert_close(seen[17], (wanted[17], soft.at(torch.tensor([17]), 2)[0]))
+
+
+def test_a_set_is_as_long_as_its_pictures_and_prints_in_one_line(of_views):
+    assert len(of_views) == 36
+    assert repr(of_views) == "Distilled(36 pictures, 3 classes, 8 × 8 grey, labels of views of 1.3 kB)"
+    static = replace(of_views, soft=StaticLabels.of(of_views.soft.at(torch.arange(36), 1), 1.0))
+    assert str(static) == "Distilled(36 pictures, 3 classes, 8 × 8 grey, soft labels of 432 B)"
+    assert str(of_views.hard()) == "Distilled(36 pictures, 3 classes, 8 × 8 grey, hard labels)"
+    online = replace(
+        of_views, soft=OnlineLabels(of_views.images, Views(), 1.0, lambda: pytest.fail("teachers were loaded"))
+    )
+    assert repr(online).endswith("online labels)")
 
 
 def test_pictures_and_views_are_not_mistaken_for_each_other(of_views):
@@ -82,6 +96,14 @@ def test_hard_labels_are_class_numbers(of_views):
     assert torch.equal(pixels, of_views.images.pixels([30])[0]) and int(label) == 2 and len(seen) == 36
 
 
+@dataclass(frozen=True)
+class Gone:
+    """Data that cannot be opened any more."""
+
+    def open(self):
+        raise UserError("it is gone")
+
+
 def test_other_teachers_and_those_of_other_pictures_do_not_label_online(tmp_path):
     recipe = Recipe(
         real=ToyData(),
@@ -99,6 +121,11 @@ def test_other_teachers_and_those_of_other_pictures_do_not_label_online(tmp_path
     strangers = replace(recipe, labeler=Online((replace(TEACHER, seed=1),), "logits"))
     with pytest.raises(UserError, match="teachers of this set are others now"):
         read_set(tmp_path, recipe=strangers).soft.at(torch.arange(6), 1)
+    gone = read_set(tmp_path, recipe=replace(recipe, real=Gone()))
+    with pytest.raises(UserError, match="it is gone"):
+        gone.soft.at(torch.arange(6), 1)
+    (found,) = open_sets(gone, real=ToyData()).sets
+    assert torch.equal(found.soft.at(torch.arange(6), 1), labels), "the pictures are elsewhere now"
     about = json.loads((tmp_path / "set.json").read_text())
     del about["origin"]["real"]["fingerprint"]
     (tmp_path / "set.json").write_text(json.dumps(about))

@@ -27,6 +27,7 @@ LAYERS = (
 """A file or folder may import from its own line and from those above it."""
 
 LAZY = {
+    ("distilled", "evaluation"): "`load` also reads what was exported, as the evaluation reads sets of others",
     (
         "distilled",
         "exporting",

@@ -8,7 +8,7 @@ import click
 
 from gendistill.commands.base import changes, device, protocol, protocol_of, source_of, typed
 from gendistill.commands.console import hide_bars, resumable
-from gendistill.commands.places import check_page, check_place, check_results
+from gendistill.commands.places import called, check_page, check_place, check_results
 
 
 @click.command()
@@ -55,7 +55,6 @@ def evaluate(
     """
     from gendistill.config.fields import fit
     from gendistill.config.overrides import read_value
-    from gendistill.system.environment import pick_device
 
     if to is not None:
         check_results(to, path)
@@ -65,9 +64,10 @@ def evaluate(
     against = None if real is None else source_of(real, "--real")
     from gendistill.evaluation.comparing.results import check_same, fingerprints_of, of_report
     from gendistill.evaluation.elsewhere import leakage_of
-    from gendistill.evaluation.evaluate import beside, measure, open_sets
+    from gendistill.evaluation.evaluate import evaluate as judge
     from gendistill.evaluation.keep import keep, kept_as
     from gendistill.evaluation.page import page as draw
+    from gendistill.evaluation.sets.opened import open_sets
     from gendistill.nets.reference import Reference
     from gendistill.provenance import Provenance
     from gendistill.system.progress import progress
@@ -76,18 +76,16 @@ def evaluate(
     seen = None if features is None else fit(read_value(features), Reference, "--features")
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
-        made, opened, device = path, None, pick_device(device)
-        if to is not None and to.exists():  # the set is read before anything is made that it is compared with
-            made, opened, _ = open_sets(path, real=against, device=device, progress=progress)
-            check_same(to, Path(path).name, made, opened.real)
-        sets, context = beside(made, chosen, real=against, device=device, progress=progress, context=opened)
-        kept = kept_as(sets["distilled"][0], Path(path), context)  # before the work
-        report = measure(sets, chosen, context, same_bytes=True, fidelity=fidelity, features=seen)
-    made, folder = sets["distilled"], Path(path)
+        opened = open_sets(path, real=against, device=device, progress=progress)
+        made, context, folder, name = opened.sets, opened.context, Path(path), called(path)
+        if to is not None:
+            check_same(to, name, made, context.real)
+        kept = kept_as(made[0], folder, context)  # before the work
+        report = judge(opened, chosen, fidelity=fidelity, features=seen)
     leakage = leakage_of(made[0], context)
     click.echo(f"{report}\n\nLeakage: {leakage}")
     if to is not None:
-        write_json(to, {"fingerprints": fingerprints_of(made), **of_report(report, folder.name, context.real, leakage)})
+        write_json(to, {"fingerprints": fingerprints_of(made), **of_report(report, name, context.real, leakage)})
     if page is not None:
         about = Provenance(**made[0].origin)
         draw(made[0], report, path=page, command=typed(), byte_sizes=made[0].sizes, provenance=about)
@@ -136,33 +134,30 @@ def rank(
     """
     from gendistill.config.fields import fit
     from gendistill.config.overrides import read_value
-    from gendistill.system.environment import pick_device
 
     if to is not None:
         check_results(to, path, ranked=True)
     chosen = protocol_of(protocol, changes)
     against = None if real is None else source_of(real, "--real")
     from gendistill.evaluation.comparing.results import check_same, fingerprints_of
-    from gendistill.evaluation.evaluate import open_sets
-    from gendistill.evaluation.ranking.rank import of_rankings
     from gendistill.evaluation.ranking.rank import rank as score
+    from gendistill.evaluation.sets.opened import open_sets
     from gendistill.labelers.base import Labeler
     from gendistill.system.progress import progress
     from gendistill.system.store import write_json
 
     asked = None if labeler is None else fit(read_value(labeler), Labeler, "--labeler")
     tried = None if rates is None else fit(read_value(f"({rates},)"), tuple[float, ...], "--rates")
-    name = Path(path).name
+    name = called(path)
     hide_bars()
     with resumable("Finished students are kept; run the same command to go on."):
-        made, context, _ = open_sets(path, real=against, device=pick_device(device), progress=progress)
+        opened = open_sets(path, real=against, device=device, progress=progress)
         if to is not None:
-            check_same(to, name, made, context.real)
-        found = [score(made, one, context, labeler=asked, rates=tried) for one in chosen.each]
-    for one in found:
-        click.echo(f"{one.row.student}: {one}")
+            check_same(to, name, opened.sets, opened.context.real)
+        found = score(opened, chosen, labeler=asked, rates=tried)
+    click.echo(f"{found}")
     if to is not None:
-        write_json(to, {"fingerprints": fingerprints_of(made), **of_rankings(found, name)})
+        write_json(to, {"fingerprints": fingerprints_of(opened.sets), **found.to_json(name)})
 
 
 @click.command()

@@ -54,4 +54,9 @@ def check_results(file: Path, path: str, ranked: bool = False) -> None:
     from gendistill.evaluation.comparing.results import check_own
 
     check_place(file)
-    check_own(file, Path(path).name, ranked)
+    check_own(file, called(path), ranked)
+
+
+def called(path: str) -> str:
+    """What a set is called: by the last part of its path, also where that is written as "."."""
+    return os.path.basename(os.path.abspath(path))

@@ -57,7 +57,6 @@ def train_prior(
     from gendistill.priors.train import PriorTraining
     from gendistill.priors.train import train_prior as train_diffusion
     from gendistill.priors.train_gan import GanTraining, train_gan
-    from gendistill.system.environment import pick_device
     from gendistill.system.progress import progress
 
     hide_bars()
@@ -69,7 +68,7 @@ def train_prior(
             real.train,
             output_dir,
             settings,
-            device=pick_device(device),
+            device=device,
             seed=seed,
             progress=progress,
             resume_from_checkpoint=resume_from_checkpoint,
@@ -143,7 +142,6 @@ def finetune(
     from gendistill.objectives.base import Objective
     from gendistill.priors.named import framed, prior_of
     from gendistill.system import ranks
-    from gendistill.system.environment import pick_device
     from gendistill.system.progress import progress
 
     hide_bars()
@@ -160,7 +158,7 @@ def finetune(
             output_dir,
             settings,
             fit(wanted, tuple[Objective, ...], "--objectives"),
-            device=pick_device(device),
+            device=device,
             seed=seed,
             progress=progress,
             resume_from_checkpoint=resume_from_checkpoint,

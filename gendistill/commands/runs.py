@@ -87,25 +87,23 @@ def plan(pipeline: str, changes: tuple[str, ...], device: str, dtype: str) -> No
     """
     chosen = altered(pipeline, changes)
     from gendistill.experiments.plan import plan as make_plan
-    from gendistill.system.environment import pick_device
 
     hide_bars()
-    click.echo(str(make_plan(chosen.recipe, chosen.protocol, pick_device(device), dtype)))
+    click.echo(str(make_plan(chosen.recipe, chosen.protocol, device, dtype)))
 
 
 for command in (run, plan):
     command.help = f"{command.help}{OVERRIDES}"
 
 
-def _run(recipe: Any, protocol: Any, out: Path, *, device: str, **words: Any) -> None:
+def _run(recipe: Any, protocol: Any, out: Path, **words: Any) -> None:
     """Do it, and say where it is and what it is worth."""
     from gendistill.experiments.experiment import run
     from gendistill.system import ranks
-    from gendistill.system.environment import pick_device
 
     hide_bars()
     with resumable("Finished shards are kept; run the same command with --resume (and without --overwrite) to go on."):
         command = typed()
-        done = run(recipe, protocol, out, device=pick_device(device), command=command, **words)
+        done = run(recipe, protocol, out, command=command, **words)
     if ranks.first():
-        click.echo(f"{done.report}\n\n{done.folder / 'dataset'}\n{done.folder / 'report.html'}")
+        click.echo(f"{done}")

@@ -67,7 +67,6 @@ def relabel(
     from gendistill.config.fields import construct, fit
     from gendistill.config.overrides import read_value
     from gendistill.formatting import bytes_of
-    from gendistill.system.environment import pick_device
 
     check_folder(out, "relabel")
     limit = bytes_of(budget)
@@ -93,7 +92,7 @@ def relabel(
             views=None if views is None else fit(read_value(views), Views, "--views"),
             real=against,
             protocol=chosen,
-            device=pick_device(device),
+            device=device,
             progress=progress,
             command=typed(),
         )
@@ -112,17 +111,7 @@ def relabel(
 def export(run: Path, to: Path, imagefolder: bool) -> None:
     """Write a run's set as a Hugging Face data set."""
     check_folder(to, "imagefolder" if imagefolder else "export")
-    from gendistill.distilled import load
-    from gendistill.evaluation.keep import numbers
-    from gendistill.exporting.export import export as write
-    from gendistill.exporting.export import imagefolder as write_files
-    from gendistill.system.store import read_json
+    from gendistill.exporting import export as writers
 
     hide_bars()
-    made, metrics, about = load(run), run / "metrics.json", run / "run.json"
-    if imagefolder:
-        click.echo(f"{write_files(made, to)}")
-        return
-    report = numbers(run) if metrics.is_file() else None
-    provenance = read_json(about).get("provenance") if about.is_file() else None
-    click.echo(f"{write(made, to, report=report, provenance=provenance)}")
+    click.echo(f"{writers.imagefolder(run, to) if imagefolder else writers.export(run, to)}")

@@ -13,7 +13,7 @@ from gendistill.distilled import Distilled
 from gendistill.evaluation.comparing.result import BASELINES
 from gendistill.evaluation.sets.made_from import MadeFrom, made_from, own_pictures
 from gendistill.evaluation.sets.prints import kept_prints, prints
-from gendistill.types import Images, LogProbs, UserError
+from gendistill.types import Images, LogProbs, RealData, UserError
 
 log = logging.getLogger("gendistill")
 
@@ -22,6 +22,19 @@ TOLERATED = 0.01
 pictures holds 3 of its 10,000 test pictures."""
 SUM_ERROR = 1e-2
 """How far probabilities may be from a sum of 1 that were kept in 16 bits."""
+
+
+def check_held_out(data: RealData) -> None:
+    """Refuse data without held-out pictures, before anything is made."""
+    if not len(data.train):
+        raise UserError(
+            f"{data.name} are no pictures to judge a set by: `gendistill evaluate PATH --real SOURCE` takes real ones"
+        )
+    if data.test is None:
+        raise UserError(
+            f"{data.name} has no test pictures to judge a set by: name some with test=..., or hold out a part of the "
+            "training pictures with real='Validation(...)'"
+        )
 
 
 def check_apart(held_out: Images, sets: Mapping[str, Sequence[Distilled]], context: Context) -> list[str]:

@@ -8,25 +8,24 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from gendistill.anchors.real_pictures import RealPictures
-from gendistill.context import Context, open_real, silent
-from gendistill.distilled import Distilled, load, set_folders
+from gendistill.context import Context, silent
+from gendistill.distilled import Distilled
 from gendistill.evaluation.baselines import baselines
-from gendistill.evaluation.checks import check_apart
+from gendistill.evaluation.checks import check_apart, check_held_out
 from gendistill.evaluation.labelled import spell
 from gendistill.evaluation.metrics.likeness import Features, likeness
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.report import Report
 from gendistill.evaluation.rows import Sets, rows
 from gendistill.evaluation.same_bytes import more_for_the_bytes
-from gendistill.evaluation.sets import foreign
 from gendistill.evaluation.sets.astray import check_soft, doubts
+from gendistill.evaluation.sets.opened import AnySets, Opened, open_sets, recipe_of
 from gendistill.images import StoredImages
 from gendistill.learning.training import IN_MEMORY_BYTES
 from gendistill.nets.guessing import check_teachers
@@ -42,13 +41,13 @@ log = logging.getLogger("gendistill")
 
 
 def evaluate(
-    distilled: Distilled | Sequence[Distilled] | str | Path,
+    distilled: AnySets,
     protocol: Protocol = SCREENING,
     *,
     real: Source | None = None,
     fidelity: bool = False,
     features: Features | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device = "auto",
     progress: Callable[..., Iterable] = silent,
     context: Context | None = None,
 ) -> Report:
@@ -58,118 +57,39 @@ def evaluate(
 
     Args:
         distilled: one set, several made by the same recipe from different seeds, or where one is: a run, a folder of images or
-            Parquet files, a data set of the hub, or a .pt file of images and labels.
+            Parquet files, a data set of the hub, or a .pt file of images and labels; or what `open_sets` made of it, and then
+            real data, device and progress are those it was opened with.
         protocol: which student, trained how, how often.
         real: the real data to compare with; None for those of the set's recipe.
         fidelity: also say how the pictures lie among the real training pictures, and whether they are copies of them.
         features: in which that is said, where not in those of the protocol's student, trained on all real pictures: of a network,
             such as TimmClassifier("resnet50.a1_in1k"), Clip() or a module, or a function from pixels in [0, 1] to (n, d).
-        device: where to train.
+        device: where to train; "auto" takes a GPU where there is one.
         progress: wraps iterables to show how far they are.
         context: data and prior that are open already.
 
     Raises:
         UserError: nothing readable is there, it does not fit the real data, or these are not known.
     """
-    sets, opened = beside(distilled, protocol, real=real, device=device, progress=progress, context=context)
-    return measure(sets, protocol, opened, same_bytes=True, fidelity=fidelity, features=features)
+    opened = open_sets(distilled, real=real, device=device, progress=progress, context=context)
+    sets = beside(opened, protocol)
+    return measure(sets, protocol, opened.context, same_bytes=True, fidelity=fidelity, features=features)
 
 
-def beside(
-    distilled: Distilled | Sequence[Distilled] | str | Path,
-    protocol: Protocol,
-    *,
-    real: Source | None = None,
-    device: str | torch.device = "cpu",
-    progress: Callable[..., Iterable] = silent,
-    context: Context | None = None,
-) -> tuple[Sets, Context]:
-    """What `evaluate` measures, all made and opened: the sets by name, and the real data."""
-    made, opened, own = open_sets(distilled, real=real, device=device, progress=progress, context=context)
+def beside(opened: Opened, protocol: Protocol) -> dict[str, list[Distilled]]:
+    """What `evaluate` measures, all made, by name: the sets that were opened, and those they are compared with.
+
+    Raises:
+        UserError: the labels of the sets cannot be labels.
+    """
+    made, context = opened.sets, opened.context
     if not protocol.labelers:
         check_soft(made)
     recipe = recipe_of(made)
-    if own:
-        assert recipe is not None
-        return {"distilled": made, **make_baselines(recipe, protocol, opened)}, opened
-    assert real is not None
-    return {"distilled": made, **make_others(made[0], recipe, real, protocol, opened)}, opened
-
-
-def open_sets(
-    distilled: Distilled | Sequence[Distilled] | str | Path,
-    *,
-    real: Source | None = None,
-    device: str | torch.device = "cpu",
-    progress: Callable[..., Iterable] = silent,
-    context: Context | None = None,
-) -> tuple[list[Distilled], Context, bool]:
-    """The sets that are meant, the real data they are judged by, and whether these are those of their recipe.
-
-    Raises:
-        UserError: nothing readable is there, it does not fit the real data, or these are not known or have no held-out pictures.
-    """
-    device = torch.device(device)
-    path = ""
-    if isinstance(distilled, str | Path):
-        path = str(distilled)
-        if not path.strip():
-            raise UserError("an empty path names no set: give a run, a folder, a file or a hub id; '.' is this folder")
-        made = [load(folder, device) for folder in ours(Path(distilled))]
-    else:
-        made = values(distilled)
-    recipe = recipe_of(made)
-    if (
-        path
-        and not made
-        and not Path(path).exists()
-        and (real is None or Path(path).suffix in (".pt", ".pth", ".parquet"))
-    ):
-        raise UserError(f"{path} is not there: give a run, a folder, a file, or, with real=, a data set of the hub")
-    if real is None and recipe is None:
-        raise UserError(
-            f"{path or 'this set'} does not say what it was distilled from: give real=, or --real on the command line, for example "
-            '--real \'Parquet(train="train.parquet", test="test.parquet", size=32)\''
-        )
-    if recipe is not None and real in (None, recipe.real):
-        context = context or open_context(recipe, device, torch.float32, progress)
-        check_held_out(context.real)
-        return made, context, True
-    assert real is not None
-    context = context or open_real(real, device, progress)
-    check_held_out(context.real)
-    if made:
-        found = [foreign.aligned(one, context.real, path or "the set") for one in made]
-    else:
-        found = [foreign.read(path, context.real, context.device)]
-    return found, context, False
-
-
-def values(distilled: object) -> list[Distilled]:
-    """The sets in what was given in place of a path: one, or several.
-
-    Raises:
-        UserError: there is none, or something else among them.
-    """
-    given = list(distilled) if isinstance(distilled, Iterable) else [distilled]  # a Distilled is none
-    made = [one for one in given if isinstance(one, Distilled)]
-    if not made or len(made) < len(given):
-        names = ", ".join(type(one).__name__ for one in given if not isinstance(one, Distilled))
-        raise UserError(
-            f"{f'{names} is no distilled set' if names else 'no set was given'}: give what distill() or load() returns, several of "
-            "these made by one recipe, or the path of a run, an image folder, Parquet or a .pt file"
-        )
-    return made
-
-
-def recipe_of(made: Sequence[Distilled]) -> Recipe | None:
-    """The recipe that made some sets; None where nobody knows it."""
-    return made[0].recipe if made and isinstance(made[0].recipe, Recipe) else None
-
-
-def ours(place: Path) -> list[Path]:
-    """The folders of all sets of a run, or the one of a set; none where it is a set of others."""
-    return set_folders(place) if (place / "run.json").exists() else [place] if (place / "set.json").exists() else []
+    if opened.real is not None:
+        return {"distilled": made, **make_others(made[0], recipe, opened.real, protocol, context)}
+    assert recipe is not None
+    return {"distilled": made, **make_baselines(recipe, protocol, context)}
 
 
 def make_others(
@@ -265,19 +185,6 @@ def leakage(protocol: Protocol, data: RealData) -> Iterator[str]:
         for origin in labeler.origins(data.licence):
             saw = f"it saw {origin['saw']}" if origin.get("saw") else "what it saw is not stated"
             yield f"Labels by {words}: {origin['name']}; {saw}."
-
-
-def check_held_out(data: RealData) -> None:
-    """Refuse data without held-out pictures, before anything is made."""
-    if not len(data.train):
-        raise UserError(
-            f"{data.name} are no pictures to judge a set by: `gendistill evaluate PATH --real SOURCE` takes real ones"
-        )
-    if data.test is None:
-        raise UserError(
-            f"{data.name} has no test pictures to judge a set by: name some with test=..., or hold out a part of the "
-            "training pictures with real='Validation(...)'"
-        )
 
 
 def check_judges(protocol: Protocol, data: RealData) -> None:

@@ -254,7 +254,7 @@ class Report:
         told = {"notes": tuple(value.get("notes", ())), "data": value.get("data", "")}
         return cls(rows, dict(value.get("seconds", {})), likeness=likeness, **told)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         parts = ["\n".join([title, aligned(lines), *notes]) for title, lines, notes in self.tables]
         return "\n\n".join([*parts, *filter(None, ["\n".join(self.remarks)])]) or "nothing was evaluated"
 

@@ -18,7 +18,8 @@ import torch
 from gendistill.config.parts import inside
 from gendistill.config.pipeline import MODULE
 from gendistill.distilled import Distilled
-from gendistill.evaluation.evaluate import check_held_out, check_judges, make_baselines, measure
+from gendistill.evaluation.checks import check_held_out
+from gendistill.evaluation.evaluate import check_judges, make_baselines, measure
 from gendistill.evaluation.keep import merged, numbers
 from gendistill.evaluation.page import page
 from gendistill.evaluation.protocols import Protocol
@@ -30,6 +31,7 @@ from gendistill.provenance import Provenance
 from gendistill.recipe import Recipe
 from gendistill.running.distill import check_data, check_room, distill, open_context
 from gendistill.system import ranks
+from gendistill.system.devices import device_of
 from gendistill.system.locks import alone
 from gendistill.system.progress import progress as show
 from gendistill.system.store import out_of_space, read_json, write_json
@@ -41,10 +43,17 @@ STATED = "# What was run:\n"
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run."""
+    """A finished run. Prints as what it is worth, and where it is.
+
+    folder  its directory
+    report  every accuracy, empty where nothing was judged, and in all processes but the first
+    """
 
     folder: Path
     report: Report
+
+    def __repr__(self) -> str:
+        return f"{self.report}\n\n{self.folder / 'dataset'}\n{self.folder / 'report.html'}"
 
 
 def run(
@@ -54,7 +63,7 @@ def run(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    device: str = "cpu",
+    device: str | torch.device = "auto",
     dtype: str = "float32",
     command: str = "",
     progress: Callable[..., Iterable] = show,
@@ -69,7 +78,7 @@ def run(
         out: the run directory.
         resume: go on with a run that is there.
         overwrite: remove a run that is there, and only a run.
-        device: where to compute.
+        device: where to compute; "auto" takes a GPU where there is one.
         dtype: of the denoiser.
         command: what the user typed, for the report.
         progress: wraps iterables to show how far they are.
@@ -77,7 +86,8 @@ def run(
     Raises:
         UserError: anything the user has to mend, found before anything is written where that is possible.
     """
-    folder, arithmetic = Path(out), {"device": device, "dtype": dtype}
+    folder, where = Path(out), device_of(device)
+    arithmetic = {"device": str(where), "dtype": dtype}
     text = spell(recipe, protocol)
     look_at(folder, text, resume, overwrite, **arithmetic)
     data = recipe.real.open()
@@ -97,7 +107,7 @@ def run(
                 begin(folder, text, overwrite, command=command or " ".join(sys.argv), **arithmetic)
         ranks.wait()
         with logged(folder):
-            return work(recipe, protocol, folder, text, torch.device(device), getattr(torch, dtype), progress)
+            return work(recipe, protocol, folder, text, where, getattr(torch, dtype), progress)
 
 
 def sets(recipe: Recipe, protocol: Protocol, folder: Path) -> list[tuple[Recipe, Path]]:

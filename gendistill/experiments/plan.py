@@ -32,6 +32,7 @@ from gendistill.running.execute import first_draft, tuned
 from gendistill.running.stages import stages
 from gendistill.steering.base import Steering
 from gendistill.steering.drafts import candidates
+from gendistill.system.devices import device_of
 from gendistill.system.memory import peak_memory
 from gendistill.work import Work
 
@@ -99,7 +100,7 @@ class Plan:
         """Pictures times steps through the denoiser, both halves of guidance counted."""
         return sum(line.calls * line.rows for line in self.lines if line.what == "denoise")
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         cells = [["part", "work", "calls", "pictures a call", "each", "together", "FLOPs"]]
         for line in self.lines:
             cells.append(
@@ -121,13 +122,13 @@ class Plan:
         return aligned(cells) + "\n" + total
 
 
-def plan(recipe: Recipe, protocol: Protocol, device: str = "cpu", dtype: str = "float32") -> Plan:
+def plan(recipe: Recipe, protocol: Protocol, device: str | torch.device = "auto", dtype: str = "float32") -> Plan:
     """Count the work of `gendistill.experiments.experiment.run` with these arguments and time one piece of each kind.
 
     Raises:
         UserError: what `run` would refuse.
     """
-    where = torch.device(device)
+    where = device_of(device)
     context = open_context(recipe, where, getattr(torch, dtype), dry=True)
     lines: list[Line] = []
     with peak_memory(where) as peak:

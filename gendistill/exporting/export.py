@@ -12,11 +12,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from datasets import Dataset, DatasetInfo, Split
 
+from gendistill.distilled import Distilled, load
+from gendistill.evaluation.keep import numbers
 from gendistill.evaluation.report import Report
 from gendistill.exporting.card import card
 from gendistill.exporting.parquet import (
@@ -34,11 +35,8 @@ from gendistill.pictures import MODES, encode, png, sheet
 from gendistill.provenance import Provenance
 from gendistill.running.drawn import DrawnImages
 from gendistill.system.locks import alone_at
-from gendistill.system.store import out_of_space, write_json
+from gendistill.system.store import out_of_space, read_json, write_json
 from gendistill.types import UserError
-
-if TYPE_CHECKING:
-    from gendistill.distilled import Distilled
 
 PREVIEW_CLASSES, PREVIEW_PICTURES = 10, 10
 MARK = ".gendistill"
@@ -48,16 +46,32 @@ NAME_BYTES = 200
 
 
 def export(
-    distilled: Distilled, folder: str | Path, *, report: Report | None = None, provenance: Provenance | None = None
+    distilled: Distilled | str | Path,
+    folder: str | Path,
+    *,
+    report: Report | None = None,
+    provenance: Provenance | None = None,
 ) -> Path:
     """Write the set as a dataset folder, whole or not at all, and return the folder.
 
     ``README.md`` is the card, ``data/train-*.parquet`` the pictures and labels, ``preview.png`` a look at them; ``generator``
     holds the prior where that is what was distilled, and the pictures are the first it draws. Exact labels of the pictures are a
     column; all others are files of their own, as many bytes as the set says, beside ``labels.json``, which tells how to read them.
-    A folder written by an earlier export is replaced, and hidden files of others stay in it; one that holds anything else is a
-    `UserError`.
+    A folder written by an earlier export is replaced, and hidden files of others stay in it.
+
+    Args:
+        distilled: a set, or where one is that `gendistill.load` reads, such as a run, whose card has what the run knows.
+        folder: what is written.
+        report: what the set is worth, for the card; None for what the run says.
+        provenance: what it was made from, for the card; None for what the run says, else the set.
+
+    Raises:
+        UserError: there is no such set, it has no picture, or the folder holds anything but an earlier export.
     """
+    if not isinstance(distilled, Distilled):
+        run = Path(distilled)
+        distilled, report = load(run), report or numbers(run)
+        provenance = provenance or provenance_of(run)
     check_pictures(distilled)
     with whole_folder(folder, "export") as part:
         written = write_parquet(distilled, part / "data")
@@ -70,6 +84,12 @@ def export(
         )
         (part / "README.md").write_text(text, encoding="utf-8")
     return Path(folder)
+
+
+def provenance_of(run: Path) -> Provenance | None:
+    """What a run says of the origin of its set; None where it says nothing."""
+    about = run / "run.json"
+    return read_json(about).get("provenance") if about.is_file() else None
 
 
 def write_labels(distilled: Distilled, folder: Path) -> dict[str, object]:
@@ -87,8 +107,8 @@ def to_dataset(distilled: Distilled) -> Dataset:
     return Dataset(pa.concat_tables(tables), info=DatasetInfo(features=features), split=Split.TRAIN)
 
 
-def imagefolder(distilled: Distilled, folder: str | Path) -> Path:
-    """Write ``train/<class>/<id>.png`` for programs that read folders, and return the folder.
+def imagefolder(distilled: Distilled | str | Path, folder: str | Path) -> Path:
+    """Write ``train/<class>/<id>.png`` of a set, or of one that is somewhere, for programs that read folders; return the folder.
 
     A class folder is called by its WordNet id, else by its name. Hard labels only; readers that number the classes by
     sorting the folders may number them otherwise than the set does, so ``classes.txt`` lists them in the set's order.
@@ -96,7 +116,11 @@ def imagefolder(distilled: Distilled, folder: str | Path) -> Path:
 
     Names are changed to what every file system takes. ``datasets`` sees no class that has no picture, and gives no labels where
     there is one class alone unless it is told ``drop_labels=False``.
+
+    Raises:
+        UserError: there is no such set, no image file for its pictures, or the folder holds anything but an earlier one of these.
     """
+    distilled = distilled if isinstance(distilled, Distilled) else load(distilled)
     check_pictures(distilled)
     if distilled.images.shape[0] not in MODES:
         raise UserError(

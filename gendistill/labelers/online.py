@@ -84,6 +84,12 @@ class OnlineLabels(SoftLabels):
         how = (self.temperature, *learned(self).values())
         return fingerprint("online", self._images.fingerprint, *asked, self.views, *how)
 
+    def asking(self, ensemble: Ensemble, context: Context) -> OnlineLabels:
+        """The same labels, by teachers that know the real pictures of a context, which is open."""
+        bare = replace(context, prior=None)
+        how = (self._images, self.views, self.temperature)
+        return OnlineLabels(*how, lambda: (ensemble, bare), self.loss, self._known)
+
     def at(self, positions: Tensor, view: int = 0) -> LogProbs:
         """What the teachers say of these pictures in this view, on the teachers' device."""
         return self._committee(self.views.look(self._reader, positions, view, len(self._images)).pixels)

@@ -22,6 +22,7 @@ from gendistill.priors.training.reading import reader
 from gendistill.priors.training.rows import id2label, label_rows
 from gendistill.priors.training.settings import PriorTraining
 from gendistill.priors.training.sizes import complete
+from gendistill.system.devices import device_of
 from gendistill.types import Images
 
 __all__ = ["PriorTraining", "train_prior"]
@@ -32,7 +33,7 @@ def train_prior(
     folder: Path,
     settings: PriorTraining = PriorTraining(),  # noqa: B008 (frozen)
     *,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     seed: int = 0,
     progress: Callable[..., Iterable] = silent,
     resume_from_checkpoint: str | None = None,
@@ -41,6 +42,7 @@ def train_prior(
 ) -> Path:
     """Train on ``images`` and return ``folder``, a ``DiTPipeline`` with a model card; a finished one is left as it is.
 
+    device                  where to compute; "auto" takes a GPU where there is one
     resume_from_checkpoint  "latest" (begins anew where there is nothing to resume), or a checkpoint of the denoiser by
                             name or path; the stages before it resume by themselves
     name, licence           of the data, for the model card
@@ -51,7 +53,7 @@ def train_prior(
     folder = Path(folder)
     full = complete(settings, images)
     assert full.resolution and full.downsample
-    torch_device = torch.device(device)
+    torch_device = device_of(device)
     begun = begin(
         folder,
         full,

@@ -17,6 +17,7 @@ from gendistill.priors.training.gan_publish import INDEX, publish, write_card
 from gendistill.priors.training.gan_settings import GanTraining
 from gendistill.priors.training.gan_sizes import complete
 from gendistill.priors.training.reading import reader
+from gendistill.system.devices import device_of
 from gendistill.types import Images
 
 __all__ = ["GanTraining", "train_gan"]
@@ -27,7 +28,7 @@ def train_gan(
     folder: Path,
     settings: GanTraining = GanTraining(),  # noqa: B008 (frozen)
     *,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     seed: int = 0,
     progress: Callable[..., Iterable] = silent,
     resume_from_checkpoint: str | None = None,
@@ -36,6 +37,7 @@ def train_gan(
 ) -> Path:
     """Train on ``images`` and return ``folder``: a generator, its discriminator, a model card; a finished one is left as it is.
 
+    device                  where to compute; "auto" takes a GPU where there is one
     resume_from_checkpoint  "latest" (begins anew where there is nothing to resume), or a checkpoint by name or path
     name, licence           of the data, for the model card
 
@@ -49,7 +51,7 @@ def train_gan(
         full,
         images,
         seed=seed,
-        device=torch.device(device),
+        device=device_of(device),
         resume_from_checkpoint=resume_from_checkpoint,
         index=INDEX,
     )

@@ -44,6 +44,7 @@ from gendistill.relabeling.candidates import candidates, described, like, publis
 from gendistill.relabeling.set_data import opened
 from gendistill.running.drawn import DrawnImages
 from gendistill.running.statement import provenance_of
+from gendistill.system.devices import device_of
 from gendistill.system.environment import versions
 from gendistill.system.store import fingerprint, read_json, write_json
 from gendistill.types import Images, Source, UserError
@@ -93,7 +94,7 @@ class Relabelled:
     tried: tuple[Tried, ...]
     chosen: Tried
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         rows = [[*one.words, "chosen" if one is self.chosen else ""] for one in self.tried]
         return aligned([["soft labels", "bytes", "accuracy in %, mean ± std (n)", ""], *rows])
 
@@ -108,7 +109,7 @@ def relabel(
     real: Source | None = None,
     protocol: Protocol = SCREENING,
     fraction: float = 0.1,
-    device: str | torch.device = "cpu",
+    device: str | torch.device = "auto",
     progress: Callable[..., Iterable] = silent,
     command: str = "",
 ) -> Relabelled:
@@ -125,7 +126,7 @@ def relabel(
         protocol: how students learn, the mean over all of its networks. Views that none has epochs for are not labelled, so that it
             should be the one in mind.
         fraction: of the training pictures of each class that judge.
-        device: where to compute.
+        device: where to compute; "auto" takes a GPU where there is one.
         progress: wraps iterables to show how far they are.
         command: what the user typed, for the card.
 
@@ -134,13 +135,13 @@ def relabel(
             ``out`` holds something else.
     """
     replaceable(out, "relabel")  # before the work
-    labeler, views = settled(labeler), settled(views)
+    labeler, views, where = settled(labeler), settled(views), device_of(device)
     budget = bytes_of(budget) if isinstance(budget, str) else budget
     if budget < 1:
         raise UserError(
             f"budget={budget}: soft labels take at least a byte; hard ones need no relabel, distilled.hard()"
         )
-    folders = sets_at(path, real, torch.device(device), progress)
+    folders = sets_at(path, real, where, progress)
     made = [read_set(folder, read_value) for folder in folders]
     first, recipe = made[0], made[0].recipe
     if isinstance(first.images, DrawnImages):
@@ -165,7 +166,7 @@ def relabel(
         options = [*(replace(asked, labeler=one) for one in options), Hard()]
     else:
         options += published(ensemble, first.images, budget, most)
-    context = replace(opened(source, first, torch.device(device), progress), ipc=first.ipc)
+    context = replace(opened(source, first, where, progress), ipc=first.ipc)
     ensemble.check(context.real)
     check_teachers(ensemble, context)
     _, judges = split(context.real.train, fraction, 0, context.real.name)
@@ -189,7 +190,7 @@ def relabel(
             "budget": budget, "protocol": repr(protocol), "judges": len(judges), "chosen": repr(chosen.labeler),
             "tried": [{"labeler": repr(o.labeler), "bytes": o.bytes, "accuracies": o.accuracies} for o in tried],
         })  # fmt: skip
-        about = {"command": command, "device": str(device), "versions": versions(), "seconds": {}}
+        about = {"command": command, "device": str(where), "versions": versions(), "seconds": {}}
         write_json(part / "run.json", {**about, "provenance": {**told, "command": command}})
     return Relabelled(Path(out), tried, chosen)
 

@@ -31,6 +31,7 @@ from gendistill.running.execute import drawn, finished, rehearse, run_stage, tun
 from gendistill.running.stages import stages
 from gendistill.running.statement import provenance_of
 from gendistill.system import ranks
+from gendistill.system.devices import device_of
 from gendistill.system.locks import LOCK, alone, standing
 from gendistill.system.store import clear_parts, fingerprint, write_json, write_text
 from gendistill.types import Images, RealData, UserError
@@ -109,7 +110,7 @@ def distill(
     recipe: Recipe,
     out: str | Path | None = None,
     *,
-    device: str | torch.device = "cpu",
+    device: str | torch.device = "auto",
     dtype: str | torch.dtype = "float32",
     resume: bool = True,
     progress: Callable[..., Iterable] = silent,
@@ -120,7 +121,7 @@ def distill(
     Args:
         recipe: what to do.
         out: folder of the set; None for a place in the cache that follows from the recipe and the data.
-        device: where to compute.
+        device: where to compute; "auto" takes a GPU where there is one.
         dtype: of the denoiser; guidance, decoding and labels are float32 always.
         resume: go on with what is in ``out``, or wait for who works there; False refuses a folder that is not empty.
         progress: wraps iterables to show how far they are.
@@ -132,7 +133,7 @@ def distill(
     """
     ranks.wait()  # who meets first says how long all will wait; a training in here would say less
     kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    given = context or open_context(recipe, torch.device(device), kind, progress)
+    given = context or open_context(recipe, device_of(device), kind, progress)
     context = given.anew(seed=recipe.seed, ipc=recipe.ipc, block=recipe.block)
     identity = identify(recipe, context)
     folder = Path(out) if out is not None else context.store.root / "sets" / identity

@@ -1,9 +1,20 @@
-"""Numbers travel to the device that works on them, and nobody waits for them."""
+"""Which device works, and how numbers travel to it: nobody waits for them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from gendistill.system.environment import pick_device
+
+
+def device_of(device: str | torch.device) -> torch.device:
+    """The device that is meant: a `torch.device` as it is, of names what `pick_device` says.
+
+    Raises:
+        UserError: there is none of this name here.
+    """
+    return torch.device(pick_device(device) if isinstance(device, str) else device)
 
 
 def sent(numbers: Tensor, device: torch.device) -> Tensor:

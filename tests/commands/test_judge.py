@@ -14,6 +14,7 @@ from gendistill.commands.console import execute
 from gendistill.data.digits import Digits
 from gendistill.distilled import Distilled
 from gendistill.evaluation.report import Report, Row
+from gendistill.evaluation.sets.opened import Opened
 from gendistill.nets.timm_classifier import TimmClassifier
 from gendistill.toys import toy_context
 
@@ -23,21 +24,21 @@ ROW = Row(set="distilled", labels="hard", student="ConvNet-3", protocol="demo", 
 
 @pytest.fixture
 def judged(monkeypatch, tmp_path):
-    """What `beside` and `measure` were called with, both replaced: a row of 40 %."""
+    """What `open_sets` and `evaluate` were called with, both replaced: a row of 40 %."""
     calls = []
 
-    def beside(path, protocol, **words):
+    def open_sets(path, **words):
         own = isinstance(words["real"], Digits | None)
         data = (words["real"] or Digits(size=8)).open() if own else replace(Digits(size=8).open(), name="x")
-        calls.append(SimpleNamespace(path=path, protocol=protocol, **words))
-        return {"distilled": [Distilled.of(data.train)]}, replace(toy_context(tmp_path / "cache"), real=data)
+        calls.append(SimpleNamespace(path=path, **words))
+        return Opened([Distilled.of(data.train)], replace(toy_context(tmp_path / "cache"), real=data))
 
-    def measure(sets, protocol, context, **words):
-        calls[-1].fidelity, calls[-1].features = words["fidelity"], words["features"]
+    def evaluate(opened, protocol, **words):
+        vars(calls[-1]).update(words, protocol=protocol)
         return Report([ROW])
 
-    monkeypatch.setattr("gendistill.evaluation.evaluate.beside", beside)
-    monkeypatch.setattr("gendistill.evaluation.evaluate.measure", measure)
+    monkeypatch.setattr("gendistill.evaluation.sets.opened.open_sets", open_sets)
+    monkeypatch.setattr("gendistill.evaluation.evaluate.evaluate", evaluate)
     return calls
 
 
@@ -79,6 +80,13 @@ def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
     assert "\n\nLeakage: Not stated" in told and "\n\nLeakage:\n  set: Not stated" in told, "by both commands"
 
 
+def test_a_set_where_the_user_is_has_the_name_of_its_folder(judged, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    assert execute(cli, ["evaluate", ".", "--device", "cpu", "--to", "../set.json"]) == 0
+    assert json.loads((tmp_path / "set.json").read_text())["run"] == "mine"
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -103,7 +111,7 @@ def test_evaluate_writes_what_compare_reads(judged, tmp_path, capsys):
 )
 def test_what_cannot_be_written_is_told_before_any_work(words, says, judged, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gendistill.distilled.load", lambda *given: pytest.fail("a set was read"))
+    monkeypatch.setattr("gendistill.exporting.export.load", lambda *given: pytest.fail("a set was read"))
     row = {"set": "a", "labels": "hard", "student": "ConvNet-3", "protocol": "demo", "mean": 40.0, "n": 1}
     (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
     (tmp_path / "file").write_text("mine")
@@ -131,10 +139,10 @@ def test_a_page_of_ours_is_written_anew(judged, tmp_path):
     assert [execute(cli, words) for _ in range(2)] == [0, 0]
 
 
-def a_set_of_others(file, place=0):
-    """A .pt file with the picture of every digit at this place, as the words of a command line."""
+def a_set_of_others(file, place=0, more=()):
+    """A .pt file with the picture of every digit at this place, and some more, as the words of a command line."""
     pictures = Digits(size=8).open().train
-    few = torch.stack([pictures.where(index)[place] for index in range(10)])
+    few = torch.stack([*(pictures.where(index)[place] for index in range(10)), *(torch.tensor(at) for at in more)])
     file.parent.mkdir(exist_ok=True)
     torch.save({"images": pictures.stored(few).float() / 255, "labels": pictures.labels[few]}, file)
     return [str(file), "--real", "Digits(size=8)", "--device", "cpu"]
@@ -148,6 +156,22 @@ def test_results_of_another_set_of_that_name_are_not_overwritten(tmp_path, monke
     monkeypatch.setattr("gendistill.evaluation.evaluate.make", lambda *given: pytest.fail("work was done"))
     assert execute(cli, other) == 2
     assert "results of another set that is called theirs.pt, too" in capsys.readouterr().err
+
+
+def test_what_is_to_be_told_of_a_set_is_told_once(tmp_path, monkeypatch, capsys, caplog):
+    """It is read once, also where its results go over those of before."""
+    monkeypatch.setattr("gendistill.evaluation.evaluate.measure", lambda *given, **words: Report([ROW]))
+    words = [
+        "evaluate",
+        *a_set_of_others(tmp_path / "uneven.pt", more=[0]),
+        "coresets=()",
+        "--to",
+        str(tmp_path / "to"),
+    ]
+    for _ in range(2):
+        caplog.clear()
+        assert execute(cli, words) == 0
+        assert caplog.text.count("has 1 to 2 pictures a class") == 1
 
 
 def test_rank_scores_a_set_of_others_for_compare(tmp_path, monkeypatch, capsys):

@@ -27,6 +27,7 @@ from gendistill.evaluation.metrics.features import features_of
 from gendistill.evaluation.metrics.fidelity import fidelity
 from gendistill.evaluation.metrics.stress import Stress
 from gendistill.evaluation.protocol import Protocol, When
+from gendistill.evaluation.sets.opened import open_sets
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
@@ -233,7 +234,8 @@ def test_all_sets_of_a_run_are_judged_by_other_real_pictures_with_its_own_recipe
         distill(replace(recipe, seed=seed), tmp_path / "run" / "sets" / f"seed-{seed}")
     (tmp_path / "run" / "run.json").write_text("{}")
     protocol = replace(PROTOCOL, sets=1, students=2)
-    sets, context = module.beside(tmp_path / "run", protocol, real=Digits(size=8))
+    opened = open_sets(tmp_path / "run", real=Digits(size=8))
+    sets, context = module.beside(opened, protocol), opened.context
     wanted = [load(tmp_path / "run" / "sets" / f"seed-{seed}").images.fingerprint for seed in range(3)]
     assert [one.images.fingerprint for one in sets["distilled"]] == wanted
     assert context.real.split == "test" and sets["random_real"][0].recipe.real == Digits(size=8)

@@ -11,13 +11,16 @@ from dataclasses import replace
 
 import pytest
 
+from gendistill.cli import cli
+from gendistill.commands.console import execute
 from gendistill.config.pipeline import find_pipeline
 from gendistill.distilled import load
 from gendistill.evaluation.keep import keep
 from gendistill.evaluation.protocols import Protocol
-from gendistill.evaluation.report import Row
+from gendistill.evaluation.report import Report, Row
 from gendistill.experiments import experiment
 from gendistill.experiments.experiment import run, spell
+from gendistill.exporting.export import export, imagefolder
 from gendistill.labelers.relabel import Relabel
 from gendistill.learning.training import Training
 from gendistill.nets.convnet import ConvNet
@@ -85,6 +88,31 @@ def test_a_run_that_is_there_is_not_touched_unasked(done):
     with pytest.raises(UserError, match="ipc=2"):
         run(replace(RECIPE, ipc=1), PROTOCOL, done.folder, resume=True, progress=quiet)
     assert {path: path.read_bytes() for path in done.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_is_exported_with_what_it_knows_from_python_as_from_the_command_line(done, tmp_path):
+    keep(replace(done.report, rows=[replace(done.report.rows[0], protocol="another")]), load(done.folder), done.folder)
+    folders = [export(done.folder, tmp_path / "ours"), tmp_path / "theirs"]
+    assert execute(cli, ["export", str(done.folder), "--to", str(folders[1])]) == 0
+    ours, theirs = ((folder / "README.md").read_text() for folder in folders)
+    assert ours == theirs and "## Results" in ours and "another" in ours and "gendistill run toy" in ours
+    assert "## Results" not in (export(load(done.folder), tmp_path / "set") / "README.md").read_text()
+    said = export(str(done.folder), tmp_path / "ours", report=Report([]), provenance={"name": "mine"}) / "README.md"
+    assert "# mine" in said.read_text() and "## Results" not in said.read_text()
+    files = [imagefolder(done.folder, tmp_path / "files"), imagefolder(load(done.folder), tmp_path / "others")]
+    assert len({tuple(sorted(path.name for path in folder.rglob("*.png"))) for folder in files}) == 1
+
+
+def test_a_run_prints_as_what_it_is_worth_and_where_it_is(done):
+    assert repr(done) == str(done) == f"{done.report}\n\n{done.folder / 'dataset'}\n{done.folder / 'report.html'}"
+
+
+def test_a_device_that_is_picked_is_noted_as_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    done = run(RECIPE, PROTOCOL, tmp_path / "out", progress=quiet)
+    assert json.loads((done.folder / "run.json").read_text())["device"] == "cpu"
+    assert run(RECIPE, PROTOCOL, done.folder, resume=True, device="cpu", progress=quiet).report.rows == done.report.rows
 
 
 def test_a_finished_run_resumes_to_itself(done):

@@ -20,6 +20,7 @@ from datasets.features import ClassLabel, List
 from PIL.Image import open as open_picture
 from safetensors.torch import load_file
 
+import gendistill
 from gendistill.distilled import Distilled
 from gendistill.evaluation.report import Report, Row
 from gendistill.evaluation.sets.foreign import exported
@@ -34,6 +35,7 @@ from gendistill.labelers.hard import HardLabels
 from gendistill.labelers.online import OnlineLabels
 from gendistill.labelers.relabel import StaticLabels
 from gendistill.labelers.relabel_views import ViewLabels
+from gendistill.learning.label_losses import AlignedDivergence, CosineDistance, Divergence
 from gendistill.running.drawn import DrawnImages
 from gendistill.system.store import write_tensors
 from gendistill.types import Class, UserError
@@ -288,8 +290,6 @@ def test_labels_of_views_are_replayed_from_an_export(tmp_path: Path) -> None:
         assert torch.equal(*both), "a view of the set that was read is a view of the set that was written"
     card = (folder / "README.md").read_text()
     assert "Soft labels of views" in card and "216 B" in card and "seed=5" in card and "hard ones." in card
-    snippet = next(code for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "exported" in code)
-    exec(snippet.replace('exported("dataset")', f"exported({str(folder)!r})"), {})
     (folder / "preview.png").unlink()
     export(made, folder)  # replaces what an export wrote, labels included
 
@@ -334,11 +334,49 @@ def test_exact_labels_that_take_turns_are_no_column(tmp_path: Path) -> None:
     torch.testing.assert_close(again.torch(view=-1)[7][1].exp(), hard)
 
 
-def test_the_snippet_for_labels_in_files_runs_for_labels_of_pictures(tmp_path: Path) -> None:
-    folder = export(of_pictures("static", EightBit()), tmp_path / "dataset")
-    card = (folder / "README.md").read_text()
-    snippet = next(code for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "exported" in code)
-    exec(snippet.replace('exported("dataset")', f"exported({str(folder)!r})"), {})
+def bringing(kind: str, folder: Path) -> Distilled:
+    """The made-up set with labels in files that are learned by a loss of their own, as GIFT, LPQLD and HALD have them."""
+    made = made_up()
+    if kind == "GIFT":
+        return replace(made, soft=StaticLabels.of(made.soft.log_probs, 20.0, Half(), CosineDistance(refine=0.3)))
+    if kind == "LPQLD":
+        of_views = with_labels_of_views(folder)
+        of_views.soft.loss = AlignedDivergence(choices=7)
+        return of_views
+    if kind == "HALD":
+        soft = StaticLabels.of(made.soft.log_probs, 20.0, loss=Divergence(squared=False))
+        return replace(made, soft=AlternatingLabels(soft, made.images, TAKING_TURNS))
+    return replace(made, soft=StaticLabels.of(made.soft.log_probs, 20.0, EightBit()))
+
+
+HARD = (Divergence(), 1.0)
+LEARNED_BY = {
+    "none": [(Divergence(), 20.0)] * 4,
+    "GIFT": [(CosineDistance(refine=0.3), 20.0)] * 4,
+    "LPQLD": [(AlignedDivergence(choices=7), 20.0)] * 4,
+    "HALD": [(Divergence(squared=False), 20.0)] * 2 + [HARD] * 2,
+}
+
+
+@pytest.mark.parametrize("kind", LEARNED_BY)
+def test_the_snippet_for_labels_in_files_learns_by_the_loss_that_is_theirs(kind: str, tmp_path, monkeypatch) -> None:
+    """Run as it is printed, in the folder beside `dataset`: every epoch asks for the loss and the temperature of a student."""
+    card = (export(bringing(kind, tmp_path / "labels"), tmp_path / "dataset") / "README.md").read_text()
+    (snippet,) = (code for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "gendistill.load" in code)
+    asked = []
+    for one in {type(loss) for loss, _ in LEARNED_BY[kind]}:
+
+        def watched(self, logits, log_probs, labels, temperature, call=one.__call__):
+            asked.append((self, temperature))
+            return call(self, logits, log_probs, labels, temperature)
+
+        monkeypatch.setattr(one, "__call__", watched)
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec(snippet, found)
+    assert asked == LEARNED_BY[kind]
+    assert torch.isfinite(found["loss"]) and sorted(found["labels"].tolist()) == [0] * 4 + [1] * 4 + [2] * 4
+    torch.testing.assert_close(found["loss"], (found["weight"] * found["each"]).sum() / found["dataset"].weight.sum())
 
 
 def test_weights_ids_and_prompts_come_back(tmp_path: Path) -> None:
@@ -351,6 +389,30 @@ def test_weights_ids_and_prompts_come_back(tmp_path: Path) -> None:
         assert torch.equal(again.weight, plain.weight[wanted]) and torch.equal(again.ids, plain.ids[wanted])
         assert again.prompts == tuple(prompts[position] for position in wanted.tolist())
         assert torch.equal(again.images.stored(range(12)), plain.images.stored(wanted))
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft", "views"])
+def test_what_was_exported_is_loaded(kind: str, tmp_path: Path) -> None:
+    """As a set of its own, without the real data it was made from: classes, pictures, labels, weights, ids and prompts."""
+    made = with_labels_of_views(tmp_path / "labels") if kind == "views" else made_up(kind=kind)
+    made = replace(made, prompts=tuple(f"picture {number}" for number in range(12)))
+    order = torch.arange(12) if kind == "views" else torch.cat([made.images.where(index) for index in range(3)])
+    again = gendistill.load(export(made, tmp_path / "dataset"))
+    assert again.classes == made.classes and [c.wnid for c in again.classes] == [c.wnid for c in made.classes]
+    assert torch.equal(again.images.stored(range(12)), made.images.stored(order))
+    for name in ("labels", "ids", "weight"):
+        assert torch.equal(getattr(again, name), getattr(made, name)[order])
+    assert again.prompts == tuple(made.prompts[position] for position in order.tolist())
+    assert (again.soft.kind, again.soft.temperature) == (made.soft.kind, made.soft.temperature)
+    assert torch.equal(again.soft.at(torch.arange(12), 2), made.soft.at(order, 2))
+    with pytest.raises(UserError, match="no run of gendistill in .*hf download"):
+        gendistill.load(tmp_path)
+
+
+def test_classes_that_are_told_apart_by_number_keep_their_names(tmp_path: Path) -> None:
+    made, classes = made_up(), (Class("crane"), Class("crane (bird)", "n02012849"), Class("crane"))
+    images = StoredImages(classes, made.labels, made.images.stored(range(12)))
+    assert gendistill.load(export(replace(made, images=images), tmp_path / "dataset")).classes == classes
 
 
 def test_columns_of_others_mean_what_they_like(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Comparison:
         """A file of results with all of them."""
         return {"rows": [one.to_json() for one in self.results]}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         told = [f"  {names}: {statement}" for names, statement in leakage(self.results)]
         parts = ["\n".join(lines(group)) for group in self.groups]
         return "\n\n".join([*parts, "\n".join(["Leakage:", *told])])

@@ -18,29 +18,33 @@ from __future__ import annotations
 import logging
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from gendistill.context import Context
+import torch
+
+from gendistill.config.settled import settled
+from gendistill.context import Context, silent
 from gendistill.data.validation import split
 from gendistill.distilled import Distilled
 from gendistill.evaluation.checks import check_apart
-from gendistill.evaluation.evaluate import check_held_out, open_held_out
+from gendistill.evaluation.evaluate import open_held_out
 from gendistill.evaluation.labelled import spell_one
-from gendistill.evaluation.protocol import Protocol
+from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.ranking.arms import Arm, arms_of, with_source
 from gendistill.evaluation.ranking.scores import Score, augmentation_margin, check_fractions, label_margin, over_seeds
 from gendistill.evaluation.report import Row
 from gendistill.evaluation.rows import score, size, summary
 from gendistill.evaluation.sets.astray import check_soft, doubts
+from gendistill.evaluation.sets.opened import AnySets, open_sets
 from gendistill.evaluation.sets.prints import known_as
 from gendistill.evaluation.tables import ONE_SET
 from gendistill.formatting import spell_data
 from gendistill.labelers.base import Labeler
 from gendistill.labelers.hard import Hard
 from gendistill.nets.guessing import check_teachers
-from gendistill.types import Diverged, Images, UserError
+from gendistill.types import Diverged, Images, Source, UserError
 
 log = logging.getLogger("gendistill")
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
@@ -99,7 +103,7 @@ class Ranking:
         made_of = {name: getattr(self, name) for name in accuracies}
         return {"rows": [{**told, "ranking": made_of}], "notes": list(self.notes)}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         arms = {"hard labels": self.hard, "its own labels": self.method, "random real": self.random}
         arms |= {"no augmentation": self.plain, "random real, no augmentation": self.random_plain}
         told = ", ".join(f"{name} {100 * statistics.fmean(values):.1f}" for name, values in arms.items())
@@ -108,45 +112,81 @@ class Ranking:
         return "\n".join([scores, *self.notes])
 
 
-def of_rankings(rankings: Sequence[Ranking], run: str) -> dict[str, Any]:
-    """One file of results with the rows of all, which `gendistill compare` reads; ``run`` is whose set it is."""
-    files = [one.to_json(run) for one in rankings]
-    rows, notes = ([item for file in files for item in file[part]] for part in ("rows", "notes"))
-    return {"rows": rows, "notes": list(dict.fromkeys(notes))}
+@dataclass(frozen=True)
+class Rankings:
+    """LRS and ARS of a set, of every student of a protocol apart. Prints as a paragraph each.
+
+    each  in the order of the protocol's students
+    """
+
+    each: tuple[Ranking, ...]
+
+    def to_json(self, run: str = "") -> dict[str, Any]:
+        """One file of results with a row for each, which `gendistill compare` reads; ``run`` is whose set it is."""
+        files = [one.to_json(run) for one in self.each]
+        rows, notes = ([item for file in files for item in file[part]] for part in ("rows", "notes"))
+        return {"rows": rows, "notes": list(dict.fromkeys(notes))}
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{one.row.student}: {one}" for one in self.each)
 
 
 def rank(
-    distilled: Distilled | Sequence[Distilled],
-    protocol: Protocol,
-    context: Context,
+    distilled: AnySets,
+    protocol: Protocol = SCREENING,
     *,
+    real: Source | None = None,
     labeler: Labeler | None = None,
     rates: Sequence[float] | None = None,
     weight: float = 0.5,
     fraction: float = 0.1,
-) -> Ranking:
+    device: str | torch.device = "auto",
+    progress: Callable[..., Iterable] = silent,
+    context: Context | None = None,
+) -> Rankings:
     """Train all that LRS and ARS of a set ask for. Students are kept in the store, so a killed ranking goes on.
 
-    A protocol of several students is ranked for each apart: ``[rank(made, one, context) for one in protocol.each]``.
-
     Args:
-        distilled: one set, or several made by the same recipe from different seeds.
-        protocol: which student, trained how, how often: `sets` times `students` seeds.
-        context: the real data.
+        distilled: what `gendistill.evaluate` takes: a set, several made by the same recipe from different seeds, or where one is.
+        protocol: which students, trained how, how often: `sets` times `students` seeds each.
+        real: the real data; None for those of the set's recipe.
         labeler: who labels the set and the random pictures; None for the one the protocol brings, or else for the labels the set
             has, which its recipe gives to random pictures, too.
         rates: learning rates to choose from; None for `RATES` and that of the protocol. The set itself learns at the protocol's,
             augmented and not; to choose for all others, and not for it, makes its scores lower, if anything.
         weight: of either half of the scores.
         fraction: of the training pictures of each class that rates are chosen on. Random real pictures are drawn from the others.
+        device: where to train; "auto" takes a GPU where there is one.
+        progress: wraps iterables to show how far they are.
+        context: data and prior that are open already.
 
     Raises:
-        UserError: the set's labels are none, nobody can label random pictures as it is labelled, there are too few of these, or all
-            rates diverge.
+        UserError: nothing readable is there, it does not fit the real data, or these are not known; the set's labels are none,
+            nobody can label random pictures as it is labelled, or there are too few of these.
+        Diverged: no rate trains a student.
     """
-    made = [distilled] if isinstance(distilled, Distilled) else list(distilled)
     check_fractions(weight=weight)
-    check_held_out(context.real)
+    opened = open_sets(distilled, real=real, device=device, progress=progress, context=context)
+    labeler = settled(labeler)
+    return Rankings(
+        tuple(
+            _ranked(opened.sets, one, opened.context, labeler=labeler, rates=rates, weight=weight, fraction=fraction)
+            for one in protocol.each
+        )
+    )
+
+
+def _ranked(
+    made: Sequence[Distilled],
+    protocol: Protocol,
+    context: Context,
+    *,
+    labeler: Labeler | None,
+    rates: Sequence[float] | None,
+    weight: float,
+    fraction: float,
+) -> Ranking:
+    """The ranking of the first student of a protocol."""
     total = max(protocol.sets * protocol.students, len(made))
     if total < 3:
         log.warning("LRS and ARS of %d seeds have no deviation worth the name; DD-Ranking takes 5", total)

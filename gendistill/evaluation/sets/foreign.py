@@ -22,6 +22,7 @@ from gendistill.distilled import Distilled, load
 from gendistill.draft import picked
 from gendistill.evaluation.sets.renumbered import Renumbered, reordered
 from gendistill.evaluation.sets.tensor_files import read_pt
+from gendistill.exporting.parquet import unique_names
 from gendistill.images import Subset, content
 from gendistill.labelers import stored
 from gendistill.labelers.relabel import StaticLabels
@@ -89,6 +90,11 @@ def training_files(folder: Path) -> list[Path]:
     return of_split(folder, found, TRAIN) or found
 
 
+def exported_files(folder: Path) -> list[Path]:
+    """The Parquet files of a set that `gendistill.export` wrote; none where it wrote none."""
+    return sorted(folder.glob("data/train-*.parquet"))
+
+
 def exported(folder: str | Path) -> Distilled:
     """A set that `gendistill.export` wrote: pictures, labels, weights, ids and prompts. Its recipe stands in its card.
 
@@ -98,8 +104,7 @@ def exported(folder: str | Path) -> Distilled:
         UserError: there is none, or its labels are of another set.
     """
     place = Path(folder)
-    files = sorted(place.glob("data/train-*.parquet"))
-    if not files:
+    if not (files := exported_files(place)):
         raise UserError(f"no exported set in {place}: there is no {place / 'data'}/train-*.parquet")
     return rows_of(files, place, {})
 
@@ -152,14 +157,29 @@ def columns_of(files: Sequence[Path], names: Sequence[str]) -> pyarrow.Table:
 
 
 def with_columns(made: Distilled, files: Sequence[Path]) -> Distilled:
-    """The set with ids, weights and prompts as an export wrote them; in files of others such columns may mean anything."""
+    """The set with classes, ids, weights and prompts as an export had them; in files of others such columns may mean anything."""
     schema = parquet.read_schema(files[0])
     if OURS not in (schema.metadata or {}):
         return made
     told = columns_of(files, ["id", "weight", *(["prompt"] if "prompt" in schema.names else [])])
     ids = torch.tensor([[int(part) for part in row.split("-")] for row in told["id"].to_pylist()], dtype=torch.long)
     prompts = tuple(told["prompt"].to_pylist()) if "prompt" in told.column_names else None
-    return replace(made, ids=ids, weight=torch.tensor(told["weight"].to_pylist()), prompts=prompts)
+    images, classes = made.images, classes_of(made, files)
+    if classes != images.classes:
+        images = Renumbered(images, classes, torch.arange(len(classes)))
+    return replace(made, images=images, ids=ids, weight=torch.tensor(told["weight"].to_pylist()), prompts=prompts)
+
+
+def classes_of(made: Distilled, files: Sequence[Path]) -> tuple[Class, ...]:
+    """The classes as they were before an export told them apart by name alone, each with its WordNet id where it had one."""
+    column = columns_of(files, ["class_id"])["class_id"].to_pylist()
+    wnids = dict(zip(made.labels.tolist(), column, strict=True))
+    found = tuple(
+        Class(c.name.removesuffix(f" ({wnids.get(index) or f'class {index}'})"), wnids.get(index) or c.wnid)
+        for index, c in enumerate(made.classes)
+    )
+    spelled = tuple(c.name for c in made.classes)
+    return found if tuple(unique_names(found)) == spelled else made.classes
 
 
 def with_labels(made: Distilled, files: Sequence[Path], place: Path, told: Mapping[str, Any]) -> Distilled:

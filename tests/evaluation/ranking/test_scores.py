@@ -23,6 +23,7 @@ from gendistill.evaluation.ranking.scores import (
     over_seeds,
     squashed,
 )
+from gendistill.evaluation.sets.opened import open_sets
 from gendistill.images import Subset
 from gendistill.labelers.codecs.eight_bit import EightBit
 from gendistill.labelers.hard import Hard
@@ -122,6 +123,12 @@ def test_labels_of_views_become_labels_of_the_pictures_as_they_are(tmp_path) -> 
     assert unaugmented(replace(seen, soft=coarse(seen.images, context)), coarse, context).soft.codec == EightBit()
 
 
+def alone(sets, context, protocol=PROTOCOL, **words) -> Ranking:
+    """The ranking of sets by the only student of a protocol."""
+    (found,) = rank(sets, protocol, real=RECIPE.real, context=context, **words).each
+    return found
+
+
 @pytest.fixture(scope="module")
 def ranked(tmp_path_factory):
     """A ranking of two sets, and every call of `score` it took."""
@@ -135,7 +142,7 @@ def ranked(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "score", watched)
         sets = [distill(replace(RECIPE, seed=seed)) for seed in range(2)]
-        return context, sets, rank(sets, PROTOCOL, context, rates=RATES, fraction=0.2), calls
+        return context, sets, alone(sets, context, rates=RATES, fraction=0.2), calls
 
 
 def test_a_ranking_is_made_of_its_accuracies(ranked) -> None:
@@ -185,20 +192,19 @@ def test_the_chosen_rate_is_the_best_one(ranked, monkeypatch) -> None:
         return 50.0 + 10 * training.lr
 
     monkeypatch.setattr(module, "score", scored)
-    found = rank(sets, PROTOCOL, context, rates=(0.5, 1.0, 0.2), fraction=0.2)
+    found = alone(sets, context, rates=(0.5, 1.0, 0.2), fraction=0.2)
     assert found.rates["hard"] == (0.5,) * 4 and found.hard == (0.55,) * 4
     with pytest.raises(Diverged, match="give lower ones"):
-        rank(sets, PROTOCOL, context, rates=(1.0,), fraction=0.2)
+        alone(sets, context, rates=(1.0,), fraction=0.2)
     own = replace(PROTOCOL, training=replace(PROTOCOL.training, lr=0.7))
-    assert (
-        rank(sets, own, context, fraction=0.2).rates["random"] == (0.7,) * 4
-    )  # random pictures may have the set's own rate
+    found = alone(sets, context, own, fraction=0.2)
+    assert found.rates["random"] == (0.7,) * 4, "random pictures may have the set's own rate"
 
 
 def test_a_set_of_hard_labels_has_one_accuracy_for_both(ranked, monkeypatch) -> None:
     context, sets, *_ = ranked
     monkeypatch.setattr(module, "score", lambda one, protocol, training, *_: 100 * training.lr)
-    found = rank([one.hard() for one in sets], PROTOCOL, context, rates=(0.5,), fraction=0.2)
+    found = alone([one.hard() for one in sets], context, rates=(0.5,), fraction=0.2)
     assert set(found.rates) == {"random", "random_plain"} and found.hard == found.method == (PROTOCOL.training.lr,) * 4
 
 
@@ -222,13 +228,28 @@ def test_soft_labels_of_nobody_cannot_be_given_to_random_pictures(ranked) -> Non
     context, sets, *_ = ranked
     stray = replace(sets[0], recipe=None)
     with pytest.raises(UserError, match=r"say by labeler=.*distilled\.hard\(\)"):
-        rank(stray, PROTOCOL, context)
+        alone(stray, context)
     other = replace(sets[0], recipe=replace(RECIPE, labeler=Online((TEACHER,), average="logits")))
     with pytest.raises(UserError, match="has soft labels and its recipe gives online ones"):
-        rank(other, PROTOCOL, context, fraction=0.2)
+        alone(other, context, fraction=0.2)
     guessing = Relabel((replace(TEACHER, training=Training(epochs=1, batch=64, lr=1e-6)),), average="logits")
     with pytest.raises(UserError, match="knows too little to be asked"):
-        rank(sets, PROTOCOL, context, labeler=guessing, fraction=0.2)
+        alone(sets, context, labeler=guessing, fraction=0.2)
+
+
+def test_a_path_is_ranked_by_every_student_of_a_protocol(ranked, tmp_path, monkeypatch) -> None:
+    _, sets, *_ = ranked
+    monkeypatch.setattr(module, "score", lambda one, protocol, *_: 50.0 + 10 * (protocol.student.depth == 3))
+    distill(RECIPE, tmp_path / "set")
+    both = replace(PROTOCOL, also=(ConvNet(depth=3, width=8),))
+    words = {"real": ToyData(), "labeler": RECIPE.labeler, "rates": RATES, "fraction": 0.2}
+    found = rank(tmp_path / "set", both, **words)
+    assert [(one.row.student, one.row.mean) for one in found.each] == [("ConvNet-2/8", 50.0), ("ConvNet-3/8", 60.0)]
+    assert repr(found) == f"ConvNet-2/8: {found.each[0]}\nConvNet-3/8: {found.each[1]}" == str(found)
+    assert [row["student"] for row in found.to_json("toy")["rows"]] == ["ConvNet-2/8", "ConvNet-3/8"]
+    assert rank(open_sets(sets[0], real=ToyData()), both, **words) == found, "what was opened is not opened again"
+    with pytest.raises(UserError, match="give real="):
+        rank(replace(sets[0], recipe=None), both)
 
 
 def test_a_protocol_may_bring_its_labeler_and_its_cases(ranked, monkeypatch) -> None:
@@ -237,9 +258,9 @@ def test_a_protocol_may_bring_its_labeler_and_its_cases(ranked, monkeypatch) -> 
     monkeypatch.setattr(module, "score", lambda one, _, training, *rest: calls.append((one, training)) or 50.0)
     online = Online((TEACHER,), average="logits", temperature=3.0)
     protocol = replace(PROTOCOL, labelers=(Hard(), online), cases=(When(most_ipc=2, epochs=7),))
-    found = rank(replace(sets[0], recipe=None), protocol, context, rates=RATES, fraction=0.2)
+    found = alone(replace(sets[0], recipe=None), context, protocol, rates=RATES, fraction=0.2)
     assert (found.row.labels, found.row.labeler, found.row.epochs) == ("online", "ConvNet-2/8, T 3", 7)
     assert {one.soft.kind for one, training in calls if training.augment is None} == {"soft"}
     assert {training.epochs for _, training in calls} == {7, 1}
     with pytest.raises(UserError, match="brings 2 labelers"):
-        rank(sets, replace(protocol, labelers=(online, RECIPE.labeler)), context)
+        alone(sets, context, replace(protocol, labelers=(online, RECIPE.labeler)))

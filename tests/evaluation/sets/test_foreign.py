@@ -13,10 +13,11 @@ from PIL import Image
 
 from gendistill.distilled import Distilled
 from gendistill.evaluation import rows as lines
-from gendistill.evaluation.evaluate import evaluate, open_sets, values
+from gendistill.evaluation.evaluate import evaluate
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.ranking.rank import rank
 from gendistill.evaluation.sets.foreign import aligned, exported, read
+from gendistill.evaluation.sets.opened import open_sets, values
 from gendistill.exporting.export import export, imagefolder
 from gendistill.images import StoredImages
 from gendistill.labelers.alternate import AlternatingLabels, Phases
@@ -126,6 +127,16 @@ def test_soft_labels_of_an_export_come_along_in_the_right_columns(tmp_path):
     assert found.temperature == 20.0
 
 
+def test_classes_of_an_export_are_known_by_their_wordnet_ids(tmp_path):
+    """By which real data know them whatever they call them; the names alone would say that these are others."""
+    names = [Class("tench", "n01440764"), Class("goldfish", "n01443537"), Class("crane", "n02012849")]
+    made = Distilled.of(StoredImages(names, REAL.train.labels, REAL.train.stored(range(36))))
+    other = [replace(one, name=f"{one.name}, a word more") for one in reversed(names)]
+    real = replace(REAL, train=StoredImages(other, REAL.train.labels, REAL.train.stored(range(36))))
+    found = read(str(export(made, tmp_path / "set")), real)
+    assert found.classes == tuple(other) and torch.equal(found.labels, 2 - made.labels)
+
+
 def test_weights_ids_and_prompts_of_an_export_count(tmp_path):
     made = shuffled()
     weighed = replace(made, weight=torch.linspace(0.5, 1.5, 6), prompts=tuple("abcdef"))
@@ -191,9 +202,9 @@ def test_labels_that_are_none_or_went_astray_are_refused_before_a_student_is_tra
 
     with pytest.raises(UserError, match="labels of the set are in another order than its pictures"):
         evaluate(rewritten(folder, turned), PROTOCOL, real=ToyData())
-    sets, context, _ = open_sets(folder, real=ToyData())
-    with pytest.raises(UserError, match="in another order than its pictures"):
-        rank(sets, PROTOCOL, context)
+    for given in (folder, open_sets(folder, real=ToyData())):
+        with pytest.raises(UserError, match="in another order than its pictures"):
+            rank(given, PROTOCOL, real=ToyData())
     with pytest.raises(pytest.fail.Exception, match="a student was trained"):
         evaluate(folder, replace(PROTOCOL, labelers=(Hard(),)), real=ToyData())
     with pytest.raises(UserError, match="no probabilities"):
