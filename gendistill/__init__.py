@@ -16,7 +16,6 @@ from gendistill.system.environment import version
 if TYPE_CHECKING:
     from gendistill.config.overrides import alter as alter
     from gendistill.distilled import Distilled as Distilled
-    from gendistill.distilled import load as load
     from gendistill.evaluation.comparing.compare import compare as compare
     from gendistill.evaluation.evaluate import evaluate as evaluate
     from gendistill.evaluation.ranking.rank import rank as rank
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from gendistill.recipe import Recipe as Recipe
     from gendistill.relabeling.relabel import relabel as relabel
     from gendistill.running.distill import distill as distill
+    from gendistill.running.load import load as load
     from gendistill.types import Images as Images
 
 _HOMES = {
@@ -41,7 +41,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
     "finetune": "finetuning",
-    "load": "distilled",
+    "load": "running.load",
     "plan": "experiments.plan",
     "rank": "evaluation.ranking.rank",
     "relabel": "relabeling.relabel",

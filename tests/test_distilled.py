@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from gendistill.anchors.real_pictures import RealPictures
-from gendistill.distilled import Distilled, read_set
+from gendistill.distilled import Distilled
 from gendistill.evaluation.sets.opened import open_sets
 from gendistill.labelers.alternate import AlternatingLabels, Phases
 from gendistill.labelers.codecs.floats import Single
@@ -20,6 +20,7 @@ from gendistill.labelers.relabel_views import RelabelViews
 from gendistill.priors.pixels import Pixels
 from gendistill.recipe import Recipe
 from gendistill.running.distill import distill
+from gendistill.running.load import read_set
 from gendistill.steering.start import Start
 from gendistill.toys import ToyData, toy_context
 from gendistill.types import UserError

@@ -27,15 +27,11 @@ LAYERS = (
 """A file or folder may import from its own line and from those above it."""
 
 LAZY = {
-    ("distilled", "evaluation"): "`load` also reads what was exported, as the evaluation reads sets of others",
+    ("running", "evaluation"): "`load` also reads what was exported, as the evaluation reads sets of others",
     (
         "distilled",
         "exporting",
     ): "Distilled.hf() is the exporter's table in memory; only who asks for it needs the exporter",
-    (
-        "distilled",
-        "running",
-    ): "a set whose pictures are drawn anew opens its data and prior when the first are asked for",
 }
 """Imports that point the other way, inside a function, and why."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 from datasets import Dataset, DatasetInfo, Split
 
-from gendistill.distilled import Distilled, load
+from gendistill.distilled import Distilled
 from gendistill.evaluation.keep import numbers
 from gendistill.evaluation.report import Report
 from gendistill.exporting.card import card
@@ -34,6 +34,7 @@ from gendistill.images import content
 from gendistill.pictures import MODES, encode, png, sheet
 from gendistill.provenance import Provenance
 from gendistill.running.drawn import DrawnImages
+from gendistill.running.load import load
 from gendistill.system.locks import alone_at
 from gendistill.system.store import out_of_space, read_json, write_json
 from gendistill.types import UserError

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from gendistill.context import open_real
-from gendistill.distilled import set_folders
 from gendistill.evaluation.sets import foreign
+from gendistill.running.load import set_folders
 from gendistill.system.store import fingerprint, write_json, write_tensors
 from gendistill.types import Source, UserError
 

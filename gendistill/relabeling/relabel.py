@@ -21,7 +21,7 @@ import torch
 from gendistill.config.overrides import read_value
 from gendistill.config.settled import settled
 from gendistill.context import Context, silent
-from gendistill.distilled import SET_FOLDER, Distilled, read_set
+from gendistill.distilled import Distilled
 from gendistill.evaluation.labelled import relabelled
 from gendistill.evaluation.protocols import SCREENING, Protocol
 from gendistill.evaluation.rows import score
@@ -43,6 +43,7 @@ from gendistill.relabeling.adopted import sets_at
 from gendistill.relabeling.candidates import candidates, described, like, published
 from gendistill.relabeling.set_data import opened
 from gendistill.running.drawn import DrawnImages
+from gendistill.running.load import SET_FOLDER, read_set
 from gendistill.running.statement import provenance_of
 from gendistill.system.devices import device_of
 from gendistill.system.environment import versions

@@ -21,13 +21,14 @@ import torch
 from gendistill.capabilities import Saves
 from gendistill.config.parts import inside
 from gendistill.context import Context, open_real, silent
-from gendistill.distilled import Distilled, read_set
+from gendistill.distilled import Distilled
 from gendistill.labelers.online import Online
 from gendistill.nets.guessing import check_teachers
 from gendistill.nets.trained import check_nets
 from gendistill.recipe import Recipe
 from gendistill.running.drawn import DrawnImages
 from gendistill.running.execute import drawn, finished, rehearse, run_stage, tuned
+from gendistill.running.load import read_set
 from gendistill.running.stages import stages
 from gendistill.running.statement import provenance_of
 from gendistill.system import ranks

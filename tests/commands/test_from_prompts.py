@@ -15,13 +15,13 @@ from gendistill.cli import cli
 from gendistill.commands.console import execute
 from gendistill.commands.from_prompts import FromPrompts
 from gendistill.config.pipeline import find_pipeline
-from gendistill.distilled import load
 from gendistill.evaluation.evaluate import evaluate
 from gendistill.experiments.plan import plan
 from gendistill.labelers.hard import Hard
 from gendistill.labelers.relabel import Relabel
 from gendistill.nets.zero_shot import Clip
 from gendistill.running.distill import distill
+from gendistill.running.load import load
 from gendistill.steering.sample import Sample
 from gendistill.steering.select_confident import SelectConfident
 from gendistill.types import UserError

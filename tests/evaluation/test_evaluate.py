@@ -14,7 +14,7 @@ from gendistill.anchors.k_centre import KCentre
 from gendistill.anchors.modes import Modes
 from gendistill.data.digits import Digits
 from gendistill.data.validation import Validation
-from gendistill.distilled import Distilled, load
+from gendistill.distilled import Distilled
 from gendistill.evaluation import evaluate as module
 from gendistill.evaluation import rows as lines
 from gendistill.evaluation.baselines import baselines, random_real, unsteered
@@ -43,6 +43,7 @@ from gendistill.priors.pixels import Pixels
 from gendistill.provenance import NO_LEAKAGE_STATEMENT
 from gendistill.recipe import Recipe
 from gendistill.running.distill import distill, open_context
+from gendistill.running.load import load
 from gendistill.steering.guide import Guide
 from gendistill.steering.sample import Sample
 from gendistill.steering.start import Start

@@ -14,7 +14,6 @@ import pytest
 from gendistill.cli import cli
 from gendistill.commands.console import execute
 from gendistill.config.pipeline import find_pipeline
-from gendistill.distilled import load
 from gendistill.evaluation.keep import keep
 from gendistill.evaluation.protocols import Protocol
 from gendistill.evaluation.report import Report, Row
@@ -27,6 +26,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.nets.trained import Trained
 from gendistill.recipe import Recipe
 from gendistill.running import distill as runs
+from gendistill.running.load import load
 from gendistill.steering.sample import Sample
 from gendistill.toys import Toy, ToyData
 from gendistill.types import UserError

@@ -7,7 +7,6 @@ import torch
 
 from gendistill.context import silent
 from gendistill.data.digits import Digits
-from gendistill.distilled import load
 from gendistill.evaluation.protocols import Protocol
 from gendistill.labelers.relabel import Relabel
 from gendistill.learning.training import Training
@@ -15,6 +14,7 @@ from gendistill.nets.convnet import ConvNet
 from gendistill.relabeling import relabel as relabeling
 from gendistill.relabeling.adopted import sets_at
 from gendistill.relabeling.relabel import relabel
+from gendistill.running.load import load
 from gendistill.types import UserError
 from tests.parts_under_test import TEACHER
 

@@ -16,7 +16,6 @@ from gendistill.anchors.real_pictures import RealPictures
 from gendistill.cli import cli
 from gendistill.commands.console import execute
 from gendistill.data.digits import Digits
-from gendistill.distilled import load, set_folders
 from gendistill.evaluation.comparing.results import fingerprints_of, read
 from gendistill.evaluation.evaluate import evaluate
 from gendistill.evaluation.keep import merged
@@ -45,6 +44,7 @@ from gendistill.relabeling import relabel as relabeling
 from gendistill.relabeling.candidates import candidates, described, ladder, published
 from gendistill.relabeling.relabel import relabel
 from gendistill.running.distill import distill
+from gendistill.running.load import load, set_folders
 from gendistill.steering.start import Start
 from gendistill.types import RealData, UserError
 from gendistill.views.flip import Flip

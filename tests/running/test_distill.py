@@ -14,7 +14,6 @@ from gendistill.anchors.inverted import Inverted
 from gendistill.anchors.modes import Modes
 from gendistill.anchors.real_pictures import RealPictures
 from gendistill.context import open_real
-from gendistill.distilled import load, read_set
 from gendistill.images import StoredImages
 from gendistill.labelers.online import Online
 from gendistill.labelers.relabel import Relabel
@@ -36,6 +35,7 @@ from gendistill.recipe import Recipe
 from gendistill.running import distill as runs
 from gendistill.running import execute
 from gendistill.running.distill import distill, open_context
+from gendistill.running.load import load, read_set
 from gendistill.steering import optimize
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from gendistill.distilled import load
 from gendistill.evaluation.baselines import baselines
 from gendistill.evaluation.evaluate import measure
 from gendistill.evaluation.protocols import Protocol
@@ -24,6 +23,7 @@ from gendistill.recipe import Recipe
 from gendistill.running.distill import distill, open_context
 from gendistill.running.drawn import OneDraw
 from gendistill.running.execute import drawn
+from gendistill.running.load import load
 from gendistill.steering.guide import Guide
 from gendistill.steering.optimize import Optimize
 from gendistill.steering.sample import Sample

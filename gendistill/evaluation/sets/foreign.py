@@ -18,7 +18,7 @@ from gendistill.data.folder import Folder
 from gendistill.data.hub import Hub
 from gendistill.data.messages import listed
 from gendistill.data.parquet import TRAIN, Parquet, of_split
-from gendistill.distilled import Distilled, load
+from gendistill.distilled import Distilled
 from gendistill.draft import picked
 from gendistill.evaluation.sets.renumbered import Renumbered, reordered
 from gendistill.evaluation.sets.tensor_files import read_pt
@@ -26,6 +26,7 @@ from gendistill.exporting.parquet import unique_names
 from gendistill.images import Subset, content
 from gendistill.labelers import stored
 from gendistill.labelers.relabel import StaticLabels
+from gendistill.running.load import load
 from gendistill.types import Class, Images, RealData, UserError
 
 log = logging.getLogger("gendistill")

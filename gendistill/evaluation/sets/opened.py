@@ -10,11 +10,12 @@ from typing import TypeAlias
 import torch
 
 from gendistill.context import Context, open_real, silent
-from gendistill.distilled import Distilled, among, load, set_folders
+from gendistill.distilled import Distilled
 from gendistill.evaluation.checks import check_held_out
 from gendistill.evaluation.sets import foreign
 from gendistill.recipe import Recipe
 from gendistill.running.distill import open_context
+from gendistill.running.load import among, load, set_folders
 from gendistill.system.devices import device_of
 from gendistill.types import Source, UserError
 
