@@ -96,13 +96,16 @@ def in_words(hint: Any) -> str:
     return f"a {getattr(hint, '__name__', hint)}{shown}"
 
 
+def arms(hint: Any) -> tuple[Any, ...]:
+    """What an annotation allows, one by one."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
 def fitting(hint: Any) -> list[str]:
     """Names of the parts that fit an annotation, sorted."""
-    arms = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if get_origin(hint) is tuple:
-        arms = get_args(hint)
+    allowed = get_args(hint) if get_origin(hint) is tuple else arms(hint)
     return sorted(
-        {name for arm in arms if isinstance(arm, type) and arm not in PLAIN and arm is not object
+        {name for arm in allowed if isinstance(arm, type) and arm not in PLAIN and arm is not object
          for name, part in parts().items() if _has_members(part, arm)}
     )  # fmt: skip
 

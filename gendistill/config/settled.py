@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
 from collections.abc import Iterator, Mapping
 from functools import cache
 from numbers import Integral, Real
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from gendistill.config.fields import in_words, nearest
+from gendistill.config.fields import arms, in_words, nearest
 from gendistill.config.parts import is_settings
 from gendistill.types import UserError
 
@@ -75,11 +74,6 @@ def hints_of(kind: type) -> Mapping[str, Any]:
         return get_type_hints(kind)
     except NameError:
         return {}
-
-
-def arms(hint: Any) -> tuple[Any, ...]:
-    """What an annotation allows, one by one."""
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def items_of(hint: Any, count: int) -> tuple[Any, ...]:

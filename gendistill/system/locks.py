@@ -32,20 +32,8 @@ def alone(folder: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         UserError: another process holds it, or the disk is full.
     """
-    with out_of_space(standing(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{LOCK}{ranks.number()}")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if not wait:
-                raise UserError(f"another process works in {folder}; wait for it, or choose another --out") from None
-            log.info("another process works in %s; waiting for it", folder)
-            lock.acquire()
-    try:
+    with held(folder / f"{LOCK}{ranks.number()}", f"another process works in {folder}", wait):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -56,13 +44,26 @@ def alone_at(place: Path) -> Iterator[None]:
         UserError: the disk is full.
     """
     file = cache_root() / "locks" / fingerprint(str(place.resolve()))
+    with held(file, f"another process writes {place}", wait=True):
+        yield
+
+
+@contextmanager
+def held(file: Path, busy: str, wait: bool) -> Iterator[None]:
+    """Hold a lock, whose folder is made if it is not there; ``busy`` says that another process does.
+
+    Raises:
+        UserError: it does, and this is not to wait; or the disk is full.
+    """
     with out_of_space(standing(file.parent)):
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.info("another process writes %s; waiting for it", place)
+            if not wait:
+                raise UserError(f"{busy}; wait for it, or choose another --out") from None
+            log.info("%s; waiting for it", busy)
             lock.acquire()
     try:
         yield
